@@ -17,3 +17,9 @@
 
 pub mod clock;
 pub mod schedule;
+pub mod advice;
+pub mod model;
+pub mod secret;
+pub mod settings;
+pub mod signals;
+pub mod telemetry;

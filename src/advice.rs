@@ -1,0 +1,117 @@
+//! What to do about an error: one sentence, and the heading of the runbook that says more.
+//!
+//! Errors belong to their modules; the cures are shared, so that stderr, log and page say the same and a test can
+//! hold every one against `docs/runbook.md`.
+
+/// A cure. Each has a heading in `docs/runbook.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advice {
+    /// The CRM does not know the credentials.
+    RenewCredentials,
+    /// The credentials may not read this.
+    GrantPermission,
+    /// A secret that the config points at is not there.
+    ProvideSecret,
+    /// No connection, no answer, or a server's own failure.
+    CheckNetwork,
+    /// The server's certificate is not trusted.
+    CheckCertificate,
+    /// The CRM's limit is reached.
+    WaitForLimit,
+    /// The address answers, but not as this CRM does.
+    CheckAddress,
+    /// The pages of the list do not add up.
+    CheckPaging,
+    /// A field of the mapping does not fit what the CRM sends.
+    CheckMapping,
+    /// An answer or a pull is larger than its cap.
+    RaiseCap,
+    /// A pull took longer than its deadline.
+    RaiseDeadline,
+    /// The configuration is wrong.
+    FixConfig,
+    /// A file or directory cannot be written.
+    MakeWritable,
+    /// The disk is full.
+    FreeDisk,
+    /// Another user owns the cache.
+    RunAsOwner,
+    /// Another instance works here.
+    StopOtherInstance,
+    /// A file of ours was set aside because it could not be read.
+    InspectSetAside,
+    /// The clock looks wrong, so nothing was deleted.
+    CheckClock,
+}
+
+impl Advice {
+    /// Every cure, for the runbook's test.
+    pub const ALL: [Self; 18] = [
+        Self::RenewCredentials,
+        Self::GrantPermission,
+        Self::ProvideSecret,
+        Self::CheckNetwork,
+        Self::CheckCertificate,
+        Self::WaitForLimit,
+        Self::CheckAddress,
+        Self::CheckPaging,
+        Self::CheckMapping,
+        Self::RaiseCap,
+        Self::RaiseDeadline,
+        Self::FixConfig,
+        Self::MakeWritable,
+        Self::FreeDisk,
+        Self::RunAsOwner,
+        Self::StopOtherInstance,
+        Self::InspectSetAside,
+        Self::CheckClock,
+    ];
+
+    /// The heading in `docs/runbook.md`.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::RenewCredentials => "The CRM refuses the credentials",
+            Self::GrantPermission => "The credentials lack a permission",
+            Self::ProvideSecret => "A secret is not there",
+            Self::CheckNetwork => "The CRM cannot be reached",
+            Self::CheckCertificate => "The certificate is not trusted",
+            Self::WaitForLimit => "The CRM's limit is reached",
+            Self::CheckAddress => "The address answers with something else",
+            Self::CheckPaging => "The pages do not add up",
+            Self::CheckMapping => "A field does not fit",
+            Self::RaiseCap => "An answer is too large",
+            Self::RaiseDeadline => "A pull takes too long",
+            Self::FixConfig => "The configuration is wrong",
+            Self::MakeWritable => "A file cannot be written",
+            Self::FreeDisk => "The disk is full",
+            Self::RunAsOwner => "Another user owns the cache",
+            Self::StopOtherInstance => "Another instance works here",
+            Self::InspectSetAside => "A broken file was set aside",
+            Self::CheckClock => "The clock looks wrong",
+        }
+    }
+
+    /// What to do now, in a sentence.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::RenewCredentials => "renew the key in the CRM and put it where the config points",
+            Self::GrantPermission => "give the key permission to read deals in the CRM",
+            Self::ProvideSecret => "provide the secret where the config points, or point the config elsewhere",
+            Self::CheckNetwork => "check the endpoint, the network and the CRM's status page; the next run tries again",
+            Self::CheckCertificate => "check the host name and the clock, or name your authority with `ca_file`",
+            Self::WaitForLimit => "wait for the limit to reset, or pull less often",
+            Self::CheckAddress => "check `endpoint` and `path`: the answer is not this CRM's",
+            Self::CheckPaging => "check the `paging` section against the CRM's documentation",
+            Self::CheckMapping => "check the `fields` and `records` sections against an answer of the CRM",
+            Self::RaiseCap => "ask for smaller pages, or raise the cap if the size is right",
+            Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
+            Self::FixConfig => "run `sales-pipeline check` and mend what it lists",
+            Self::MakeWritable => "make the directory writable for the user who runs this",
+            Self::FreeDisk => "free space or inodes; the last good data is untouched",
+            Self::RunAsOwner => "run the command as the user who owns the cache",
+            Self::StopOtherInstance => "stop the other instance, or give this one its own --output",
+            Self::InspectSetAside => "look at the file that was set aside, then delete it",
+            Self::CheckClock => "set the clock right; if it is right, run `snapshots prune --force`",
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! One deal as every source gives it and every file holds it.
+//!
+//! The file format calls it a lead; the keys, their order and their meaning are a contract (design §7).
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::model::money::Currency;
+use crate::model::number;
+
+/// Where a deal stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Still in the pipeline.
+    Open,
+    /// Closed and won.
+    Won,
+    /// Closed and lost.
+    Lost,
+}
+
+/// A deal's name where the CRM has none.
+pub const UNTITLED: &str = "(untitled)";
+
+/// One opportunity, normalised. The first nine fields are the original format's.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Deal {
+    /// The CRM's id, as text; exact however large the number.
+    pub id: String,
+    /// The name, `(untitled)` where the CRM has none.
+    pub name: String,
+    /// The company's name.
+    pub company: Option<String>,
+    /// The stage's label.
+    pub stage: Option<String>,
+    /// The amount in `currency`; `None` is unpriced, never 0.
+    #[serde(with = "number::optional")]
+    pub value: Option<Decimal>,
+    /// The chance to win, 0 to 1.
+    #[serde(with = "number::optional")]
+    pub probability: Option<Decimal>,
+    /// The owner's name.
+    pub owner: Option<String>,
+    /// When the deal was created, UTC.
+    #[serde(serialize_with = "instant")]
+    pub created_at: Option<DateTime<Utc>>,
+    /// When the CRM last changed it, UTC.
+    #[serde(serialize_with = "instant")]
+    pub updated_at: Option<DateTime<Utc>>,
+    /// Open, won or lost; `None` where the source cannot say.
+    pub status: Option<Status>,
+    /// The currency of `value`; `None` is the account's own, filled in before the file is written.
+    pub currency: Option<Currency>,
+    /// The pipeline's label.
+    pub pipeline: Option<String>,
+    /// The pipeline's id.
+    pub pipeline_id: Option<String>,
+    /// The stage's id.
+    pub stage_id: Option<String>,
+    /// The expected closing day, in the configured zone.
+    pub close_date: Option<NaiveDate>,
+    /// When it was won or lost, UTC.
+    #[serde(serialize_with = "instant")]
+    pub closed_at: Option<DateTime<Utc>>,
+    /// When it entered its stage, UTC.
+    #[serde(serialize_with = "instant")]
+    pub stage_entered_at: Option<DateTime<Utc>>,
+    /// The owner's id.
+    pub owner_id: Option<String>,
+    /// The forecast category, as the CRM names it.
+    pub forecast_category: Option<String>,
+    /// The last activity, UTC.
+    #[serde(serialize_with = "instant")]
+    pub last_activity_at: Option<DateTime<Utc>>,
+    /// The next planned activity, UTC.
+    #[serde(serialize_with = "instant")]
+    pub next_activity_at: Option<DateTime<Utc>>,
+    /// New business, renewal, …, as the CRM names it.
+    pub deal_type: Option<String>,
+    /// Why it was lost, as the CRM names it.
+    pub lost_reason: Option<String>,
+    /// Where to see it in the CRM.
+    pub url: Option<String>,
+    /// Fields mapped by the configuration, exact JSON each.
+    pub custom: BTreeMap<String, Box<RawValue>>,
+}
+
+/// A deal's instants are RFC 3339 with `Z` and as many decimals as they need.
+#[expect(clippy::ref_option, reason = "the signature serde asks for")]
+fn instant<S: Serializer>(value: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.serialize_str(&value.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+        None => serializer.serialize_none(),
+    }
+}

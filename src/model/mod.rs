@@ -1,0 +1,8 @@
+//! The ground: deal, money, snapshot. No I/O, no async, nothing that knows a CRM.
+
+pub mod deal;
+pub mod finding;
+pub mod money;
+pub mod number;
+pub mod pipeline;
+pub mod snapshot;

@@ -1,0 +1,227 @@
+//! A snapshot's head: everything a file holds beside the leads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rust_decimal::Decimal;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::model::finding::Finding;
+use crate::model::money::Currency;
+use crate::model::number;
+use crate::model::pipeline::Stage;
+
+/// The version of the additive part of the format.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How a null stage is counted.
+pub const NO_STAGE: &str = "(no stage)";
+
+/// How many deals stand in each stage, in the pipeline's order, then as first met.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageBreakdown(pub Vec<(String, u64)>);
+
+impl StageBreakdown {
+    /// Counts one deal.
+    pub fn add(&mut self, stage: Option<&str>) {
+        let stage = stage.unwrap_or(NO_STAGE);
+        match self.0.iter_mut().find(|(label, _)| label == stage) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((stage.to_owned(), 1)),
+        }
+    }
+}
+
+impl Serialize for StageBreakdown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(label, count)| (label, count)))
+    }
+}
+
+impl<'de> Deserialize<'de> for StageBreakdown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = StageBreakdown;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("counts by stage")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StageBreakdown, A::Error> {
+                let mut counts = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    counts.push(entry);
+                }
+                Ok(StageBreakdown(counts))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// Deals of one currency: how many, what they are worth natively, and weighted by their chance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrencyTotals {
+    /// How many deals.
+    pub count: u64,
+    /// The sum of their values, native.
+    #[serde(with = "number")]
+    pub value: Decimal,
+    /// The sum of value times probability, native.
+    #[serde(with = "number")]
+    pub weighted: Decimal,
+}
+
+/// Deals of one status.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusTotals {
+    /// How many deals, priced or not.
+    pub count: u64,
+    /// What the priced ones are worth in the snapshot's currency.
+    #[serde(with = "number")]
+    pub value: Decimal,
+    /// The same, weighted.
+    #[serde(with = "number")]
+    pub weighted: Decimal,
+    /// The priced ones natively.
+    pub by_currency: BTreeMap<Currency, CurrencyTotals>,
+}
+
+/// Totals by status. A deal without a status is in none of the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// The pipeline: what pages, alerts and trends use.
+    pub open: StatusTotals,
+    /// Closed and won.
+    pub won: StatusTotals,
+    /// Closed and lost.
+    pub lost: StatusTotals,
+    /// Deals without a value or without a rate: counted, not priced.
+    pub unpriced: u64,
+    /// Priced deals without a probability.
+    pub unweighted: u64,
+}
+
+/// Whether all deals are there, and how we know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completeness {
+    /// Only complete snapshots are published.
+    pub complete: bool,
+    /// How we know, in words.
+    pub proof: String,
+    /// Pages read.
+    pub pages: u64,
+    /// How many the CRM said there are, where it says.
+    pub expected: Option<u64>,
+    /// Records received: `written + filtered + skipped + duplicates`.
+    pub fetched: u64,
+    /// Deals in the file.
+    pub written: u64,
+    /// Records left out by the configuration.
+    pub filtered: u64,
+    /// Records that could not be read.
+    pub skipped: u64,
+    /// Records that a newer one of the same id replaced.
+    pub duplicates: u64,
+}
+
+/// What was odd about single deals.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quality {
+    /// By rule and field; empty where nothing was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+/// How the pull went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When the first request was sent, UTC.
+    pub started_at: DateTime<Utc>,
+    /// When the last page was in, UTC.
+    pub finished_at: DateTime<Utc>,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// What the source was asked for, hashed: kind, endpoint, filters, mapping. A change starts a new baseline.
+    pub scope_hash: String,
+}
+
+/// One source of a joined file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedSource {
+    /// The source's name.
+    pub name: String,
+    /// The instant of its snapshot; `None` before the first one.
+    pub timestamp: Option<DateTime<Utc>>,
+    /// Its deals in this file.
+    pub deals: u64,
+    /// Whether its snapshot is there and complete.
+    pub complete: bool,
+    /// Since when its pulls fail or are held, UTC.
+    pub stale_since: Option<DateTime<Utc>>,
+}
+
+/// Everything a snapshot file holds beside its leads, in the file's order (`leads` stand after `stage_breakdown`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The instant, UTC, microseconds.
+    #[serde(serialize_with = "microseconds")]
+    pub timestamp: DateTime<Utc>,
+    /// All deals in the file.
+    pub total_leads: u64,
+    /// The value of all priced deals, in `currency`.
+    #[serde(with = "number")]
+    pub total_value: Decimal,
+    /// The same, weighted.
+    #[serde(with = "number")]
+    pub weighted_value: Decimal,
+    /// Deals by stage label.
+    pub stage_breakdown: StageBreakdown,
+    /// The source's name; `all` in a joined file.
+    pub source: String,
+    /// Whether these are invented deals.
+    #[serde(default)]
+    pub demo: bool,
+    /// 0 for a file in the original format.
+    #[serde(default)]
+    pub schema_version: u32,
+    /// The currency of the totals; `None` where no deal has one.
+    #[serde(default)]
+    pub currency: Option<Currency>,
+    /// By status; all zero for a file in the original format.
+    #[serde(default)]
+    pub totals: Totals,
+    /// The pipelines' stages, where the CRM lists them.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// The proof; a file in the original format has none.
+    #[serde(default)]
+    pub completeness: Completeness,
+    /// What was odd.
+    #[serde(default)]
+    pub quality: Quality,
+    /// How it was pulled.
+    #[serde(default)]
+    pub run: Option<Run>,
+    /// Each source of a joined file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<JoinedSource>,
+    /// Set where a joined file would hold too many leads and holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads_omitted: Option<String>,
+}
+
+impl Head {
+    /// Whether the file is one of the original format, which knew neither status nor currency.
+    pub fn is_original_format(&self) -> bool {
+        self.schema_version == 0
+    }
+}
+
+/// RFC 3339 with six decimals and `+00:00`, as the original format has it.
+pub fn microseconds<S: Serializer>(value: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_rfc3339_opts(SecondsFormat::Micros, false))
+}
