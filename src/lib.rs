@@ -18,8 +18,10 @@
 pub mod clock;
 pub mod schedule;
 pub mod advice;
+pub mod http;
 pub mod model;
 pub mod secret;
 pub mod settings;
+pub mod sources;
 pub mod signals;
 pub mod telemetry;

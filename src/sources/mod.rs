@@ -1,0 +1,240 @@
+//! The CRMs: one file or folder each, one row in [`KINDS`], and the one loop that reads them all.
+
+pub mod demo;
+pub mod pull;
+pub mod rest;
+pub mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+use crate::http::{self, Clients};
+use crate::model::deal::{Deal, Status};
+use crate::secret::{Keyring, Secret};
+use crate::settings::{Problem, Section, Span, Words};
+use crate::sources::source::Source;
+
+/// What every source is built with.
+#[derive(Clone)]
+pub struct Context {
+    /// The shared HTTP clients.
+    pub clients: Arc<Clients>,
+    /// Where secrets are.
+    pub keyring: Arc<Keyring>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The configured zone: days are days there.
+    pub zone: Tz,
+}
+
+/// A source, ready to be pulled.
+#[derive(Clone)]
+pub struct Built {
+    /// The CRM behind it.
+    pub source: Arc<dyn Source>,
+    /// Which of its deals are wanted.
+    pub scope: Scope,
+    /// How stubbornly it is asked.
+    pub retry: Retry,
+    /// A hash of what the source is asked for; a change starts a new baseline.
+    pub scope_hash: String,
+    /// Whether its deals are invented.
+    pub demo: bool,
+    /// Its secrets and their keys, for `check`.
+    pub secrets: Vec<(String, Secret)>,
+    /// What the user should know, though it is no error.
+    pub warnings: Vec<Problem>,
+}
+
+/// A kind of source: its word in the config, and how its section becomes one.
+pub struct Kind {
+    /// The word after `kind =`.
+    pub name: &'static str,
+    /// What it reads, in a few words.
+    pub about: &'static str,
+    build: fn(Section, &Context) -> Result<Built, Vec<Problem>>,
+}
+
+/// Every kind there is.
+pub const KINDS: [Kind; 2] = [
+    Kind { name: "demo", about: "five invented deals", build: demo::build },
+    Kind { name: "rest", about: "any REST CRM, by configuration alone", build: rest::build },
+];
+
+/// The keys that every section has, whatever its kind.
+pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
+
+/// Keys that say how to ask, not what for: they are not part of the scope.
+const NOT_SCOPE: [&str; 11] = [
+    "schedule", "auth", "api_key", "headers", "timeout", "max_body", "allow_http", "proxy", "ca_file", "rate", "retry",
+];
+
+/// Builds the source of a section, without a request; all problems at once.
+pub fn build(section: &Section, context: &Context) -> Result<Built, Vec<Problem>> {
+    let word = section.text("kind").unwrap_or_default();
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == word) else {
+        let known = KINDS.map(|kind| kind.name).join(", ");
+        let message = if section.0.contains_key("kind") { "unknown kind of source" } else { "is missing" };
+        return Err(vec![Problem::at("kind", message).hint(format!("one of {known}"))]);
+    };
+    let mut own = section.clone();
+    let _ = own.split_off(&OWN_KEYS);
+    let mut built = (kind.build)(own, context)?;
+    built.scope_hash = scope_hash(section);
+    Ok(built)
+}
+
+fn scope_hash(section: &Section) -> String {
+    let mut asked = section.clone();
+    let _ = asked.split_off(&NOT_SCOPE);
+    let text = serde_json::to_vec(&asked.0).expect("a table of texts, numbers and tables is JSON");
+    Sha256::digest(text)[..8].iter().fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"))
+}
+
+/// Which deals of a source are wanted; keys of every CRM's section.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Ids or labels of pipelines; empty: all.
+    pub pipelines: Vec<String>,
+    /// How far back closed deals are wanted; `None`: all. Open ones always.
+    pub closed_within: Option<Duration>,
+}
+
+impl Scope {
+    /// Whether the deal is wanted. A closed deal without a closing time counts by its last change.
+    pub fn wants(&self, deal: &Deal, now: DateTime<Utc>) -> bool {
+        let in_pipeline = self.pipelines.is_empty()
+            || self.pipelines.iter().any(|wanted| {
+                [&deal.pipeline_id, &deal.pipeline].into_iter().any(|pipeline| pipeline.as_ref() == Some(wanted))
+            });
+        let recent = match (self.closed_within, deal.status) {
+            (None, _) | (_, None | Some(Status::Open)) => true,
+            (Some(within), Some(Status::Won | Status::Lost)) => deal
+                .closed_at
+                .or(deal.updated_at)
+                .is_none_or(|closed| (now - closed).to_std().is_ok_and(|age| age <= within) || closed > now),
+        };
+        in_pipeline && recent
+    }
+}
+
+/// How often a failed request is tried, and how long between; `retry` of a source's section.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Tries of one request, the first included.
+    #[serde(default = "default_attempts")]
+    pub attempts: usize,
+    /// The first wait; each further one is twice as long, with jitter.
+    #[serde(default = "default_base")]
+    pub base: Span,
+    /// The longest wait.
+    #[serde(default = "default_max")]
+    pub max: Span,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: default_attempts(), base: default_base(), max: default_max() }
+    }
+}
+
+fn default_attempts() -> usize {
+    4
+}
+
+fn default_base() -> Span {
+    Span(Duration::from_secs(1))
+}
+
+fn default_max() -> Span {
+    Span(Duration::from_secs(60))
+}
+
+/// The keys of [`Common`].
+pub const COMMON_KEYS: [&str; 9] =
+    ["endpoint", "pipelines", "closed_within", "timeout", "max_body", "allow_http", "proxy", "ca_file", "retry"];
+
+/// What every section of a CRM can say beside its own keys.
+#[derive(Debug)]
+pub struct Common {
+    /// The address, as configured.
+    pub endpoint: Option<String>,
+    /// Which deals are wanted.
+    pub scope: Scope,
+    /// How requests are sent.
+    pub http: http::Settings,
+    /// How stubbornly.
+    pub retry: Retry,
+}
+
+/// A closed deal's age that is still wanted: a length of time, or `all`.
+#[derive(Debug, Clone, Copy)]
+struct ClosedWithin(Option<Duration>);
+
+impl<'de> Deserialize<'de> for ClosedWithin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "all" {
+            return Ok(Self(None));
+        }
+        humantime::parse_duration(&text)
+            .map(|within| Self(Some(within)))
+            .map_err(|_| serde::de::Error::custom("expected a length of time such as `90d`, or `all`"))
+    }
+}
+
+impl Common {
+    /// Splits the common keys off a section and reads them; `kind_keys` are the kind's own, for hints.
+    pub fn split_off(section: &mut Section) -> Result<Self, Vec<Problem>> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Asked {
+            endpoint: Option<String>,
+            #[serde(default)]
+            pipelines: Words,
+            #[serde(default = "ninety_days")]
+            closed_within: ClosedWithin,
+            #[serde(default)]
+            retry: Retry,
+        }
+        fn ninety_days() -> ClosedWithin {
+            ClosedWithin(Some(Duration::from_secs(90 * 24 * 3600)))
+        }
+        let mut asked = section.split_off(&COMMON_KEYS);
+        let http = asked.split_off(&["timeout", "max_body", "allow_http", "proxy", "ca_file"]);
+        match (asked.read::<Asked>(&[]), http.read::<http::Settings>(&[])) {
+            (Ok(asked), Ok(http)) => Ok(Self {
+                endpoint: asked.endpoint,
+                scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },
+                http,
+                retry: asked.retry,
+            }),
+            (asked, http) => Err([asked.err(), http.err()].into_iter().flatten().flatten().collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_deals_are_always_wanted_and_closed_ones_for_a_while() {
+        let scope = Scope { pipelines: Vec::new(), closed_within: Some(Duration::from_secs(90 * 86_400)) };
+        let now: DateTime<Utc> = "2026-11-22T00:00:00Z".parse().unwrap();
+        let old = Some(now - chrono::TimeDelta::days(91));
+        let deal = |status, closed_at, updated_at| Deal { status, closed_at, updated_at, ..Deal::default() };
+        assert!(scope.wants(&deal(Some(Status::Open), None, old), now));
+        assert!(scope.wants(&deal(None, old, old), now), "without a status nothing is left out");
+        assert!(!scope.wants(&deal(Some(Status::Won), old, Some(now)), now));
+        assert!(!scope.wants(&deal(Some(Status::Lost), None, old), now), "no closing time: by its last change");
+        assert!(scope.wants(&deal(Some(Status::Lost), None, None), now));
+    }
+}

@@ -1,0 +1,288 @@
+//! The one loop that reads a source: retry, limits, deadline and cursor guards stand here, once.
+//!
+//! A page that fails fails the pull. What it cannot prove, it does not claim.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::advice::Advice;
+use crate::clock::Clock;
+use crate::model::deal::Deal;
+use crate::model::finding::Findings;
+use crate::settings::Span;
+use crate::sources::source::{Opened, Page, SourceError};
+use crate::sources::{Built, Retry};
+
+/// The most pages of one pull.
+const MAX_PAGES: u64 = 10_000;
+/// The most records of one pull.
+const MAX_RECORDS: u64 = 1_000_000;
+/// Empty pages in a row that still name a next one.
+const MAX_EMPTY_PAGES: u32 = 3;
+/// The longest wait that a server may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
+/// What a request in flight may still take once the program is to end.
+const END_OF_PAGE: Duration = Duration::from_secs(5);
+
+/// Why a pull did not end.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// The CRM did not answer as it should.
+    #[error("{step}")]
+    Source {
+        /// What was being read.
+        step: String,
+        /// Why it failed.
+        source: SourceError,
+    },
+    /// The deadline passed.
+    #[error("the pull took longer than {0}")]
+    Deadline(Span),
+    /// The program is to end.
+    #[error("the program was told to end")]
+    Stopped,
+    /// The spool cannot be written.
+    #[error("write the spool")]
+    Spool(#[source] io::Error),
+}
+
+impl PullError {
+    /// What to do; a stop needs nothing.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Source { source, .. } => Some(source.advice()),
+            Self::Deadline(_) => Some(Advice::RaiseDeadline),
+            Self::Spool(_) => Some(Advice::FreeDisk),
+            Self::Stopped => None,
+        }
+    }
+}
+
+/// How far a pull is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Pages read.
+    pub pages: u64,
+    /// Records received.
+    pub fetched: u64,
+    /// How many there are, where the CRM says.
+    pub expected: Option<u64>,
+}
+
+/// What a pull read, beside the deals that went to the sink.
+#[derive(Debug)]
+pub struct Fetched {
+    /// What was known before the first page.
+    pub opened: Opened,
+    /// Pages read.
+    pub pages: u64,
+    /// Records received.
+    pub fetched: u64,
+    /// Records that the configuration leaves out.
+    pub filtered: u64,
+    /// Records that could not be read.
+    pub skipped: u64,
+    /// The least and the most the CRM said there are, while it was read.
+    pub expected: Option<(u64, u64)>,
+    /// What was odd.
+    pub findings: Findings,
+    /// When the first request was sent, UTC.
+    pub started_at: DateTime<Utc>,
+    /// When the last page was in, UTC.
+    pub finished_at: DateTime<Utc>,
+    /// Requests sent, retries included.
+    pub requests: u64,
+}
+
+/// Reads all deals of a source once, page by page, into `sink`; nothing is kept here but what the guards need.
+pub async fn pull(
+    built: &Built,
+    deadline: Span,
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+    sink: impl FnMut(&[Deal]) -> io::Result<()>,
+    progress: impl Fn(Progress),
+) -> Result<Fetched, PullError> {
+    let ends_at = clock.instant() + deadline.0;
+    let walk = Walk { built, clock, ends_at, stop };
+    match tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await {
+        Ok(ended) => ended,
+        Err(_) => Err(PullError::Deadline(deadline)),
+    }
+}
+
+struct Walk<'a> {
+    built: &'a Built,
+    clock: &'a dyn Clock,
+    ends_at: Instant,
+    stop: &'a CancellationToken,
+}
+
+impl Walk<'_> {
+    async fn run(
+        &self,
+        mut sink: impl FnMut(&[Deal]) -> io::Result<()>,
+        progress: impl Fn(Progress),
+    ) -> Result<Fetched, PullError> {
+        let started_at = self.clock.now();
+        let source = &self.built.source;
+        let before = source.requests();
+        let opened = self.step("open the source", || source.open()).await?;
+        let mut guards = Guards::default();
+        let mut fetched = Fetched {
+            expected: opened.expected.map(|count| (count, count)),
+            opened,
+            pages: 0,
+            fetched: 0,
+            filtered: 0,
+            skipped: 0,
+            findings: Findings::default(),
+            started_at,
+            finished_at: started_at,
+            requests: 0,
+        };
+        let mut after: Option<String> = None;
+        loop {
+            let step = format!("read page {}", fetched.pages + 1);
+            let page = self.step(&step, || source.page(&fetched.opened, after.as_deref())).await?;
+            let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
+            guards.check(&page, &fetched).map_err(wrong)?;
+            after.clone_from(&page.next);
+            self.take(page, &mut fetched, &mut sink)?;
+            progress(Progress {
+                pages: fetched.pages,
+                fetched: fetched.fetched,
+                expected: fetched.expected.map(|(_, most)| most),
+            });
+            if after.is_none() {
+                break;
+            }
+            if self.stop.is_cancelled() {
+                return Err(PullError::Stopped);
+            }
+        }
+        fetched.finished_at = self.clock.now();
+        fetched.requests = source.requests() - before;
+        Ok(fetched)
+    }
+
+    /// Counts the page and hands the wanted deals to the sink.
+    fn take(
+        &self,
+        mut page: Page,
+        fetched: &mut Fetched,
+        sink: &mut impl FnMut(&[Deal]) -> io::Result<()>,
+    ) -> Result<(), PullError> {
+        fetched.pages += 1;
+        fetched.fetched += page.fetched();
+        if let Some(total) = page.total {
+            let (least, most) = fetched.expected.unwrap_or((total, total));
+            fetched.expected = Some((least.min(total), most.max(total)));
+        }
+        let now = fetched.started_at;
+        let received = page.deals.len();
+        page.deals.retain(|deal| self.built.scope.wants(deal, now));
+        fetched.filtered += page.filtered + (received - page.deals.len()) as u64;
+        fetched.skipped += page.skipped;
+        for deal in &mut page.deals {
+            deal.currency = deal.currency.or(fetched.opened.currency);
+        }
+        fetched.findings.merge(page.findings);
+        sink(&page.deals).map_err(PullError::Spool)
+    }
+
+    /// One step, tried again while that may help, ended soon after a stop.
+    async fn step<T, F, Answer>(&self, step: &str, ask: F) -> Result<T, PullError>
+    where
+        F: FnMut() -> Answer,
+        Answer: Future<Output = Result<T, SourceError>>,
+    {
+        let Retry { attempts, base, max } = self.built.retry;
+        let backoff = ExponentialBuilder::default()
+            .with_min_delay(base.0)
+            .with_max_delay(max.0)
+            .with_max_times(attempts.saturating_sub(1))
+            .with_jitter();
+        let asking = ask
+            .retry(backoff)
+            .when(|error| error.is_transient() && !self.stop.is_cancelled())
+            .adjust(|error, wait| self.wait(error, wait?))
+            .notify(|error, wait| {
+                let error = causes(error);
+                warn!(error, wait_ms = wait.as_millis(), "Trying again: {step}");
+            });
+        let stopped = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(END_OF_PAGE).await;
+        };
+        tokio::select! {
+            answer = asking => answer.map_err(|source| PullError::Source { step: step.to_owned(), source }),
+            () = stopped => Err(PullError::Stopped),
+        }
+    }
+
+    /// The wait before the next try: what the CRM asks for, if the deadline leaves that much.
+    fn wait(&self, error: &SourceError, backoff: Duration) -> Option<Duration> {
+        let Some(asked) = error.wait() else { return Some(backoff) };
+        let asked = asked.max(Duration::from_secs(1));
+        let left = self.ends_at.saturating_duration_since(self.clock.instant());
+        (asked <= MAX_WAIT && asked < left).then_some(asked)
+    }
+}
+
+/// An error with its causes, in one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// What tells a walk that goes in circles from one that goes on.
+#[derive(Default)]
+struct Guards {
+    cursors: HashSet<String>,
+    pages: HashSet<u64>,
+    empty: u32,
+}
+
+impl Guards {
+    fn check(&mut self, page: &Page, so_far: &Fetched) -> Result<(), String> {
+        if so_far.fetched + page.fetched() > MAX_RECORDS {
+            return Err(format!("the list is longer than {MAX_RECORDS} records"));
+        }
+        if page.ids.is_empty() {
+            self.empty += 1;
+        } else {
+            self.empty = 0;
+            let mut hasher = DefaultHasher::new();
+            page.ids.hash(&mut hasher);
+            if !self.pages.insert(hasher.finish()) {
+                return Err("the same page came twice".to_owned());
+            }
+        }
+        let Some(next) = &page.next else { return Ok(()) };
+        if self.empty > MAX_EMPTY_PAGES {
+            return Err(format!("{MAX_EMPTY_PAGES} empty pages in a row, and each names a next one"));
+        }
+        if so_far.pages + 1 >= MAX_PAGES {
+            return Err(format!("the list is longer than {MAX_PAGES} pages"));
+        }
+        if !self.cursors.insert(next.clone()) {
+            return Err("the next page is one that was read already".to_owned());
+        }
+        Ok(())
+    }
+}

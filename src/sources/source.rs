@@ -1,0 +1,185 @@
+//! What a source is: three questions to a CRM, none of which retries, paces or remembers.
+//!
+//! Whatever is the same for all CRMs (retry, limits, deadline, cursor guards) stands once, in `sources::pull`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::advice::Advice;
+use crate::http::{HttpError, Reply};
+use crate::model::deal::Deal;
+use crate::model::finding::Findings;
+use crate::model::money::Currency;
+use crate::model::pipeline::Stage;
+use crate::secret::SecretError;
+
+/// A CRM account that can be read. No state but a token cache.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Finds out what there is to read: account, stages, look-ups that must be known before the first page.
+    async fn open(&self) -> Result<Opened, SourceError>;
+
+    /// Reads one page; `after` is the `next` of the page before, `None` for the first.
+    async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError>;
+
+    /// How many requests this source has sent since the start.
+    fn requests(&self) -> u64;
+}
+
+/// What is known before the first page.
+#[derive(Debug, Clone, Default)]
+pub struct Opened {
+    /// The account's own currency: a deal without one is in this.
+    pub currency: Option<Currency>,
+    /// The stages of all pipelines, in order; empty where the CRM lists none.
+    pub stages: Vec<Stage>,
+    /// How many deals there are, where the CRM says so beforehand.
+    pub expected: Option<u64>,
+    /// Look-up tables: table → key → name.
+    pub names: Names,
+}
+
+/// Look-up tables by name, each from a CRM's key to what people read.
+#[derive(Debug, Clone, Default)]
+pub struct Names(pub BTreeMap<String, HashMap<String, String>>);
+
+impl Names {
+    /// What `key` is called in `table`.
+    pub fn get(&self, table: &str, key: &str) -> Option<&str> {
+        self.0.get(table)?.get(key).map(String::as_str)
+    }
+}
+
+/// One page of deals, normalised.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The deals that the configuration wants.
+    pub deals: Vec<Deal>,
+    /// The ids of all records received, wanted or not, in the page's order: what tells a repeated page.
+    pub ids: Vec<String>,
+    /// Records that the configuration leaves out (`where`, deleted ones).
+    pub filtered: u64,
+    /// Records that cannot be read.
+    pub skipped: u64,
+    /// What was odd.
+    pub findings: Findings,
+    /// How many deals the CRM says there are in all.
+    pub total: Option<u64>,
+    /// Where the next page is; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// Records received.
+    pub fn fetched(&self) -> u64 {
+        self.deals.len() as u64 + self.filtered + self.skipped
+    }
+}
+
+/// Why a CRM did not answer as it should. The variants are the pull's decisions.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// No answer.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A secret is not there.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// 429: too many requests.
+    #[error("the CRM answers {status}: too many requests")]
+    Limit {
+        /// The status code.
+        status: u16,
+        /// How long it asks to wait.
+        wait: Option<Duration>,
+    },
+    /// A failure of the server's own: worth another try.
+    #[error("the CRM answers {status}: a failure of its own")]
+    Server {
+        /// The status code.
+        status: u16,
+        /// How long it asks to wait.
+        wait: Option<Duration>,
+    },
+    /// 401: it does not know the credentials.
+    #[error("the CRM answers {status}: it does not accept the credentials")]
+    Refused {
+        /// The status code.
+        status: u16,
+    },
+    /// 403: it knows them, and they may not.
+    #[error("the CRM answers {status}: the credentials may not read this")]
+    Forbidden {
+        /// The status code.
+        status: u16,
+    },
+    /// Any other status.
+    #[error("the CRM answers {status}, which is no answer to this request")]
+    Unexpected {
+        /// The status code.
+        status: u16,
+    },
+    /// An answer that was cut in the middle: worth another try.
+    #[error("the answer is cut: {0}")]
+    Cut(String),
+    /// An answer that is not what this CRM sends.
+    #[error("{0}")]
+    Malformed(String),
+    /// The pages do not add up.
+    #[error("{0}")]
+    Paging(String),
+    /// A field does not fit the mapping, and the configuration wants that to fail.
+    #[error("{0}")]
+    Mapping(String),
+}
+
+impl SourceError {
+    /// The class of an answer that is not 2xx.
+    pub fn of_status(reply: &Reply, now: chrono::DateTime<chrono::Utc>) -> Self {
+        let (status, wait) = (reply.status, reply.retry_after(now));
+        match status {
+            401 => Self::Refused { status },
+            403 => Self::Forbidden { status },
+            429 => Self::Limit { status, wait },
+            408 | 423 | 425 | 500 | 502..=504 | 520..=524 => Self::Server { status, wait },
+            _ => Self::Unexpected { status },
+        }
+    }
+
+    /// Whether another try may help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Http(error) => matches!(error, HttpError::Broken(_) | HttpError::TimedOut(_)),
+            Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
+            _ => false,
+        }
+    }
+
+    /// How long the CRM asks to wait.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Limit { wait, .. } | Self::Server { wait, .. } => *wait,
+            _ => None,
+        }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Http(HttpError::Broken(_) | HttpError::TimedOut(_)) | Self::Server { .. } | Self::Cut(_) => {
+                Advice::CheckNetwork
+            }
+            Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
+            Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
+            Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
+            Self::Secret(error) => error.advice(),
+            Self::Limit { .. } => Advice::WaitForLimit,
+            Self::Refused { .. } => Advice::RenewCredentials,
+            Self::Forbidden { .. } => Advice::GrantPermission,
+            Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
+            Self::Mapping(_) => Advice::CheckMapping,
+        }
+    }
+}
