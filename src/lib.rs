@@ -24,4 +24,5 @@ pub mod secret;
 pub mod settings;
 pub mod sources;
 pub mod signals;
+pub mod store;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 //!
 //! The file format calls it a lead; the keys, their order and their meaning are a contract (design §7).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
@@ -88,6 +89,36 @@ pub struct Deal {
     pub url: Option<String>,
     /// Fields mapped by the configuration, exact JSON each.
     pub custom: BTreeMap<String, Box<RawValue>>,
+}
+
+/// What totals need of a lead, borrowed from its JSON. Also reads a lead of the original format.
+#[derive(Debug, Deserialize)]
+pub struct Figures<'a> {
+    /// The stage's label.
+    #[serde(borrow, default)]
+    pub stage: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    probability: Option<&'a RawValue>,
+    /// Open, won or lost.
+    #[serde(default)]
+    pub status: Option<Status>,
+    /// The currency of the value.
+    #[serde(default)]
+    pub currency: Option<Currency>,
+}
+
+impl Figures<'_> {
+    /// The amount, exact.
+    pub fn value(&self) -> Option<Decimal> {
+        number::exact(self.value?.get())
+    }
+
+    /// The chance to win, 0 to 1.
+    pub fn probability(&self) -> Option<Decimal> {
+        number::exact(self.probability?.get())
+    }
 }
 
 /// A deal's instants are RFC 3339 with `Z` and as many decimals as they need.

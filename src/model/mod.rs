@@ -3,6 +3,7 @@
 pub mod deal;
 pub mod finding;
 pub mod money;
+pub mod name;
 pub mod number;
 pub mod pipeline;
 pub mod snapshot;

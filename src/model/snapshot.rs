@@ -23,17 +23,6 @@ pub const NO_STAGE: &str = "(no stage)";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StageBreakdown(pub Vec<(String, u64)>);
 
-impl StageBreakdown {
-    /// Counts one deal.
-    pub fn add(&mut self, stage: Option<&str>) {
-        let stage = stage.unwrap_or(NO_STAGE);
-        match self.0.iter_mut().find(|(label, _)| label == stage) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((stage.to_owned(), 1)),
-        }
-    }
-}
-
 impl Serialize for StageBreakdown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(label, count)| (label, count)))

@@ -1,0 +1,36 @@
+//! Why a file could not be read or written.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use crate::advice::Advice;
+
+/// A deed on a file that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{deed} `{}`", path.display())]
+pub struct StoreError {
+    deed: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl StoreError {
+    /// For `map_err`: the deed and the path it was done to.
+    pub fn on(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { deed, path, source }
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Advice {
+        match self.source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Advice::FreeDisk,
+            _ => Advice::MakeWritable,
+        }
+    }
+
+    /// What the system said.
+    pub fn kind(&self) -> ErrorKind {
+        self.source.kind()
+    }
+}

@@ -1,0 +1,262 @@
+//! The files: snapshots that are never overwritten, the latest one, the summary, and what each duty did last.
+//!
+//! A concrete type on a folder. Readers need no lock, for every file is whole; writers hold [`Store::lock_write`].
+
+pub mod atomic;
+pub mod error;
+pub mod format;
+pub mod layout;
+pub mod lock;
+pub mod retention;
+pub mod spool;
+pub mod state;
+pub mod summary;
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::advice::Advice;
+use crate::model::name::SourceName;
+use crate::model::snapshot::Head;
+use crate::store::atomic::Draft;
+use crate::store::error::StoreError;
+use crate::store::layout::{Layout, Place, SnapshotId, name_of};
+use crate::store::lock::Lock;
+use crate::store::spool::Spool;
+use crate::store::state::{Duties, DutyState};
+
+/// Why the folders cannot be written into.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOurs {
+    /// A folder cannot be made or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else's folder: what this user writes, its owner could not replace.
+    #[error("`{}` belongs to user {owner}, and this runs as user {user}", path.display())]
+    Owner {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+        /// This process's.
+        user: u32,
+    },
+}
+
+impl NotOurs {
+    /// What to do.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Store(error) => error.advice(),
+            Self::Owner { .. } => Advice::RunAsOwner,
+        }
+    }
+}
+
+/// The files of one output folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Where everything is.
+    pub layout: Layout,
+}
+
+impl Store {
+    /// The store of these folders; nothing is touched yet.
+    pub fn new(layout: Layout) -> Self {
+        Self { layout }
+    }
+
+    /// Makes the folders, and refuses those of another user and those that cannot be written.
+    pub fn prepare(&self) -> Result<(), NotOurs> {
+        let Layout { output, cache } = &self.layout;
+        for folder in [output, cache, &self.layout.locks()] {
+            atomic::make_folder(folder)?;
+        }
+        let owner = fs::metadata(cache).map_err(StoreError::on("look at", cache))?.uid();
+        let user = rustix::process::geteuid().as_raw();
+        if owner != user {
+            return Err(NotOurs::Owner { path: cache.clone(), owner, user });
+        }
+        for folder in [output, cache] {
+            tempfile::tempfile_in(folder).map_err(StoreError::on("write into", folder))?;
+        }
+        Ok(())
+    }
+
+    /// The lock that `run` holds for life.
+    pub fn lock_run(&self) -> Result<Option<Lock>, StoreError> {
+        Lock::try_take(&self.run_lock())
+    }
+
+    /// The process of the daemon that works here, if one does.
+    pub fn daemon(&self) -> Option<u32> {
+        lock::holder(&self.run_lock())
+    }
+
+    fn run_lock(&self) -> PathBuf {
+        self.layout.locks().join("run")
+    }
+
+    /// The lock that a pull of `source` holds, if nobody pulls it.
+    pub fn lock_source(&self, source: &SourceName) -> Result<Option<Lock>, StoreError> {
+        Lock::try_take(&self.layout.locks().join(format!("pull-{source}")))
+    }
+
+    /// The short lock around every publish and prune.
+    pub fn lock_write(&self) -> Result<Lock, StoreError> {
+        Lock::take(&self.layout.locks().join("write"))
+    }
+
+    /// A spool for a pull.
+    pub fn spool(&self) -> Result<Spool, StoreError> {
+        Spool::create_in(&self.layout.cache).map_err(StoreError::on("spool in", &self.layout.cache))
+    }
+
+    /// A file without a name in the cache, for what is assembled.
+    pub fn scratch(&self) -> Result<File, StoreError> {
+        tempfile::tempfile_in(&self.layout.cache).map_err(StoreError::on("write into", &self.layout.cache))
+    }
+
+    /// The places that hold snapshots: the cache itself and the folders in it.
+    pub fn places(&self) -> Result<Vec<Place>, StoreError> {
+        let mut places = vec![Place::Flat];
+        for entry in entries(&self.layout.cache)? {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if let Ok(name) = name_of(&entry.path()).parse::<SourceName>()
+                && is_folder
+            {
+                places.push(Place::Folder(name));
+            }
+        }
+        places.sort();
+        Ok(places)
+    }
+
+    /// The snapshots of a place, oldest first: regular files whose names are exactly ours.
+    pub fn list(&self, place: &Place) -> Result<Vec<SnapshotId>, StoreError> {
+        let mut found: Vec<SnapshotId> = entries(&self.layout.folder(place))?
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .filter_map(|entry| SnapshotId::of_file_name(entry.file_name().to_str()?))
+            .collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// A snapshot's head, its leads checked for form.
+    pub fn head(&self, place: &Place, id: SnapshotId) -> Result<Head, StoreError> {
+        let path = self.layout.snapshot(place, id);
+        format::read_head(&path).map_err(StoreError::on("read snapshot", &path))
+    }
+
+    /// Writes a snapshot: head and leads whole, under a name that nothing had before.
+    pub fn publish(&self, place: &Place, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
+        let folder = self.layout.folder(place);
+        let mut id = SnapshotId::first_of(head.timestamp);
+        loop {
+            let path = self.layout.snapshot(place, id);
+            let draft = self.draft(&folder, head, leads)?;
+            if draft.commit_new(&path)? {
+                return Ok(id);
+            }
+            id = id.next();
+        }
+    }
+
+    /// Writes a joined latest file.
+    pub fn replace_latest(&self, head: &Head, leads: &mut File) -> Result<(), StoreError> {
+        self.draft(&self.layout.output, head, leads)?.commit_over(&self.layout.latest())
+    }
+
+    fn draft(&self, folder: &Path, head: &Head, leads: &mut File) -> Result<Draft, StoreError> {
+        let mut draft = Draft::begin(folder)?;
+        io::Seek::rewind(leads)
+            .and_then(|()| format::write(head, &mut draft, |out| out.append(leads).map(|_| ())))
+            .map_err(StoreError::on("write a file in", folder))?;
+        Ok(draft)
+    }
+
+    /// Makes the latest file a copy of a snapshot. A copy, not a link: a program that writes into the latest file
+    /// must not reach the snapshot.
+    pub fn copy_to_latest(&self, place: &Place, id: SnapshotId) -> Result<(), StoreError> {
+        let snapshot = self.layout.snapshot(place, id);
+        let mut draft = Draft::begin(&self.layout.output)?;
+        let mut file = File::open(&snapshot).map_err(StoreError::on("open", &snapshot))?;
+        draft.append(&mut file).map_err(StoreError::on("write", &self.layout.latest()))?;
+        draft.commit_over(&self.layout.latest())
+    }
+
+    /// Deletes snapshots, going on past single failures; what is no regular file by now is left alone.
+    pub fn remove(&self, place: &Place, ids: impl IntoIterator<Item = SnapshotId>) -> (u64, Vec<StoreError>) {
+        let (mut removed, mut errors) = (0, Vec::new());
+        for id in ids {
+            let path = self.layout.snapshot(place, id);
+            if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => removed += 1,
+                Err(error) => errors.push(StoreError::on("delete", &path)(error)),
+            }
+        }
+        (removed, errors)
+    }
+
+    /// Moves the flat files of a source into its folder, where it has none yet: what it wrote before it had a section
+    /// of its own.
+    pub fn adopt(&self, name: &SourceName) -> Result<u64, StoreError> {
+        let place = Place::Folder(name.clone());
+        let folder = self.layout.folder(&place);
+        atomic::make_folder(&folder)?;
+        if !self.list(&place)?.is_empty() {
+            return Ok(0);
+        }
+        let mut adopted = 0;
+        for id in self.list(&Place::Flat)? {
+            let ours = self.head(&Place::Flat, id).is_ok_and(|head| head.source == name.as_str());
+            if ours {
+                let (from, to) = (self.layout.snapshot(&Place::Flat, id), self.layout.snapshot(&place, id));
+                fs::rename(&from, &to).map_err(StoreError::on("move", &from))?;
+                adopted += 1;
+            }
+        }
+        if adopted > 0 {
+            atomic::sync_folder(&self.layout.snapshot(&place, SnapshotId::first_of(chrono::DateTime::UNIX_EPOCH)))?;
+        }
+        Ok(adopted)
+    }
+
+    /// Removes what a killed process left in a place and in the output folder. The caller holds the place's source
+    /// lock and the write lock.
+    pub fn sweep(&self, place: &Place) -> Result<u64, StoreError> {
+        Ok(atomic::sweep(&self.layout.folder(place))? + atomic::sweep(&self.layout.output)?)
+    }
+
+    /// What the duties of a place did last.
+    pub fn duties(&self, place: &Place) -> Duties {
+        state::read(&self.layout.state(place))
+    }
+
+    /// Changes what is remembered of a duty.
+    pub fn remember(
+        &self,
+        place: &Place,
+        duty: &str,
+        change: impl FnOnce(&mut DutyState),
+    ) -> Result<(), StoreError> {
+        atomic::make_folder(&self.layout.folder(place))?;
+        let _lock = self.lock_write()?;
+        state::change(&self.layout.state(place), duty, change)
+    }
+}
+
+/// A folder's entries; none where there is no folder.
+fn entries(folder: &Path) -> Result<impl Iterator<Item = fs::DirEntry> + use<>, StoreError> {
+    match fs::read_dir(folder) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(StoreError::on("list", folder)(error)),
+    }
+    .map(|entries| entries.into_iter().flatten().filter_map(Result::ok))
+}
