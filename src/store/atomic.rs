@@ -92,8 +92,7 @@ pub fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(StoreError::on("sync folder", folder))
 }
 
-/// Removes the temporary files that a killed process left in `folder`. The caller holds the locks under which such
-/// files are written.
+/// Removes the temporary files that a killed process left in `folder`.
 pub fn sweep(folder: &Path) -> Result<u64, StoreError> {
     let on_read = StoreError::on("list", folder);
     let entries = match fs::read_dir(folder) {

@@ -227,10 +227,14 @@ impl Store {
         Ok(adopted)
     }
 
-    /// Removes what a killed process left in a place and in the output folder. The caller holds the place's source
-    /// lock and the write lock.
-    pub fn sweep(&self, place: &Place) -> Result<u64, StoreError> {
-        Ok(atomic::sweep(&self.layout.folder(place))? + atomic::sweep(&self.layout.output)?)
+    /// Removes what a killed process left anywhere. Named drafts are written under the write lock alone, which the
+    /// caller holds.
+    pub fn sweep(&self) -> Result<u64, StoreError> {
+        let mut swept = atomic::sweep(&self.layout.output)?;
+        for place in self.places()? {
+            swept += atomic::sweep(&self.layout.folder(&place))?;
+        }
+        Ok(swept)
     }
 
     /// What the duties of a place did last.

@@ -1,0 +1,4 @@
+//! What the deals say: pure, fed by `jobs` with leads and heads.
+
+pub mod summary;
+pub mod totals;
