@@ -1,1 +1,4 @@
-#[test] fn it() {}
+//! The integration tests: one binary, since each one links every dependency anew. One module a topic.
+
+mod packaging;
+mod skip;
