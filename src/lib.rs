@@ -4,25 +4,38 @@
 //! The floors of the house; a room imports only from floors below its own (`tests/it/layers.rs` holds it so).
 //! The way of a pull, in the order to read it:
 //!
-//! 1. [`config`]: layers of configuration become typed settings, all problems at once as `file:line`;
-//! 2. [`app`]: builds every part from the config, spawns, waits for stop;
-//! 3. [`schedule`]: what is due now (pure), and the tick;
-//! 4. [`jobs::pull`]: the whole story of a pull, top to bottom;
-//! 5. [`sources::pull`]: open → page … page, the one loop with retry, limits, deadline and guards;
-//! 6. [`store::spool`]: where the pages wait;
-//! 7. [`jobs::assemble`]: id order, duplicates, totals, body;
-//! 8. [`store`]: snapshot, summary, latest last.
+//! 1. [`commands`]: the words on the command line, each one call;
+//! 2. [`config`]: layers of configuration become typed settings, all problems at once as `file:line`;
+//! 3. [`app`]: builds every part from the config, spawns, waits for stop;
+//! 4. [`schedule`]: what is due now (pure), and the tick;
+//! 5. [`jobs::pull`]: the whole story of a pull, top to bottom;
+//! 6. [`sources::pull`]: open → page … page, the one loop with retry, limits, deadline and guards;
+//! 7. [`store::spool`]: where the pages wait;
+//! 8. [`jobs::assemble`]: id order, duplicates, totals, lines;
+//! 9. [`store`]: the snapshot, never overwritten;
+//! 10. [`jobs::summarize`]: summary, and the latest file last.
 //!
-//! [`commands`] are the words on the command line; [`model`] is the ground: deal, money, snapshot.
+//! [`model`] is the ground: deal, money, snapshot.
 
-pub mod clock;
+pub mod commands;
+
+pub mod app;
+
+pub mod config;
+
 pub mod schedule;
+
+pub mod jobs;
+
+pub mod analysis;
+pub mod sources;
+pub mod store;
+
 pub mod advice;
+pub mod clock;
 pub mod http;
 pub mod model;
 pub mod secret;
 pub mod settings;
-pub mod sources;
 pub mod signals;
-pub mod store;
 pub mod telemetry;

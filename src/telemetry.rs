@@ -34,6 +34,21 @@ pub fn start(filter: Option<&str>, default: LevelFilter) {
     }
 }
 
+/// An error with its causes, in one line.
+pub fn in_one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // A transparent error says what its cause says.
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// A text from outside, fit for one line: control and direction characters escaped, cut to 200 characters.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'a>(pub &'a str);

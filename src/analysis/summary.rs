@@ -1,6 +1,6 @@
-//! The day's figures out of the newest snapshots' heads, as `daily_summary.json` holds them.
+//! The day's figures out of the snapshots' heads, as `daily_summary.json` holds them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
@@ -8,10 +8,10 @@ use rust_decimal::Decimal;
 use serde::Serialize;
 
 use crate::model::finding::Finding;
-use crate::model::money::{Currency, Rates};
+use crate::model::money::Currency;
 use crate::model::name::SourceName;
 use crate::model::number;
-use crate::model::snapshot::{self, CurrencyTotals, Head, StageBreakdown, StatusTotals, Totals};
+use crate::model::snapshot::{self, Head, StageBreakdown, StatusTotals};
 
 /// A source and its newest snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +74,7 @@ pub struct Summary {
     /// The same, weighted.
     #[serde(with = "number")]
     pub weighted_value: Decimal,
-    /// The instant of the newest snapshot in it.
+    /// The instant of the data, UTC.
     #[serde(serialize_with = "snapshot::microseconds")]
     pub timestamp: DateTime<Utc>,
     /// The currency of the totals.
@@ -101,26 +101,23 @@ pub struct Summary {
     pub quality: QualityBlock,
 }
 
-/// The summary of the newest snapshots; `None` while there is none.
-pub fn summarize(newest: &[Newest<'_>], rates: &Rates) -> Option<Summary> {
-    let heads: Vec<&Head> = newest.iter().filter_map(|source| source.head).collect();
-    let timestamp = heads.iter().map(|head| head.timestamp).max()?;
-    let joined = join(&heads, rates);
-    let block = |totals: &StatusTotals| block(totals, joined.currency);
-    Some(Summary {
-        total_leads: heads.iter().map(|head| head.total_leads).sum(),
-        total_value: joined.total_value,
-        weighted_value: joined.weighted_value,
-        timestamp,
-        currency: joined.currency,
-        open: block(&joined.totals.open),
-        won: block(&joined.totals.won),
-        lost: block(&joined.totals.lost),
-        unpriced: joined.totals.unpriced,
-        unweighted: joined.totals.unweighted,
-        stage_breakdown: joined.stage_breakdown,
+/// The summary of `whole` (the one snapshot, or all of them joined) and of each source in it.
+pub fn summarize(whole: &Head, newest: &[Newest<'_>]) -> Summary {
+    let block = |totals: &StatusTotals| block(totals, whole.currency);
+    Summary {
+        total_leads: whole.total_leads,
+        total_value: whole.total_value,
+        weighted_value: whole.weighted_value,
+        timestamp: whole.timestamp,
+        currency: whole.currency,
+        open: block(&whole.totals.open),
+        won: block(&whole.totals.won),
+        lost: block(&whole.totals.lost),
+        unpriced: whole.totals.unpriced,
+        unweighted: whole.totals.unweighted,
+        stage_breakdown: whole.stage_breakdown.clone(),
         complete: newest.iter().all(|source| source.head.is_some_and(is_complete)),
-        demo: heads.iter().any(|head| head.demo),
+        demo: whole.demo,
         sources: newest.iter().map(|source| (source.name.clone(), source_block(source))).collect(),
         quality: QualityBlock {
             findings: newest
@@ -129,7 +126,7 @@ pub fn summarize(newest: &[Newest<'_>], rates: &Rates) -> Option<Summary> {
                 .filter(|(_, findings)| !findings.is_empty())
                 .collect(),
         },
-    })
+    }
 }
 
 /// A file of the original format has no proof; it was published as it is.
@@ -151,76 +148,6 @@ fn source_block(source: &Newest<'_>) -> SourceBlock {
         complete: source.head.is_some_and(is_complete),
         proof: source.head.map_or_else(|| "no snapshot yet".to_owned(), |head| head.completeness.proof.clone()),
         stale_since: source.stale_since,
-    }
-}
-
-/// The figures of several heads in one currency.
-struct Joined {
-    total_value: Decimal,
-    weighted_value: Decimal,
-    currency: Option<Currency>,
-    totals: Totals,
-    stage_breakdown: StageBreakdown,
-}
-
-/// Joins heads. One alone keeps its figures; of several the native sums are converted, and what has no rate into the
-/// common currency is counted, not priced.
-fn join(heads: &[&Head], rates: &Rates) -> Joined {
-    if let [head] = heads {
-        return Joined {
-            total_value: head.total_value,
-            weighted_value: head.weighted_value,
-            currency: head.currency,
-            totals: head.totals.clone(),
-            stage_breakdown: head.stage_breakdown.clone(),
-        };
-    }
-    let currencies: BTreeSet<Currency> = heads.iter().filter_map(|head| head.currency).collect();
-    let base = rates.base.or_else(|| if currencies.len() == 1 { currencies.first().copied() } else { None });
-    let mut joined = Joined {
-        total_value: Decimal::ZERO,
-        weighted_value: Decimal::ZERO,
-        currency: base,
-        totals: Totals::default(),
-        stage_breakdown: StageBreakdown::default(),
-    };
-    for head in heads {
-        let priced = head.currency == base && base.is_some();
-        let rate = |amount: Decimal| base.zip(head.currency).and_then(|(base, own)| rates.convert(amount, own, base));
-        match (rate(head.total_value), rate(head.weighted_value)) {
-            (Some(value), Some(weighted)) => {
-                joined.total_value += value;
-                joined.weighted_value += weighted;
-            }
-            _ => joined.totals.unpriced += head.total_leads - head.totals.unpriced.min(head.total_leads),
-        }
-        let _ = priced;
-        joined.totals.unpriced += head.totals.unpriced;
-        joined.totals.unweighted += head.totals.unweighted;
-        add(&mut joined.totals.open, &head.totals.open, &rate);
-        add(&mut joined.totals.won, &head.totals.won, &rate);
-        add(&mut joined.totals.lost, &head.totals.lost, &rate);
-        for (label, count) in &head.stage_breakdown.0 {
-            match joined.stage_breakdown.0.iter_mut().find(|(known, _)| known == label) {
-                Some((_, known)) => *known += count,
-                None => joined.stage_breakdown.0.push((label.clone(), *count)),
-            }
-        }
-    }
-    joined
-}
-
-fn add(sum: &mut StatusTotals, part: &StatusTotals, rate: &impl Fn(Decimal) -> Option<Decimal>) {
-    sum.count += part.count;
-    if let (Some(value), Some(weighted)) = (rate(part.value), rate(part.weighted)) {
-        sum.value += value;
-        sum.weighted += weighted;
-    }
-    for (currency, native) in &part.by_currency {
-        let known = sum.by_currency.entry(*currency).or_insert(CurrencyTotals::default());
-        known.count += native.count;
-        known.value += native.value;
-        known.weighted += native.weighted;
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::finding::Findings;
 use crate::settings::Span;
 use crate::sources::source::{Opened, Page, SourceError};
 use crate::sources::{Built, Retry};
+use crate::telemetry::in_one_line;
 
 /// The most pages of one pull.
 const MAX_PAGES: u64 = 10_000;
@@ -217,7 +218,7 @@ impl Walk<'_> {
             .when(|error| error.is_transient() && !self.stop.is_cancelled())
             .adjust(|error, wait| self.wait(error, wait?))
             .notify(|error, wait| {
-                let error = causes(error);
+                let error = in_one_line(error);
                 warn!(error, wait_ms = wait.as_millis(), "Trying again: {step}");
             });
         let stopped = async {
@@ -237,17 +238,6 @@ impl Walk<'_> {
         let left = self.ends_at.saturating_duration_since(self.clock.instant());
         (asked <= MAX_WAIT && asked < left).then_some(asked)
     }
-}
-
-/// An error with its causes, in one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// What tells a walk that goes in circles from one that goes on.

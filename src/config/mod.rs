@@ -1,0 +1,545 @@
+//! Layers of configuration (defaults, file, `.env.local`, environment) become typed settings, all problems at once.
+//!
+//! Every module owns its own settings; this one stacks the layers, composes, and says where a problem stands. Nobody
+//! below imports it.
+
+pub mod environment;
+pub mod file;
+pub mod report;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Value};
+use figment::{Figment, Profile, Provider};
+use rust_decimal::Decimal;
+use serde::de::{self, DeserializeOwned, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::clock::Clock;
+use crate::config::environment::Environment;
+use crate::config::file::{DOTENV, Found, Located};
+use crate::config::report::{Origins, Report};
+use crate::http::Clients;
+use crate::jobs::Target;
+use crate::model::money::{Currency, Rates};
+use crate::model::name::SourceName;
+use crate::model::number;
+use crate::schedule::cron::Cron;
+use crate::secret::{Keyring, Secret};
+use crate::settings::{Problem, Section, Span};
+use crate::sources::{self, Context, KINDS};
+use crate::store::layout::{Layout, Place};
+use crate::store::retention::Policy;
+
+/// The compiled-in defaults: the reference of every setting.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// How often `--demo` is pulled under `run`.
+const DEMO_SCHEDULE: &str = "* * * * *";
+
+/// The tables of the config that other modules own.
+const TABLES: [&str; 5] = ["sources", "retention", "summary", "limits", "fx"];
+
+/// Where the configuration comes from: everything the world hands in.
+#[derive(Clone)]
+pub struct Inputs {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--output`.
+    pub output: Option<PathBuf>,
+    /// `--demo`.
+    pub demo: bool,
+    /// The process's environment.
+    pub environment: BTreeMap<String, String>,
+    /// Where relative paths start.
+    pub working_directory: PathBuf,
+    /// The user's number, whose files may be used.
+    pub user: u32,
+    /// The clients that sources share, over every reload.
+    pub clients: Arc<Clients>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A duty and when it is due.
+#[derive(Clone)]
+pub struct Scheduled {
+    /// The source.
+    pub target: Arc<Target>,
+    /// When it is pulled.
+    pub schedule: Cron,
+}
+
+/// The whole configuration, typed and checked.
+#[derive(Clone)]
+pub struct Config {
+    /// Where the files are.
+    pub layout: Layout,
+    /// The sources by name.
+    pub sources: BTreeMap<SourceName, Scheduled>,
+    /// The base currency and the rates into it.
+    pub rates: Rates,
+    /// How long snapshots are kept.
+    pub retention: Policy,
+    /// When they are pruned.
+    pub prune_schedule: Cron,
+    /// When the day is closed.
+    pub summary_schedule: Cron,
+    /// How much at once, and how long.
+    pub limits: Limits,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How long a pull may take.
+    pub pull_deadline: Span,
+    /// How many pulls run at once.
+    #[serde(deserialize_with = "at_least_one")]
+    pub parallel: u32,
+    /// How much later than due a pull may start.
+    pub jitter: Span,
+    /// How long running pulls may take to end after TERM.
+    pub grace: Span,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        0 => Err(de::Error::custom("must be at least 1")),
+        number => Ok(number),
+    }
+}
+
+/// What stands at the top of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Top {
+    output: PathBuf,
+    cache: Option<PathBuf>,
+    timezone: Parsed<Tz>,
+    currency: Option<Parsed<Currency>>,
+    schedule: String,
+    source: Option<String>,
+    api_key: Option<Secret>,
+    endpoint: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Retention {
+    days: u32,
+    keep_at_least: u32,
+    schedule: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Summary {
+    schedule: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchange {
+    rates: BTreeMap<String, Rate>,
+}
+
+/// A value that is written as text; the error says what it should be and never what it is.
+#[derive(Debug, Clone, Copy)]
+struct Parsed<T>(T);
+
+impl<'de, T: FromStr + Expected> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(|_| de::Error::custom(T::EXPECTED))
+    }
+}
+
+trait Expected {
+    const EXPECTED: &'static str;
+}
+
+impl Expected for Tz {
+    const EXPECTED: &'static str = "expected the IANA name of a zone, such as `Europe/Berlin`";
+}
+
+impl Expected for Currency {
+    const EXPECTED: &'static str = "expected a currency of ISO 4217, such as `EUR`";
+}
+
+/// An exchange rate: a number, or its text where every digit counts.
+#[derive(Debug, Clone, Copy)]
+struct Rate(Decimal);
+
+impl<'de> Deserialize<'de> for Rate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl Visitor<'_> for Either {
+            type Value = Rate;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a number above 0, such as 0.92")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
+                let rate = number::exact(text).filter(|rate| *rate > Decimal::ZERO);
+                rate.map(Rate).ok_or_else(|| E::custom("expected a number above 0, such as 0.92"))
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Rate, E> {
+                // The shortest text that means this float is what stood in the file.
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Rate, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Rate, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// Reads everything. The report holds the files used, every problem and every warning; there is a config exactly when
+/// there is no problem.
+pub fn load(inputs: &Inputs) -> (Option<Config>, Report) {
+    let mut report = Report::default();
+    let Some(layers) = Layers::read(inputs, &mut report) else { return (None, report) };
+    report.origins = layers.origins;
+    let config = compose(inputs, Section(layers.merged), &layers.keyring, &mut report);
+    (config.filter(|_| report.problems.is_empty()), report)
+}
+
+/// The layers, merged, and where each key stands.
+struct Layers {
+    merged: Dict,
+    origins: Origins,
+    keyring: Keyring,
+}
+
+impl Layers {
+    fn read(inputs: &Inputs, report: &mut Report) -> Option<Self> {
+        let file = read_file(inputs, report);
+        let dotenv = read_dotenv(inputs, report);
+        if !report.problems.is_empty() {
+            return None;
+        }
+        let environment = Environment { name: "environment", variables: inputs.environment.clone() };
+        let below = Environment {
+            name: DOTENV,
+            variables: dotenv.iter().map(|(name, (text, _))| (name.clone(), text.clone())).collect(),
+        };
+        let mut keyring = Keyring {
+            environment: below.variables.clone(),
+            credentials: inputs.environment.get("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        };
+        keyring.environment.extend(inputs.environment.clone());
+        let file_text = file.as_ref().map_or("", |(_, text, _)| text.as_str());
+        let merged = merge(&[&Toml::string(DEFAULTS), &Toml::string(file_text), &below, &environment]);
+        let origins = Origins {
+            file: file.map(|(path, _, located)| (path, located)),
+            dotenv: dotenv.into_iter().map(|(name, (_, line))| (name, line)).collect(),
+            environment: environment.keys().map(|(path, _)| path).collect(),
+        };
+        match merged {
+            Ok(merged) => Some(Self { merged, origins, keyring }),
+            Err(_) => {
+                report.add(Problem::at("", "the layers of the configuration cannot be read"));
+                None
+            }
+        }
+    }
+}
+
+/// Merges the layers, later ones above; a secret that a later layer gives in another form replaces the earlier whole.
+fn merge(layers: &[&dyn Provider]) -> Result<Dict, Box<figment::Error>> {
+    let mut merged = Dict::new();
+    for layer in layers {
+        let upper = layer.data()?.remove(&Profile::Default).unwrap_or_default();
+        file::shadow_secrets(&mut merged, &upper);
+        let figment = Figment::from(Serialized::defaults(&merged)).merge(Serialized::defaults(&upper));
+        merged = figment.data()?.remove(&Profile::Default).unwrap_or_default();
+    }
+    Ok(merged)
+}
+
+fn read_file(inputs: &Inputs, report: &mut Report) -> Option<(PathBuf, String, Located)> {
+    let named = inputs.environment.get("SALES_PIPELINE_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let named = inputs.file.clone().or(named);
+    let (path, found) = file::choose(named.as_deref(), &inputs.working_directory)?;
+    let text = match file::read(&inputs.working_directory.join(&path), found, inputs.user) {
+        Ok(text) => text,
+        Err(why) => {
+            report.at_file(&path, None, Problem::at("", why.to_string()).hint(why.hint()));
+            return None;
+        }
+    };
+    report.files.push(path.clone());
+    match Located::parse(text.clone()) {
+        Ok(located) => Some((path, text, located)),
+        Err(error) => {
+            report.at_file(&path, Some(error.line), Problem::at("", error.message));
+            None
+        }
+    }
+}
+
+fn read_dotenv(inputs: &Inputs, report: &mut Report) -> BTreeMap<String, (String, usize)> {
+    let path = Path::new(DOTENV);
+    let full = inputs.working_directory.join(path);
+    if full.symlink_metadata().is_err() {
+        return BTreeMap::new();
+    }
+    report.files.push(path.to_owned());
+    match file::read(&full, Found::ByWorkingDirectory, inputs.user) {
+        Ok(text) => environment::parse_dotenv(&text).unwrap_or_else(|bad| {
+            let problem = Problem::at("", "is no `NAME=value`").hint("quote values with blanks; no substitution is done");
+            report.at_file(path, Some(bad.0), problem);
+            BTreeMap::new()
+        }),
+        Err(why) => {
+            report.at_file(path, None, Problem::at("", why.to_string()).hint(why.hint()));
+            BTreeMap::new()
+        }
+    }
+}
+
+/// Types every section, each problem recorded and the rest gone on with.
+fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mut Report) -> Option<Config> {
+    let mut tables = section.split_off(&TABLES);
+    let top: Option<Top> = read(&section, &[], &TABLES, report);
+    let retention: Option<Retention> = read(&table(&mut tables, "retention"), &["retention"], &[], report);
+    let summary: Option<Summary> = read(&table(&mut tables, "summary"), &["summary"], &[], report);
+    let limits: Option<Limits> = read(&table(&mut tables, "limits"), &["limits"], &[], report);
+    let exchange: Option<Exchange> = read(&table(&mut tables, "fx"), &["fx"], &[], report);
+    // Sources are read whatever is wrong above, so that their problems show as well.
+    let zone = top.as_ref().map_or(Tz::UTC, |top| top.timezone.0);
+    let usual = top.as_ref().map(|top| top.schedule.clone());
+    let usual = usual.and_then(|text| cron(&text, zone, "schedule", report));
+    let context = Context {
+        clients: Arc::clone(&inputs.clients),
+        keyring: Arc::new(keyring.clone()),
+        clock: Arc::clone(&inputs.clock),
+        zone,
+    };
+    let named = table(&mut tables, "sources");
+    let sections = choose_sources(inputs, top.as_ref(), named, report);
+    let sources = build_sources(sections, &context, usual.as_ref(), report);
+    let prune_schedule =
+        retention.as_ref().and_then(|section| cron(&section.schedule, zone, "retention.schedule", report));
+    let summary_schedule =
+        summary.as_ref().and_then(|section| cron(&section.schedule, zone, "summary.schedule", report));
+    let top = top?;
+    let rates = rates(top.currency.map(|currency| currency.0), exchange?, report);
+    Some(Config {
+        layout: layout(inputs, &top),
+        sources,
+        rates,
+        retention: retention.map(|section| Policy { days: section.days, keep_at_least: section.keep_at_least })?,
+        prune_schedule: prune_schedule?,
+        summary_schedule: summary_schedule?,
+        limits: limits?,
+    })
+}
+
+fn read<T: DeserializeOwned>(section: &Section, prefix: &[&str], also: &[&str], report: &mut Report) -> Option<T> {
+    match section.read(also) {
+        Ok(settings) => Some(settings),
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| report.add(problem.under(prefix)));
+            None
+        }
+    }
+}
+
+/// A table of the config; one that is no table is reported by whoever misses its keys.
+fn table(tables: &mut Section, name: &str) -> Section {
+    match tables.0.remove(name) {
+        Some(Value::Dict(_, dict)) => Section(dict),
+        _ => Section::default(),
+    }
+}
+
+fn cron(text: &str, zone: Tz, key: &str, report: &mut Report) -> Option<Cron> {
+    Cron::parse(text, zone).map_err(|error| report.add(Problem::at(key, error.to_string()))).ok()
+}
+
+fn rates(base: Option<Currency>, exchange: Exchange, report: &mut Report) -> Rates {
+    if base.is_none() && !exchange.rates.is_empty() {
+        report.add(Problem::at("fx.rates", "says what currencies are worth, but not in which").hint("set `currency`"));
+    }
+    let mut worth = BTreeMap::new();
+    for (code, rate) in exchange.rates {
+        // The environment's keys are lowercase.
+        match code.parse::<Currency>() {
+            Ok(currency) => {
+                worth.insert(currency, rate.0);
+            }
+            Err(error) => report.add(Problem::at(&format!("fx.rates.{code}"), error.to_string())),
+        }
+    }
+    Rates { base, worth }
+}
+
+fn layout(inputs: &Inputs, top: &Top) -> Layout {
+    let output = inputs.output.clone().unwrap_or_else(|| top.output.clone());
+    let output = inputs.working_directory.join(output);
+    // A cache configured for the usual output does not follow another one.
+    let cache = if inputs.output.is_some() { None } else { top.cache.as_ref() };
+    let cache = cache.map_or_else(|| output.join("sales_cache"), |cache| inputs.working_directory.join(cache));
+    Layout { output, cache }
+}
+
+/// A source's section and where its snapshots stand; `prefix` is where its keys stand in the config.
+struct Chosen {
+    name: SourceName,
+    place: Place,
+    section: Section,
+    prefix: Vec<String>,
+}
+
+fn choose_sources(inputs: &Inputs, top: Option<&Top>, named: Section, report: &mut Report) -> Vec<Chosen> {
+    if inputs.demo {
+        let demo = [("kind", "demo"), ("schedule", DEMO_SCHEDULE)];
+        let section = Section(demo.map(|(key, text)| (key.to_owned(), Value::from(text))).into());
+        return vec![flat("demo", section)];
+    }
+    let short = top.filter(|top| top.source.is_some() || top.api_key.is_some() || top.endpoint.is_some());
+    match (short, named.0.is_empty()) {
+        (Some(_), false) => {
+            let problem = Problem::at("source", "the short form does not stand beside [sources.*]");
+            report.add(problem.hint("make it a section of its own"));
+            Vec::new()
+        }
+        (Some(top), true) => short_form(top, report).into_iter().collect(),
+        (None, true) => {
+            report.no_source = true;
+            let problem = Problem::at("", "no source is configured");
+            report.add(problem.hint("name one under [sources.*] (README, \"First real source\"), or try --demo"));
+            Vec::new()
+        }
+        (None, false) => named_sources(named, report),
+    }
+}
+
+fn named_sources(named: Section, report: &mut Report) -> Vec<Chosen> {
+    let mut chosen = Vec::new();
+    for (key, value) in named.0 {
+        let prefix = vec!["sources".to_owned(), key.clone()];
+        match (key.parse::<SourceName>(), value) {
+            (Ok(name), Value::Dict(_, dict)) => {
+                chosen.push(Chosen { place: Place::Folder(name.clone()), name, section: Section(dict), prefix });
+            }
+            (Err(error), _) => report.add(Problem { path: prefix, message: error.to_string(), hint: None }),
+            (Ok(_), _) => report.add(Problem { path: prefix, message: "expected a table".to_owned(), hint: None }),
+        }
+    }
+    chosen
+}
+
+fn flat(kind: &str, section: Section) -> Chosen {
+    let name = kind.parse().expect("a kind's word is a source's name");
+    Chosen { name, place: Place::Flat, section, prefix: Vec::new() }
+}
+
+/// The one source of the four original variables, named after its kind.
+fn short_form(top: &Top, report: &mut Report) -> Option<Chosen> {
+    let Some(word) = &top.source else {
+        report.add(Problem::at("source", "is missing").hint("`api_key` and `endpoint` belong to a source"));
+        return None;
+    };
+    let short = ["demo"];
+    if !short.contains(&word.as_str()) || !KINDS.iter().any(|kind| kind.name == word) {
+        let endpoint = top.endpoint.as_deref().filter(|endpoint| !endpoint.contains('@'));
+        report.add(Problem::at("source", "is no kind with a short form").hint(ready_section(endpoint)));
+        return None;
+    }
+    Some(flat(word, Section([("kind".to_owned(), Value::from(word.as_str()))].into())))
+}
+
+/// A `rest` section to begin with.
+fn ready_section(endpoint: Option<&str>) -> String {
+    let endpoint = endpoint.unwrap_or("https://api.mycrm.example/v2");
+    format!(
+        "demo has one; for any other CRM put this into config/sales-pipeline.toml and see docs/rest.md:\n\
+         \x20   [sources.mycrm]\n\
+         \x20   kind     = \"rest\"\n\
+         \x20   endpoint = \"{endpoint}\"\n\
+         \x20   auth     = {{ type = \"bearer\", token = {{ env = \"SALES_PIPELINE_API_KEY\" }} }}\n\
+         \x20   request  = {{ path = \"/deals\" }}\n\
+         \x20   records  = {{ path = \"$.data\" }}\n\
+         \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}"
+    )
+}
+
+fn build_sources(
+    chosen: Vec<Chosen>,
+    context: &Context,
+    usual: Option<&Cron>,
+    report: &mut Report,
+) -> BTreeMap<SourceName, Scheduled> {
+    let mut sources = BTreeMap::new();
+    for Chosen { name, place, mut section, prefix } in chosen {
+        let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
+        let schedule = match own_schedule(&mut section, context.zone) {
+            Some(Ok(schedule)) => Some(schedule),
+            Some(Err(problem)) => {
+                report.add(problem.under(&prefix));
+                None
+            }
+            None => usual.cloned(),
+        };
+        match sources::build(&section, context) {
+            Ok(built) => {
+                built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
+                check_secrets(&built.secrets, context, &prefix, report);
+                if let Some(schedule) = schedule {
+                    let target = Arc::new(Target { name: name.clone(), place, built });
+                    sources.insert(name, Scheduled { target, schedule });
+                }
+            }
+            Err(problems) => problems.into_iter().for_each(|problem| report.add(problem.under(&prefix))),
+        }
+    }
+    sources
+}
+
+/// The section's own schedule, if it names one.
+fn own_schedule(section: &mut Section, zone: Tz) -> Option<Result<Cron, Problem>> {
+    let value = section.0.remove("schedule")?;
+    Some(match value.as_str() {
+        Some(text) => Cron::parse(text, zone).map_err(|error| Problem::at("schedule", error.to_string())),
+        None => Err(Problem::at("schedule", "expected a text in quotes")),
+    })
+}
+
+/// A secret that is not there is a problem now, not at the first pull; one that stands in the file is warned of.
+fn check_secrets(secrets: &[(String, Secret)], context: &Context, prefix: &[&str], report: &mut Report) {
+    for (key, secret) in secrets {
+        let at = |message: String| Problem::at(key, message).under(prefix);
+        match (secret, context.keyring.reveal(secret)) {
+            (Secret::Literal(_), _) => {
+                let problem = at("the secret stands in the file".to_owned());
+                if report.origins.is_in_file(&problem.path) {
+                    report.warn(problem.hint("move it out: { env = \"X\" }, { file = \"…\" } or { credential = \"…\" }"));
+                }
+            }
+            // Only the service itself sees its credentials; `check` beside it does not.
+            (Secret::Credential(_), Err(error)) if !report.strict => {
+                report.warn(at(error.to_string()).hint("only the service itself can read its credentials"));
+            }
+            (_, Err(error)) => report.add(at(error.to_string()).hint(error.advice().text())),
+            (_, Ok(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The second pass of a pull: the spool in id order becomes totals, completeness and the lines of a file.
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+
+use chrono::{DateTime, Utc};
+
+use crate::analysis::totals::{Figured, Fold, Overflow};
+use crate::jobs::Target;
+use crate::model::deal::Figures;
+use crate::model::money::Rates;
+use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
+use crate::sources::pull::Fetched;
+use crate::store::error::StoreError;
+use crate::store::format::lead_line;
+use crate::store::spool::{Sorted, Spool};
+
+/// Why what was fetched makes no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum AssembleError {
+    /// The spool cannot be read or the lines cannot be written.
+    #[error("assemble the snapshot")]
+    Io(#[from] io::Error),
+    /// A file cannot be made.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sum has no exact figure.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
+    /// Fewer or more deals came than the CRM says there are.
+    #[error("the CRM says there are {expected} deals, and {fetched} came")]
+    Incomplete {
+        /// What the CRM says; a range where it changed while it was read.
+        expected: String,
+        /// How many different ones came.
+        fetched: u64,
+    },
+}
+
+/// A snapshot that only lacks its name.
+#[derive(Debug)]
+pub struct Assembled {
+    /// The head.
+    pub head: Head,
+    /// The lines of the leads.
+    pub leads: File,
+}
+
+/// Assembles a snapshot of `target` as of `now`; `leads` is an empty file.
+pub fn assemble(
+    target: &Target,
+    rates: &Rates,
+    spool: Spool,
+    fetched: Fetched,
+    leads: File,
+    now: DateTime<Utc>,
+) -> Result<Assembled, AssembleError> {
+    let sorted = spool.sort()?;
+    let completeness = judge(&sorted, &fetched)?;
+    let (fold, leads) = write_leads(sorted, leads)?;
+    let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
+    let head = Head {
+        demo: target.built.demo,
+        schema_version: SCHEMA_VERSION,
+        stages: fetched.opened.stages,
+        completeness,
+        quality: Quality { findings: fetched.findings.into_list() },
+        run: Some(Run {
+            started_at: fetched.started_at,
+            finished_at: fetched.finished_at,
+            requests: fetched.requests,
+            scope_hash: target.built.scope_hash.clone(),
+        }),
+        ..head_of(figures, target.name.to_string(), now)
+    };
+    Ok(Assembled { head, leads })
+}
+
+/// A head with its figures; everything else empty.
+pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> Head {
+    Head {
+        timestamp,
+        total_leads: figures.total_leads,
+        total_value: figures.total_value,
+        weighted_value: figures.weighted_value,
+        stage_breakdown: figures.stage_breakdown,
+        source,
+        demo: false,
+        schema_version: SCHEMA_VERSION,
+        currency: figures.currency,
+        totals: figures.totals,
+        stages: Vec::new(),
+        completeness: Completeness::default(),
+        quality: Quality::default(),
+        run: None,
+        sources: Vec::new(),
+        leads_omitted: None,
+    }
+}
+
+/// Passes every record once through totals and into its line.
+pub fn write_leads(sorted: Sorted, leads: File) -> Result<(Fold, File), AssembleError> {
+    let mut fold = Fold::default();
+    let mut out = BufWriter::with_capacity(64 << 10, leads);
+    let mut first = true;
+    sorted.for_each::<AssembleError>(|record| {
+        let figures: Figures<'_> = serde_json::from_slice(record).map_err(io::Error::from)?;
+        fold.add(&figures)?;
+        lead_line(&mut out, record, first)?;
+        first = false;
+        Ok(())
+    })?;
+    let leads = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok((fold, leads))
+}
+
+/// The proof of completeness: the cursor is exhausted, or there would be nothing to assemble; the count, where the
+/// CRM gives one, must match the different deals that came.
+fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
+    let different = fetched.fetched - sorted.duplicates;
+    let proof = match fetched.expected {
+        None => "cursor exhausted",
+        Some((least, most)) if (least..=most).contains(&different) => "cursor exhausted; count matches",
+        Some((least, most)) => {
+            let expected = if least == most { least.to_string() } else { format!("{least} to {most}") };
+            return Err(AssembleError::Incomplete { expected, fetched: different });
+        }
+    };
+    Ok(Completeness {
+        complete: true,
+        proof: proof.to_owned(),
+        pages: fetched.pages,
+        expected: fetched.expected.map(|(_, most)| most),
+        fetched: fetched.fetched,
+        written: sorted.len() as u64,
+        filtered: fetched.filtered,
+        skipped: fetched.skipped,
+        duplicates: sorted.duplicates,
+    })
+}

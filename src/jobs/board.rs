@@ -1,0 +1,61 @@
+//! The status board: the head of each source's newest readable snapshot, read once.
+//!
+//! Other processes publish and prune beside us, so the folder is listed at every look; a file is read only if its
+//! name is new, for a published file never changes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::error;
+
+use crate::model::snapshot::Head;
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::layout::{Place, SnapshotId};
+
+/// A source's newest snapshot.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// Its name.
+    pub id: SnapshotId,
+    /// Its head.
+    pub head: Arc<Head>,
+}
+
+/// Heads by file: `None` for a file that cannot be read, so that it is said once.
+#[derive(Debug, Default)]
+pub struct Board(Mutex<HashMap<(Place, SnapshotId), Option<Arc<Head>>>>);
+
+impl Board {
+    /// The newest snapshot of a place that can be read; a broken one is passed over, and said once.
+    pub fn newest(&self, store: &Store, place: &Place) -> Result<Option<Newest>, StoreError> {
+        let listed = store.list(place)?;
+        let found = listed.iter().rev().find_map(|id| Some(Newest { id: *id, head: self.head(store, place, *id)? }));
+        self.forget_older(place, found.as_ref().map(|newest| newest.id));
+        Ok(found)
+    }
+
+    fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Option<Arc<Head>> {
+        let key = (place.clone(), id);
+        if let Some(known) = self.lock().get(&key) {
+            return known.clone();
+        }
+        let head = match store.head(place, id) {
+            Ok(head) => Some(Arc::new(head)),
+            Err(error) => {
+                error!(error = format!("{error:#}"), snapshot.id = %id, "A snapshot cannot be read and is passed over");
+                None
+            }
+        };
+        self.lock().insert(key, head.clone());
+        head
+    }
+
+    fn forget_older(&self, place: &Place, newest: Option<SnapshotId>) {
+        self.lock().retain(|(known, id), _| known != place || newest.is_none_or(|newest| *id >= newest));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Place, SnapshotId), Option<Arc<Head>>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,64 @@
+//! The duties: pull, summarize, prune, and the recovery at start. Each file is one story, top to bottom.
+
+pub mod assemble;
+pub mod board;
+pub mod prune;
+pub mod pull;
+pub mod recover;
+pub mod summarize;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::jobs::board::Board;
+use crate::model::money::Rates;
+use crate::model::name::SourceName;
+use crate::settings::Span;
+use crate::sources::Built;
+use crate::store::Store;
+use crate::store::layout::Place;
+use crate::store::retention::Policy;
+
+/// A configured source and where its snapshots stand.
+#[derive(Clone)]
+pub struct Target {
+    /// Its name.
+    pub name: SourceName,
+    /// Where its snapshots stand.
+    pub place: Place,
+    /// The CRM behind it.
+    pub built: Built,
+}
+
+impl Target {
+    /// The name of its duty, as `check`, `status` and the state files have it.
+    pub fn duty(&self) -> String {
+        format!("pull:{}", self.name)
+    }
+}
+
+/// What every duty works with: one configuration's worth.
+pub struct Jobs {
+    /// The files.
+    pub store: Store,
+    /// The configured sources.
+    pub targets: BTreeMap<SourceName, Arc<Target>>,
+    /// The base currency and the rates into it.
+    pub rates: Rates,
+    /// How long snapshots are kept.
+    pub retention: Policy,
+    /// How long a pull may take.
+    pub pull_deadline: Span,
+    /// How many pulls run at once.
+    pub slots: Arc<Semaphore>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Raised when the program is to end.
+    pub stop: CancellationToken,
+    /// What the newest snapshots say.
+    pub board: Board,
+}

@@ -1,0 +1,140 @@
+//! A pull, from the lock to the latest file. A complete snapshot is published or none at all.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::advice::Advice;
+use crate::jobs::assemble::{AssembleError, assemble};
+use crate::jobs::{Jobs, Target, summarize};
+use crate::model::deal::Deal;
+use crate::model::snapshot::Head;
+use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
+use crate::store::error::StoreError;
+use crate::store::layout::{Place, SnapshotId};
+use crate::store::spool::Spool;
+use crate::telemetry::in_one_line;
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub enum PullFailure {
+    /// Another process pulls this source.
+    #[error("another process is pulling this source")]
+    Busy,
+    /// The source could not be read to its end.
+    #[error(transparent)]
+    Fetch(#[from] PullError),
+    /// What came makes no snapshot.
+    #[error(transparent)]
+    Assemble(#[from] AssembleError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The task died; nothing was published.
+    #[error("the pull ended in a panic")]
+    Panicked,
+}
+
+impl PullFailure {
+    /// What to do.
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Busy => Some(Advice::StopOtherInstance),
+            Self::Fetch(error) => error.advice(),
+            Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
+            Self::Assemble(AssembleError::Io(_)) => Some(Advice::FreeDisk),
+            Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
+            Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
+            Self::Panicked => None,
+        }
+    }
+}
+
+/// A published snapshot.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// Its name.
+    pub id: SnapshotId,
+    /// Its head.
+    pub head: Arc<Head>,
+    /// From the first request to the last rename.
+    pub took: Duration,
+}
+
+/// Pulls one source and publishes its snapshot. With one source in the configuration, summary and latest file follow
+/// at once; with several the caller refreshes them when the runs due together have ended.
+pub async fn pull(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    due: Option<DateTime<Utc>>,
+    progress: impl Fn(Progress),
+) -> Result<Published, PullFailure> {
+    let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
+    let begun = jobs.clock.now();
+    jobs.store.remember(&target.place, &target.duty(), |state| state.begin(due, begun))?;
+    let ended = pull_and_publish(jobs, target, progress).await;
+    let now = jobs.clock.now();
+    match &ended {
+        Ok(_) => jobs.store.remember(&target.place, &target.duty(), |state| state.succeed(now))?,
+        // A stop is nobody's failure: the next start catches up.
+        Err(PullFailure::Fetch(PullError::Stopped)) => {}
+        Err(failure) => {
+            let advice = failure.advice().map(|advice| advice.text().to_owned());
+            jobs.store.remember(&target.place, &target.duty(), |state| state.fail(now, in_one_line(failure), advice))?;
+        }
+    }
+    ended
+}
+
+async fn pull_and_publish(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    progress: impl Fn(Progress),
+) -> Result<Published, PullFailure> {
+    let begun = jobs.clock.instant();
+    let mut spool = jobs.store.spool()?;
+    let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
+    let fetched =
+        fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
+    let (id, head) = {
+        let jobs = Arc::clone(&jobs);
+        // One thread from sorting to the last rename: other sources go on meanwhile.
+        tokio::task::spawn_blocking(move || publish(&jobs, &target, spool, fetched, now))
+            .await
+            .map_err(|_| PullFailure::Panicked)??
+    };
+    Ok(Published { id, head: Arc::new(head), took: jobs.clock.instant() - begun })
+}
+
+fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
+    spool.push(&deal.id, deal.updated_at, &serde_json::to_vec(deal)?)
+}
+
+/// Assembles, then writes snapshot, summary and latest file, in this order: whoever reads the latest finds the rest.
+fn publish(
+    jobs: &Jobs,
+    target: &Target,
+    spool: Spool,
+    fetched: Fetched,
+    now: DateTime<Utc>,
+) -> Result<(SnapshotId, Head), PullFailure> {
+    let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
+    if let Place::Folder(name) = &target.place {
+        let _lock = jobs.store.lock_write()?;
+        let adopted = jobs.store.adopt(name)?;
+        if adopted > 0 {
+            tracing::info!(source.name = %name, adopted, "Moved {adopted} earlier snapshots into the source's folder");
+        }
+    }
+    let id = {
+        let _lock = jobs.store.lock_write()?;
+        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads)?
+    };
+    if jobs.targets.len() == 1 {
+        summarize::refresh(jobs, now)?;
+    }
+    Ok((id, assembled.head))
+}
