@@ -3,6 +3,7 @@
 //! Apart because the library keeps one promise well, to call a job in UTC about when its cron says so, and breaks
 //! others (`docs/schedules.md`): the day it is mended upstream, this is the file to change.
 
+use std::error::Error;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,48 +15,59 @@ use crate::schedule::planner::Cadence;
 
 /// Why there is no tick.
 #[derive(Debug, thiserror::Error)]
-pub enum TickError {
-    /// The library refused.
+enum TickError {
+    #[error("start the runtime of the tick")]
+    Runtime(#[from] std::io::Error),
     #[error("register the tick with the cron library")]
     Refused(#[from] JobSchedulerError),
-    /// The library did not answer: its list of additions can die and then waits for ever.
     #[error("register the tick with the cron library: no answer within {} s", ANSWER.as_secs())]
     Silent,
 }
 
-/// How long the library may take to accept the tick; it takes less than a millisecond.
+/// How long the library may take to accept the tick: less than a millisecond, or for ever, for its list of additions
+/// can die.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// A running tick.
-pub struct Ticker {
-    scheduler: JobScheduler,
+/// Begins a tick, which ends when the receiver is dropped. A beat that finds the last one not yet taken is dropped, for
+/// it says nothing new.
+///
+/// If the tick cannot be started, the error is logged and no beat comes; the loop misses it and begins another.
+pub fn ticks(cadence: Cadence) -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    let beaten = std::thread::Builder::new()
+        .name("tick".into())
+        .spawn(move || {
+            if let Err(error) = beat(cadence, &sender) {
+                error!(error = &error as &dyn Error, "The tick did not start.");
+            }
+        });
+    if let Err(error) = beaten {
+        error!(error = &error as &dyn Error, "The tick did not start.");
+    }
+    receiver
 }
 
-impl Ticker {
-    /// Sends `()` to `sender` at each beat; a beat that finds the channel full is dropped, for it says nothing new.
-    ///
-    /// # Errors
-    /// The library refused, or did not answer within five seconds.
-    pub async fn start(cadence: Cadence, sender: mpsc::Sender<()>) -> Result<Self, TickError> {
-        let scheduler = JobScheduler::new().await?;
+/// Beats until the receiver is gone.
+///
+/// On a runtime of its own: the library's shutdown leaves eleven of its tasks behind, a runtime takes them along.
+fn beat(cadence: Cadence, sender: &mpsc::Sender<()>) -> Result<(), TickError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    runtime.block_on(async {
+        let beats = sender.clone();
         let job = Job::new_async(expression(cadence), move |_, _| {
-            let sender = sender.clone();
-            // Full means that the loop has not seen the last beat yet, closed that it has gone.
-            Box::pin(async move {
-                let _ = sender.try_send(());
-            })
+            let _ = beats.try_send(());
+            Box::pin(async {})
         })?;
-        timeout(ANSWER, scheduler.add(job)).await.map_err(|_| TickError::Silent)??;
+        let scheduler = JobScheduler::new().await?;
+        timeout(ANSWER, scheduler.add(job))
+            .await
+            .map_err(|_| TickError::Silent)??;
         scheduler.start().await?;
-        Ok(Self { scheduler })
-    }
-
-    /// Ends the tick; a beat on its way may still come.
-    pub async fn stop(mut self) {
-        if let Err(error) = self.scheduler.shutdown().await {
-            error!(%error, "The tick did not stop.");
-        }
-    }
+        sender.closed().await;
+        Ok(())
+    })
 }
 
 /// In the library's dialect, with the second first.
@@ -64,20 +76,4 @@ fn expression(cadence: Cadence) -> &'static str {
         Cadence::Minute => "0 * * * * *",
         Cadence::Second => "* * * * * *",
     }
-}
-
-/// A tick that stops when its receiver is dropped. If it cannot be started the error is logged, and no tick comes: the
-/// loop misses it and asks again.
-pub fn ticks(cadence: Cadence) -> mpsc::Receiver<()> {
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        match Ticker::start(cadence, sender.clone()).await {
-            Ok(ticker) => {
-                sender.closed().await;
-                ticker.stop().await;
-            }
-            Err(error) => error!(error = &error as &dyn std::error::Error, "The tick did not start."),
-        }
-    });
-    receiver
 }
