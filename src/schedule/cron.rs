@@ -29,7 +29,7 @@ pub struct Cron {
     zone: Tz,
     rhythm: bool,
     names_seconds: bool,
-    /// Shared because it is five kilobytes and a thousand sources may have the same.
+    /// Shared by the copies, because it is five kilobytes.
     pattern: Arc<croner::Cron>,
 }
 
@@ -83,24 +83,9 @@ struct Field {
 
 /// The fields in their order; five-field texts begin at the minute.
 const FIELDS: [Field; 6] = [
-    Field {
-        name: "second",
-        allowed: "0 to 59",
-        example: "`*/15`, each 15 seconds",
-        words: &[],
-    },
-    Field {
-        name: "minute",
-        allowed: "0 to 59",
-        example: "`*/15`, each 15 minutes",
-        words: &[],
-    },
-    Field {
-        name: "hour",
-        allowed: "0 to 23",
-        example: "`9-17`, each hour from 09 to 17",
-        words: &[],
-    },
+    Field { name: "second", allowed: "0 to 59", example: "`*/15`, each 15 seconds", words: &[] },
+    Field { name: "minute", allowed: "0 to 59", example: "`*/15`, each 15 minutes", words: &[] },
+    Field { name: "hour", allowed: "0 to 23", example: "`9-17`, each hour from 09 to 17", words: &[] },
     Field {
         name: "day of the month",
         allowed: "1 to 31, L (the last), 15W (the working day nearest the 15th)",
@@ -111,9 +96,7 @@ const FIELDS: [Field; 6] = [
         name: "month",
         allowed: "1 to 12 or JAN to DEC",
         example: "`*/3`, the first month of each quarter",
-        words: &[
-            "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-        ],
+        words: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
     },
     Field {
         name: "day of the week",
@@ -131,26 +114,9 @@ impl Cron {
     pub fn parse(text: &str, zone: Tz) -> Result<Self, CronError> {
         let fields = fields(text)?;
         let first = FIELDS.len() - fields.len();
-        for (index, (written, field)) in fields.iter().zip(&FIELDS[first..]).enumerate() {
-            if !is_understood(written, first + index) {
-                let Field {
-                    name,
-                    allowed,
-                    example,
-                    ..
-                } = *field;
-                return Err(CronError::Field {
-                    number: index + 1,
-                    name,
-                    allowed,
-                    example,
-                });
-            }
-        }
-        // Good field by field is good as a whole, so the only thing left is a day that no calendar has.
-        let pattern = parser()
-            .parse(&with_second(&fields))
-            .map_err(|_| CronError::NeverComes)?;
+        let speaks = fields.iter().enumerate().all(|(index, written)| has_own_words(written, first + index));
+        let pattern = speaks.then(|| parser().parse(&with_second(&fields)).ok()).flatten();
+        let pattern = pattern.ok_or_else(|| wrong_field(&fields))?;
         let cron = Self {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
             zone,
@@ -159,19 +125,13 @@ impl Cron {
             pattern: Arc::new(pattern),
         };
         let long_ago = DateTime::UNIX_EPOCH.naive_utc();
-        cron.local_from(long_ago)
-            .map(|_| cron)
-            .ok_or(CronError::NeverComes)
+        cron.local_from(long_ago).map(|_| cron).ok_or(CronError::NeverComes)
     }
 
     /// The first due time strictly later than `now`; `None` only if none comes before the year 5000.
     pub fn next_after(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let now = now.trunc_subsecs(0);
-        if self.rhythm {
-            self.next_of_rhythm(now)
-        } else {
-            self.next_time_of_day(now)
-        }
+        if self.rhythm { self.next_of_rhythm(now) } else { self.next_time_of_day(now) }
     }
 
     /// Whether it can be due at another second than 0, and so needs a tick each second.
@@ -219,10 +179,7 @@ impl Cron {
     /// The first local time of the pattern that is not before `local`.
     fn local_from(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
         // To croner it is a time in UTC, where the clocks never change.
-        self.pattern
-            .find_next_occurrence(&local.and_utc(), true)
-            .ok()
-            .map(|found| found.naive_utc())
+        self.pattern.find_next_occurrence(&local.and_utc(), true).ok().map(|found| found.naive_utc())
     }
 
     /// When the clocks show `local` for the first time; in a gap, the first instant after it.
@@ -233,9 +190,7 @@ impl Cron {
     }
 
     fn offset(&self, instant: DateTime<Utc>) -> FixedOffset {
-        self.zone
-            .offset_from_utc_datetime(&instant.naive_utc())
-            .fix()
+        self.zone.offset_from_utc_datetime(&instant.naive_utc()).fix()
     }
 
     /// The first instant in `(from, until]` at which the offset is no longer that of `from`.
@@ -290,35 +245,35 @@ fn fields(text: &str) -> Result<Vec<&str>, CronError> {
     }
 }
 
-/// Whether `written` alone, with `*` everywhere else, is a pattern: croner's own messages repeat the text.
-fn is_understood(written: &str, position: usize) -> bool {
-    let mut words = written
-        .split(|letter: char| !letter.is_ascii_alphabetic())
-        .filter(|word| !word.is_empty());
-    let mut alone = ["*"; FIELDS.len()];
-    alone[position] = written;
+/// Names the first field that is not understood alone, with `*` everywhere else: croner's own messages repeat the text
+/// and count no fields.
+fn wrong_field(fields: &[&str]) -> CronError {
+    let first = FIELDS.len() - fields.len();
+    let is_wrong = |(index, written): (usize, &&str)| {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[first + index] = written;
+        !has_own_words(written, first + index) || parser().parse(&alone.join(" ")).is_err()
+    };
+    let index = fields.iter().enumerate().position(is_wrong).unwrap_or(0);
+    let Field { name, allowed, example, .. } = FIELDS[first + index];
+    CronError::Field { number: index + 1, name, allowed, example }
+}
+
+/// Whether the field holds only words of its own and leaves no place in a list empty; croner would pass over both.
+fn has_own_words(written: &str, position: usize) -> bool {
+    let mut words = written.split(|letter: char| !letter.is_ascii_alphabetic()).filter(|word| !word.is_empty());
     written.is_ascii()
         && words.all(|word| FIELDS[position].words.contains(&word.to_ascii_uppercase().as_str()))
-        // croner passes over what is missing in a list.
         && written.split(',').all(|part| !part.is_empty())
-        && parser().parse(&alone.join(" ")).is_ok()
 }
 
 fn with_second(fields: &[&str]) -> String {
     let text = fields.join(" ");
-    if fields.len() == FIELDS.len() {
-        text
-    } else {
-        format!("0 {text}")
-    }
+    if fields.len() == FIELDS.len() { text } else { format!("0 {text}") }
 }
 
 fn parser() -> CronParser {
-    CronParser::builder()
-        .seconds(Seconds::Required)
-        .year(Year::Disallowed)
-        .dom_and_dow(false)
-        .build()
+    CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).dom_and_dow(false).build()
 }
 
 impl PartialEq for Cron {
@@ -357,14 +312,7 @@ mod tests {
     fn next(text: &str, zone: Tz, now: &str, count: usize) -> Vec<String> {
         let cron = Cron::parse(text, zone).unwrap();
         let due = std::iter::successors(cron.next_after(at(now)), |last| cron.next_after(*last));
-        due.take(count)
-            .map(|instant| {
-                instant
-                    .with_timezone(&zone)
-                    .format("%a %d %b %H:%M:%S %z")
-                    .to_string()
-            })
-            .collect()
+        due.take(count).map(|instant| instant.with_timezone(&zone).format("%a %d %b %H:%M:%S %z").to_string()).collect()
     }
 
     fn refusal(text: &str) -> CronError {
@@ -384,15 +332,8 @@ mod tests {
         let cron = Cron::parse(" 15,45  * * * * * ", Tz::UTC).unwrap();
         assert!(cron.names_seconds());
         assert_eq!(cron.to_string(), "15,45 * * * * *");
-        assert_eq!(
-            cron.next_after(at("2026-01-01T00:00:15Z")),
-            Some(at("2026-01-01T00:00:45Z"))
-        );
-        assert!(
-            !Cron::parse("0 */5 * * * *", Tz::UTC)
-                .unwrap()
-                .names_seconds()
-        );
+        assert_eq!(cron.next_after(at("2026-01-01T00:00:15Z")), Some(at("2026-01-01T00:00:45Z")));
+        assert!(!Cron::parse("0 */5 * * * *", Tz::UTC).unwrap().names_seconds());
         assert!(!Cron::parse("*/5 * * * *", Tz::UTC).unwrap().names_seconds());
     }
 
@@ -408,11 +349,7 @@ mod tests {
             ("@annually", "0 0 1 1 *"),
         ] {
             let now = "2026-02-03T04:05:06Z";
-            assert_eq!(
-                next(name, Berlin, now, 3),
-                next(text, Berlin, now, 3),
-                "{name}"
-            );
+            assert_eq!(next(name, Berlin, now, 3), next(text, Berlin, now, 3), "{name}");
             assert_eq!(Cron::parse(name, Berlin).unwrap().text(), name);
         }
     }
@@ -421,29 +358,16 @@ mod tests {
     fn a_day_of_the_month_or_a_day_of_the_week_is_enough() {
         assert_eq!(
             next("0 0 13 * FRI", Tz::UTC, "2026-10-31T00:00:00Z", 3),
-            [
-                "Fri 06 Nov 00:00:00 +0000",
-                "Fri 13 Nov 00:00:00 +0000",
-                "Fri 20 Nov 00:00:00 +0000"
-            ]
+            ["Fri 06 Nov 00:00:00 +0000", "Fri 13 Nov 00:00:00 +0000", "Fri 20 Nov 00:00:00 +0000"]
         );
     }
 
     #[test]
     fn the_answer_is_strictly_later_whatever_the_fraction_of_the_second() {
         let cron = Cron::parse("0 * * * *", Tz::UTC).unwrap();
-        assert_eq!(
-            cron.next_after(at("2026-01-01T09:59:59.999Z")),
-            Some(at("2026-01-01T10:00:00Z"))
-        );
-        assert_eq!(
-            cron.next_after(at("2026-01-01T10:00:00Z")),
-            Some(at("2026-01-01T11:00:00Z"))
-        );
-        assert_eq!(
-            cron.next_after(at("2026-01-01T10:00:00.001Z")),
-            Some(at("2026-01-01T11:00:00Z"))
-        );
+        assert_eq!(cron.next_after(at("2026-01-01T09:59:59.999Z")), Some(at("2026-01-01T10:00:00Z")));
+        assert_eq!(cron.next_after(at("2026-01-01T10:00:00Z")), Some(at("2026-01-01T11:00:00Z")));
+        assert_eq!(cron.next_after(at("2026-01-01T10:00:00.001Z")), Some(at("2026-01-01T11:00:00Z")));
     }
 
     #[test]
@@ -458,11 +382,7 @@ mod tests {
     fn times_of_day_that_the_clocks_repeat_run_the_first_time_only() {
         assert_eq!(
             next("0,30 2 * * *", Berlin, "2026-10-24T12:00:00Z", 3),
-            [
-                "Sun 25 Oct 02:00:00 +0200",
-                "Sun 25 Oct 02:30:00 +0200",
-                "Mon 26 Oct 02:00:00 +0100"
-            ]
+            ["Sun 25 Oct 02:00:00 +0200", "Sun 25 Oct 02:30:00 +0200", "Mon 26 Oct 02:00:00 +0100"]
         );
     }
 
@@ -486,21 +406,11 @@ mod tests {
     #[test]
     fn a_shift_of_half_an_hour_and_a_midnight_that_does_not_exist_are_exact() {
         assert_eq!(
-            next(
-                "15 2 * * *",
-                chrono_tz::Australia::Lord_Howe,
-                "2026-10-03T12:00:00Z",
-                1
-            ),
+            next("15 2 * * *", chrono_tz::Australia::Lord_Howe, "2026-10-03T12:00:00Z", 1),
             ["Sun 04 Oct 02:30:00 +1100"]
         );
         assert_eq!(
-            next(
-                "@daily",
-                chrono_tz::Africa::Cairo,
-                "2026-04-23T12:00:00Z",
-                2
-            ),
+            next("@daily", chrono_tz::Africa::Cairo, "2026-04-23T12:00:00Z", 2),
             ["Fri 24 Apr 01:00:00 +0300", "Sat 25 Apr 00:00:00 +0300"]
         );
     }
@@ -508,22 +418,28 @@ mod tests {
     #[test]
     fn a_day_that_the_calendar_lost_runs_when_the_next_one_begins() {
         assert_eq!(
-            next(
-                "0 12 * * *",
-                chrono_tz::Pacific::Apia,
-                "2011-12-30T00:00:00Z",
-                2
-            ),
+            next("0 12 * * *", chrono_tz::Pacific::Apia, "2011-12-30T00:00:00Z", 2),
             ["Sat 31 Dec 00:00:00 +1400", "Sat 31 Dec 12:00:00 +1400"]
         );
     }
 
     #[test]
+    fn the_special_days_that_a_refusal_offers_are_understood() {
+        for (text, day) in [
+            ("0 0 L * *", "Sat 31 Oct 00:00:00 +0000"),
+            ("0 0 15W * *", "Thu 15 Oct 00:00:00 +0000"),
+            ("0 0 * * fri#2", "Fri 09 Oct 00:00:00 +0000"),
+            ("0 0 * * FRI#L", "Fri 30 Oct 00:00:00 +0000"),
+            ("0 0 13 * +FRI", "Fri 13 Nov 00:00:00 +0000"),
+            ("0 0 * */3 7", "Sun 04 Oct 00:00:00 +0000"),
+        ] {
+            assert_eq!(next(text, Tz::UTC, "2026-10-01T00:00:00Z", 1), [day], "{text}");
+        }
+    }
+
+    #[test]
     fn the_29th_of_february_comes() {
-        assert_eq!(
-            next("0 0 29 2 *", Tz::UTC, "2026-01-01T00:00:00Z", 1),
-            ["Tue 29 Feb 00:00:00 +0000"]
-        );
+        assert_eq!(next("0 0 29 2 *", Tz::UTC, "2026-01-01T00:00:00Z", 1), ["Tue 29 Feb 00:00:00 +0000"]);
     }
 
     #[test]
@@ -554,12 +470,7 @@ mod tests {
             ("0 0 * * \u{17f}un", 5, "day of the week"),
             ("? * * * *", 1, "minute"),
         ] {
-            let CronError::Field {
-                number: found_number,
-                name: found_name,
-                ..
-            } = refusal(text)
-            else {
+            let CronError::Field { number: found_number, name: found_name, .. } = refusal(text) else {
                 panic!("{text} was refused for something else");
             };
             assert_eq!((found_number, found_name), (number, name), "{text}");
@@ -570,10 +481,7 @@ mod tests {
     fn a_wrong_count_of_fields_says_how_many_there_are() {
         assert_eq!(refusal(""), CronError::FieldCount { found: 0 });
         assert_eq!(refusal("0 0 * *"), CronError::FieldCount { found: 4 });
-        assert_eq!(
-            refusal("0 0 0 1 1 * 2027"),
-            CronError::FieldCount { found: 7 }
-        );
+        assert_eq!(refusal("0 0 0 1 1 * 2027"), CronError::FieldCount { found: 7 });
         assert_eq!(refusal("@reboot"), CronError::Nickname);
     }
 
