@@ -39,15 +39,9 @@ pub fn freshness(
 ) -> Freshness {
     let Some(last_good) = last_good else {
         let in_time = first_tried.is_none_or(|tried| now <= later(tried, deadline));
-        return if in_time {
-            Freshness::Waiting
-        } else {
-            Freshness::Missing
-        };
+        return if in_time { Freshness::Waiting } else { Freshness::Missing };
     };
-    let second = schedule
-        .next_after(last_good)
-        .and_then(|first| schedule.next_after(first));
+    let second = schedule.next_after(last_good).and_then(|first| schedule.next_after(first));
     match second.map(|second| later(second, deadline)) {
         Some(since) if now > since => Freshness::Stale { since },
         _ => Freshness::Fresh,
@@ -55,10 +49,7 @@ pub fn freshness(
 }
 
 fn later(instant: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
-    TimeDelta::from_std(by)
-        .ok()
-        .and_then(|by| instant.checked_add_signed(by))
-        .unwrap_or(DateTime::<Utc>::MAX_UTC)
+    TimeDelta::from_std(by).ok().and_then(|by| instant.checked_add_signed(by)).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[cfg(test)]
@@ -85,69 +76,33 @@ mod tests {
 
     #[test]
     fn one_missed_pull_is_still_fresh_and_the_second_is_stale_after_the_deadline() {
-        assert_eq!(
-            of("@hourly", "2026-01-05T10:00:40Z", "2026-01-05T11:59:00Z"),
-            Freshness::Fresh
-        );
-        assert_eq!(
-            of("@hourly", "2026-01-05T10:00:40Z", "2026-01-05T12:30:00Z"),
-            Freshness::Fresh
-        );
+        assert_eq!(of("@hourly", "2026-01-05T10:00:40Z", "2026-01-05T11:59:00Z"), Freshness::Fresh);
+        assert_eq!(of("@hourly", "2026-01-05T10:00:40Z", "2026-01-05T12:30:00Z"), Freshness::Fresh);
         assert_eq!(
             of("@hourly", "2026-01-05T10:00:40Z", "2026-01-05T12:30:01Z"),
-            Freshness::Stale {
-                since: at("2026-01-05T12:30:00Z")
-            }
+            Freshness::Stale { since: at("2026-01-05T12:30:00Z") }
         );
     }
 
     #[test]
     fn a_schedule_of_working_days_is_not_stale_over_the_weekend() {
+        assert_eq!(of("0 7 * * MON-FRI", "2026-01-09T06:01:00Z", "2026-01-13T06:29:00Z"), Freshness::Fresh);
         assert_eq!(
-            of(
-                "0 7 * * MON-FRI",
-                "2026-01-09T06:01:00Z",
-                "2026-01-13T06:29:00Z"
-            ),
-            Freshness::Fresh
-        );
-        assert_eq!(
-            of(
-                "0 7 * * MON-FRI",
-                "2026-01-09T06:01:00Z",
-                "2026-01-13T07:00:00Z"
-            ),
-            Freshness::Stale {
-                since: at("2026-01-13T06:30:00Z")
-            }
+            of("0 7 * * MON-FRI", "2026-01-09T06:01:00Z", "2026-01-13T07:00:00Z"),
+            Freshness::Stale { since: at("2026-01-13T06:30:00Z") }
         );
     }
 
     #[test]
     fn a_snapshot_from_the_future_is_fresh() {
-        assert_eq!(
-            of("@hourly", "2036-01-01T00:00:00Z", "2026-01-05T12:30:01Z"),
-            Freshness::Fresh
-        );
-        assert_eq!(
-            of("@hourly", "9999-01-01T00:00:00Z", "2026-01-05T12:30:01Z"),
-            Freshness::Fresh
-        );
+        assert_eq!(of("@hourly", "2036-01-01T00:00:00Z", "2026-01-05T12:30:01Z"), Freshness::Fresh);
+        assert_eq!(of("@hourly", "9999-01-01T00:00:00Z", "2026-01-05T12:30:01Z"), Freshness::Fresh);
     }
 
     #[test]
     fn a_first_pull_waits_within_its_deadline_and_is_missing_after_it() {
-        assert_eq!(
-            without_snapshot(None, "2026-01-05T12:00:00Z"),
-            Freshness::Waiting
-        );
-        assert_eq!(
-            without_snapshot(Some("2026-01-05T12:00:00Z"), "2026-01-05T12:30:00Z"),
-            Freshness::Waiting
-        );
-        assert_eq!(
-            without_snapshot(Some("2026-01-05T12:00:00Z"), "2026-01-05T12:30:01Z"),
-            Freshness::Missing
-        );
+        assert_eq!(without_snapshot(None, "2026-01-05T12:00:00Z"), Freshness::Waiting);
+        assert_eq!(without_snapshot(Some("2026-01-05T12:00:00Z"), "2026-01-05T12:30:00Z"), Freshness::Waiting);
+        assert_eq!(without_snapshot(Some("2026-01-05T12:00:00Z"), "2026-01-05T12:30:01Z"), Freshness::Missing);
     }
 }

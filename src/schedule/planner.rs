@@ -108,13 +108,9 @@ impl Planner {
     /// A duty whose due time passed since its `last` run is caught up once. `jitter` spreads the starts: each is put off
     /// by less than it, in whole seconds, by name and due time alone.
     pub fn new(now: DateTime<Utc>, jitter: Duration, planned: Vec<Planned>) -> Self {
-        let mut planner = Self {
-            jobs: BTreeMap::new(),
-            running: BTreeSet::new(),
-            jitter,
-        };
-        planner.reload(now, jitter, planned);
-        planner
+        let mut empty = Self { jobs: BTreeMap::new(), running: BTreeSet::new(), jitter };
+        empty.reload(now, jitter, planned);
+        empty
     }
 
     /// What is to be started at `now`, and what is skipped because it still runs.
@@ -143,19 +139,12 @@ impl Planner {
     /// Makes `name` due at once, or once more after its present run; requests before that run count as one. Says
     /// whether there is such a duty.
     pub fn request(&mut self, name: &str) -> bool {
-        self.jobs
-            .get_mut(name)
-            .map(|job| job.wanted = Some(Reason::Requested))
-            .is_some()
+        self.jobs.get_mut(name).map(|job| job.wanted = Some(Reason::Requested)).is_some()
     }
 
     /// Requests every duty whose name begins with `prefix`; an empty one means all.
     pub fn request_all(&mut self, prefix: &str) {
-        for job in self
-            .jobs
-            .values_mut()
-            .filter(|job| job.name.starts_with(prefix))
-        {
+        for job in self.jobs.values_mut().filter(|job| job.name.starts_with(prefix)) {
             job.wanted = Some(Reason::Requested);
         }
     }
@@ -169,9 +158,7 @@ impl Planner {
             if job.next > now {
                 job.plan(now, now, self.jitter);
             } else {
-                job.starts_at = job
-                    .starts_at
-                    .min(now + delay(&job.name, job.next, self.jitter));
+                job.starts_at = job.starts_at.min(now + delay(&job.name, job.next, self.jitter));
             }
         }
     }
@@ -202,42 +189,21 @@ impl Planner {
 
     /// The duty that starts next by schedule among those that do not run.
     pub fn next_due(&self) -> Option<&CronJob> {
-        self.jobs
-            .values()
-            .filter(|job| !self.running.contains(&job.name))
-            .min_by_key(|job| job.starts_at)
+        self.jobs.values().filter(|job| !self.running.contains(&job.name)).min_by_key(|job| job.starts_at)
     }
 
     /// How often the plan has to be looked at: each second only if a schedule or the jitter can name one.
     pub fn cadence(&self) -> Cadence {
-        let by_the_second =
-            self.jitter.as_secs() > 1 || self.jobs.values().any(|job| job.schedule.names_seconds());
-        if by_the_second {
-            Cadence::Second
-        } else {
-            Cadence::Minute
-        }
+        let by_the_second = self.jitter.as_secs() > 1 || self.jobs.values().any(|job| job.schedule.names_seconds());
+        if by_the_second { Cadence::Second } else { Cadence::Minute }
     }
 }
 
 impl CronJob {
     fn new(now: DateTime<Utc>, jitter: Duration, planned: Planned) -> Self {
-        let Planned {
-            name,
-            schedule,
-            last,
-            at_start,
-        } = planned;
+        let Planned { name, schedule, last, at_start } = planned;
         let wanted = (at_start && last.is_none()).then_some(Reason::First);
-        let mut job = Self {
-            name,
-            schedule,
-            next: now,
-            starts_at: now,
-            skipped: 0,
-            missed: false,
-            wanted,
-        };
+        let mut job = Self { name, schedule, next: now, starts_at: now, skipped: 0, missed: false, wanted };
         job.plan(last.unwrap_or(now).min(now), now, jitter);
         job
     }
@@ -245,19 +211,12 @@ impl CronJob {
     /// A duty with another schedule is still the one that somebody asked for.
     fn heir_of(self, known: Option<Self>) -> Self {
         let Some(known) = known else { return self };
-        Self {
-            skipped: known.skipped,
-            wanted: known.wanted.or(self.wanted),
-            ..self
-        }
+        Self { skipped: known.skipped, wanted: known.wanted.or(self.wanted), ..self }
     }
 
     /// The next due time is the first after `last`; one that has passed at `now` is caught up.
     fn plan(&mut self, last: DateTime<Utc>, now: DateTime<Utc>, jitter: Duration) {
-        self.next = self
-            .schedule
-            .next_after(last)
-            .unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.next = self.schedule.next_after(last).unwrap_or(DateTime::<Utc>::MAX_UTC);
         self.missed = self.next <= now;
         self.starts_at = start(&self.name, self.next, now, jitter);
     }
@@ -275,36 +234,19 @@ impl CronJob {
     fn pass(&mut self, now: DateTime<Utc>, jitter: Duration, wanted: Option<Reason>) -> Due {
         let name = self.name.clone();
         if self.next > now {
-            return Due {
-                name,
-                due_at: now,
-                reason: wanted.unwrap_or(Reason::Scheduled),
-            };
+            return Due { name, due_at: now, reason: wanted.unwrap_or(Reason::Scheduled) };
         }
         let due_at = self.next;
-        let missed = self.missed
-            || self
-                .schedule
-                .next_after(due_at)
-                .is_some_and(|second| second <= now);
-        let by_schedule = if missed {
-            Reason::Missed
-        } else {
-            Reason::Scheduled
-        };
+        let missed = self.missed || self.schedule.next_after(due_at).is_some_and(|second| second <= now);
+        let by_schedule = if missed { Reason::Missed } else { Reason::Scheduled };
         self.plan(now, now, jitter);
-        Due {
-            name,
-            due_at,
-            reason: wanted.unwrap_or(by_schedule),
-        }
+        Due { name, due_at, reason: wanted.unwrap_or(by_schedule) }
     }
 }
 
 fn start(name: &str, next: DateTime<Utc>, now: DateTime<Utc>, jitter: Duration) -> DateTime<Utc> {
     let from = next.max(now);
-    from.checked_add_signed(delay(name, next, jitter))
-        .unwrap_or(from)
+    from.checked_add_signed(delay(name, next, jitter)).unwrap_or(from)
 }
 
 /// A run's share of the jitter, in whole seconds: the same for the same name and due time, spread evenly over many.
@@ -329,20 +271,11 @@ mod tests {
     }
 
     fn planned(name: &str, schedule: &str) -> Planned {
-        Planned {
-            name: name.into(),
-            schedule: Cron::parse(schedule, Tz::UTC).unwrap(),
-            last: None,
-            at_start: false,
-        }
+        Planned { name: name.into(), schedule: Cron::parse(schedule, Tz::UTC).unwrap(), last: None, at_start: false }
     }
 
     fn planned_with_last(schedule: &str, last: &str) -> Planned {
-        Planned {
-            last: Some(at(last)),
-            at_start: true,
-            ..planned("pull:a", schedule)
-        }
+        Planned { last: Some(at(last)), at_start: true, ..planned("pull:a", schedule) }
     }
 
     fn hourly(now: &str) -> Planner {
@@ -350,18 +283,11 @@ mod tests {
     }
 
     fn run(due_at: &str, reason: Reason) -> Round {
-        Round {
-            start: vec![due("pull:a", due_at, reason)],
-            skipped: vec![],
-        }
+        Round { start: vec![due("pull:a", due_at, reason)], skipped: vec![] }
     }
 
     fn due(name: &str, due_at: &str, reason: Reason) -> Due {
-        Due {
-            name: name.into(),
-            due_at: at(due_at),
-            reason,
-        }
+        Due { name: name.into(), due_at: at(due_at), reason }
     }
 
     fn next(planner: &Planner) -> DateTime<Utc> {
@@ -372,10 +298,7 @@ mod tests {
     fn a_duty_is_due_at_its_time_and_only_once() {
         let mut planner = hourly("09:30:00");
         assert_eq!(planner.due(at("09:59:59")), Round::default());
-        assert_eq!(
-            planner.due(at("10:00:00.4")),
-            run("10:00:00", Reason::Scheduled)
-        );
+        assert_eq!(planner.due(at("10:00:00.4")), run("10:00:00", Reason::Scheduled));
         planner.finished("pull:a");
         assert_eq!(planner.due(at("10:00:00.9")), Round::default());
         assert_eq!(next(&planner), at("11:00:00"));
@@ -392,28 +315,18 @@ mod tests {
     fn a_due_time_is_skipped_once_while_the_last_run_has_not_ended() {
         let mut planner = hourly("09:30:00");
         planner.due(at("10:00:00"));
-        let skipped = Round {
-            start: vec![],
-            skipped: vec![due("pull:a", "11:00:00", Reason::Scheduled)],
-        };
+        let skipped = Round { start: vec![], skipped: vec![due("pull:a", "11:00:00", Reason::Scheduled)] };
         assert_eq!(planner.due(at("11:00:00")), skipped);
         assert_eq!(planner.due(at("11:00:01")), Round::default());
         assert_eq!(planner.jobs().next().unwrap().skipped, 1);
         planner.finished("pull:a");
         assert_eq!(planner.due(at("11:30:00")), Round::default());
-        assert_eq!(
-            planner.due(at("12:00:00")),
-            run("12:00:00", Reason::Scheduled)
-        );
+        assert_eq!(planner.due(at("12:00:00")), run("12:00:00", Reason::Scheduled));
     }
 
     #[test]
     fn a_run_missed_before_the_start_is_caught_up_once() {
-        let mut planner = Planner::new(
-            at("12:30:00"),
-            NONE,
-            vec![planned_with_last("@hourly", "09:00:00")],
-        );
+        let mut planner = Planner::new(at("12:30:00"), NONE, vec![planned_with_last("@hourly", "09:00:00")]);
         assert_eq!(planner.due(at("12:30:00")), run("10:00:00", Reason::Missed));
         planner.finished("pull:a");
         assert_eq!(planner.due(at("12:59:59")), Round::default());
@@ -421,36 +334,21 @@ mod tests {
 
     #[test]
     fn a_restart_does_not_repeat_what_was_tried_since_the_last_due_time() {
-        let mut planner = Planner::new(
-            at("12:30:00"),
-            NONE,
-            vec![planned_with_last("@hourly", "12:29:50")],
-        );
+        let mut planner = Planner::new(at("12:30:00"), NONE, vec![planned_with_last("@hourly", "12:29:50")]);
         assert_eq!(planner.due(at("12:30:00")), Round::default());
         assert_eq!(next(&planner), at("13:00:00"));
     }
 
     #[test]
     fn a_last_run_in_the_future_counts_as_now() {
-        let planner = Planner::new(
-            at("12:30:00"),
-            NONE,
-            vec![planned_with_last("@hourly", "23:00:00")],
-        );
+        let planner = Planner::new(at("12:30:00"), NONE, vec![planned_with_last("@hourly", "23:00:00")]);
         assert_eq!(next(&planner), at("13:00:00"));
     }
 
     #[test]
     fn what_never_ran_is_due_at_once_if_it_is_wanted_at_the_start() {
-        let first = Planned {
-            at_start: true,
-            ..planned("pull:a", "@hourly")
-        };
-        let mut planner = Planner::new(
-            at("12:30:00"),
-            NONE,
-            vec![first, planned("prune", "@daily")],
-        );
+        let first = Planned { at_start: true, ..planned("pull:a", "@hourly") };
+        let mut planner = Planner::new(at("12:30:00"), NONE, vec![first, planned("prune", "@daily")]);
         assert_eq!(planner.due(at("12:30:00")), run("12:30:00", Reason::First));
     }
 
@@ -460,16 +358,10 @@ mod tests {
         assert!(planner.request("pull:a"));
         assert!(planner.request("pull:a"));
         assert!(!planner.request("pull:b"));
-        assert_eq!(
-            planner.due(at("09:31:00")),
-            run("09:31:00", Reason::Requested)
-        );
+        assert_eq!(planner.due(at("09:31:00")), run("09:31:00", Reason::Requested));
         planner.finished("pull:a");
         assert_eq!(planner.due(at("09:32:00")), Round::default());
-        assert_eq!(
-            planner.due(at("10:00:00")),
-            run("10:00:00", Reason::Scheduled)
-        );
+        assert_eq!(planner.due(at("10:00:00")), run("10:00:00", Reason::Scheduled));
     }
 
     #[test]
@@ -480,10 +372,7 @@ mod tests {
         planner.request_all("pull:");
         assert_eq!(planner.due(at("10:01:00")), Round::default());
         planner.finished("pull:a");
-        assert_eq!(
-            planner.due(at("10:02:00")),
-            run("10:02:00", Reason::Requested)
-        );
+        assert_eq!(planner.due(at("10:02:00")), run("10:02:00", Reason::Requested));
         planner.finished("pull:a");
         assert_eq!(planner.due(at("10:03:00")), Round::default());
     }
@@ -493,19 +382,10 @@ mod tests {
         let mut planner = Planner::new(
             at("09:30:00"),
             NONE,
-            vec![
-                planned("pull:a", "@hourly"),
-                planned("pull:b", "@hourly"),
-                planned("prune", "@daily"),
-            ],
+            vec![planned("pull:a", "@hourly"), planned("pull:b", "@hourly"), planned("prune", "@daily")],
         );
         planner.request_all("pull:");
-        let names: Vec<_> = planner
-            .due(at("09:30:01"))
-            .start
-            .into_iter()
-            .map(|due| due.name)
-            .collect();
+        let names: Vec<_> = planner.due(at("09:30:01")).start.into_iter().map(|due| due.name).collect();
         assert_eq!(names, ["pull:a", "pull:b"]);
     }
 
@@ -526,21 +406,14 @@ mod tests {
         let round = planner.due(later);
         assert_eq!(round, run("10:00:00", Reason::Missed));
         planner.finished("pull:a");
-        assert_eq!(
-            planner.due(later + TimeDelta::minutes(29)),
-            Round::default()
-        );
+        assert_eq!(planner.due(later + TimeDelta::minutes(29)), Round::default());
         assert_eq!(planner.due(later + TimeDelta::minutes(30)).start.len(), 1);
     }
 
     #[test]
     fn a_catch_up_that_waits_for_its_jitter_is_not_put_off_by_a_clock_set_back() {
         let jitter = Duration::from_secs(600);
-        let mut planner = Planner::new(
-            at("12:30:00"),
-            jitter,
-            vec![planned_with_last("@hourly", "01:00:00")],
-        );
+        let mut planner = Planner::new(at("12:30:00"), jitter, vec![planned_with_last("@hourly", "01:00:00")]);
         planner.replan(at("06:30:00"));
         assert_eq!(planner.due(at("06:40:00")), run("02:00:00", Reason::Missed));
     }
@@ -550,33 +423,13 @@ mod tests {
         let mut planner = Planner::new(
             at("09:30:00"),
             NONE,
-            vec![
-                planned("pull:a", "@hourly"),
-                planned("pull:b", "@hourly"),
-                planned("pull:c", "@hourly"),
-            ],
+            vec![planned("pull:a", "@hourly"), planned("pull:b", "@hourly"), planned("pull:c", "@hourly")],
         );
         planner.due(at("10:00:00"));
-        planner.reload(
-            at("10:30:00"),
-            NONE,
-            vec![
-                planned("pull:a", "@hourly"),
-                planned("pull:b", "45 * * * *"),
-            ],
-        );
-        let plan: Vec<_> = planner
-            .jobs()
-            .map(|job| (job.name.as_str(), job.next))
-            .collect();
-        assert_eq!(
-            plan,
-            [("pull:a", at("11:00:00")), ("pull:b", at("10:45:00"))]
-        );
-        assert_eq!(
-            planner.running().collect::<Vec<_>>(),
-            ["pull:a", "pull:b", "pull:c"]
-        );
+        planner.reload(at("10:30:00"), NONE, vec![planned("pull:a", "@hourly"), planned("pull:b", "45 * * * *")]);
+        let plan: Vec<_> = planner.jobs().map(|job| (job.name.as_str(), job.next)).collect();
+        assert_eq!(plan, [("pull:a", at("11:00:00")), ("pull:b", at("10:45:00"))]);
+        assert_eq!(planner.running().collect::<Vec<_>>(), ["pull:a", "pull:b", "pull:c"]);
         assert!(planner.due(at("11:00:00")).start.is_empty());
     }
 
@@ -595,45 +448,27 @@ mod tests {
     fn an_unchanged_duty_that_is_due_during_a_reload_is_not_lost() {
         let mut planner = hourly("09:30:00");
         planner.reload(at("10:00:01"), NONE, vec![planned("pull:a", "@hourly")]);
-        assert_eq!(
-            planner.due(at("10:00:01")),
-            run("10:00:00", Reason::Scheduled)
-        );
+        assert_eq!(planner.due(at("10:00:01")), run("10:00:00", Reason::Scheduled));
     }
 
     #[test]
     fn jitter_spreads_a_thousand_sources_evenly_and_always_alike() {
         let jitter = Duration::from_secs(60);
-        let sources = || {
-            (0..1000)
-                .map(|number| planned(&format!("pull:{number}"), "@hourly"))
-                .collect()
-        };
-        let starts =
-            |planner: &Planner| planner.jobs().map(|job| job.starts_at).collect::<Vec<_>>();
+        let sources = || (0..1000).map(|number| planned(&format!("pull:{number}"), "@hourly")).collect();
+        let starts = |planner: &Planner| planner.jobs().map(|job| job.starts_at).collect::<Vec<_>>();
         let planner = Planner::new(at("09:30:00"), jitter, sources());
-        assert_eq!(
-            starts(&planner),
-            starts(&Planner::new(at("09:30:00"), jitter, sources()))
-        );
+        assert_eq!(starts(&planner), starts(&Planner::new(at("09:30:00"), jitter, sources())));
         let mut per_second = [0_u32; 60];
         for job in planner.jobs() {
             let delay = (job.starts_at - at("10:00:00")).num_seconds();
             per_second[usize::try_from(delay).unwrap()] += 1;
         }
-        assert!(
-            per_second.iter().all(|&count| (1..60).contains(&count)),
-            "{per_second:?}"
-        );
+        assert!(per_second.iter().all(|&count| (1..60).contains(&count)), "{per_second:?}");
     }
 
     #[test]
     fn the_next_due_duty_is_the_first_to_start_that_does_not_run() {
-        let mut planner = Planner::new(
-            at("09:30:00"),
-            NONE,
-            vec![planned("a", "@hourly"), planned("b", "15 * * * *")],
-        );
+        let mut planner = Planner::new(at("09:30:00"), NONE, vec![planned("a", "@hourly"), planned("b", "15 * * * *")]);
         assert_eq!(planner.next_due().unwrap().name, "a");
         planner.due(at("10:00:00"));
         assert_eq!(planner.next_due().unwrap().name, "b");
@@ -641,9 +476,7 @@ mod tests {
 
     #[test]
     fn only_seconds_and_jitter_need_the_second_tick() {
-        let cadence = |jitter, schedule| {
-            Planner::new(at("09:30:00"), jitter, vec![planned("a", schedule)]).cadence()
-        };
+        let cadence = |jitter, schedule| Planner::new(at("09:30:00"), jitter, vec![planned("a", schedule)]).cadence();
         assert_eq!(cadence(NONE, "*/5 * * * *"), Cadence::Minute);
         assert_eq!(cadence(NONE, "0 */5 * * * *"), Cadence::Minute);
         assert_eq!(cadence(NONE, "30 */5 * * * *"), Cadence::Second);
@@ -674,11 +507,7 @@ mod tests {
     }
 
     fn plan(schedules: &[usize; 3]) -> Vec<Planned> {
-        NAMES
-            .iter()
-            .zip(schedules)
-            .map(|(name, &schedule)| planned(name, SCHEDULES[schedule]))
-            .collect()
+        NAMES.iter().zip(schedules).map(|(name, &schedule)| planned(name, SCHEDULES[schedule])).collect()
     }
 
     proptest! {

@@ -78,11 +78,7 @@ impl Scheduler {
         mut start: impl FnMut(Due, Running),
         mut heartbeat: impl FnMut(&Planner),
     ) {
-        let Self {
-            mut planner,
-            clock,
-            mut events,
-        } = self;
+        let Self { mut planner, clock, mut events } = self;
         let (ended, mut endings) = mpsc::unbounded_channel();
         let mut watch = Watch::new(clock.as_ref(), planner.cadence());
         let mut tick = ticks(watch.cadence);
@@ -91,21 +87,14 @@ impl Scheduler {
         loop {
             let now = clock.now();
             if let Some(by) = watch.jump(now, clock.instant()) {
-                warn!(
-                    clock.jump_s = by.num_seconds(),
-                    "The clock jumped by {} s; planned anew.",
-                    by.num_seconds()
-                );
+                warn!(clock.jump_s = by.num_seconds(), "The clock jumped by {} s; planned anew.", by.num_seconds());
                 planner.replan(now);
             }
             if watch.wants_new_tick(planner.cadence()) {
                 tick = ticks(watch.cadence);
             }
             for due in begin(&mut planner, now) {
-                let running = Running {
-                    name: due.name.clone(),
-                    ended: ended.clone(),
-                };
+                let running = Running { name: due.name.clone(), ended: ended.clone() };
                 start(due, running);
             }
             heartbeat(&planner);
@@ -136,11 +125,7 @@ fn begin(planner: &mut Planner, now: DateTime<Utc>) -> Vec<Due> {
     for due in &round.skipped {
         warn!(job.name = %due.name, job.due_at = %due.due_at, "Skipped `{}`: its last run has not ended.", due.name);
     }
-    for due in round
-        .start
-        .iter()
-        .filter(|due| due.reason == Reason::Missed)
-    {
+    for due in round.start.iter().filter(|due| due.reason == Reason::Missed) {
         info!(job.name = %due.name, job.due_at = %due.due_at, "Catching up `{}`, missed at {}.", due.name, due.due_at);
     }
     round.start
@@ -158,13 +143,7 @@ struct Watch {
 impl Watch {
     fn new(clock: &dyn Clock, cadence: Cadence) -> Self {
         let (wall, instant) = (clock.now(), clock.instant());
-        Self {
-            wall,
-            instant,
-            cadence,
-            last_tick: instant,
-            jumped: false,
-        }
+        Self { wall, instant, cadence, last_tick: instant, jumped: false }
     }
 
     /// How far the wall clock jumped since the last look, if it did.
@@ -185,10 +164,7 @@ impl Watch {
         let patience = PULSE.max(2 * self.cadence.period());
         let silent = self.instant - self.last_tick > patience;
         if silent {
-            warn!(
-                "No tick for {} s; the tick is begun anew.",
-                patience.as_secs()
-            );
+            warn!("No tick for {} s; the tick is begun anew.", patience.as_secs());
         }
         let wanted = silent || self.jumped || cadence != self.cadence;
         if wanted {

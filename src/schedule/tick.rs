@@ -34,13 +34,11 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// If the tick cannot be started, the error is logged and no beat comes; the loop misses it and begins another.
 pub fn ticks(cadence: Cadence) -> mpsc::Receiver<()> {
     let (sender, receiver) = mpsc::channel(1);
-    let beaten = std::thread::Builder::new()
-        .name("tick".into())
-        .spawn(move || {
-            if let Err(error) = beat(cadence, &sender) {
-                error!(error = &error as &dyn Error, "The tick did not start.");
-            }
-        });
+    let beaten = std::thread::Builder::new().name("tick".into()).spawn(move || {
+        if let Err(error) = beat(cadence, &sender) {
+            error!(error = &error as &dyn Error, "The tick did not start.");
+        }
+    });
     if let Err(error) = beaten {
         error!(error = &error as &dyn Error, "The tick did not start.");
     }
@@ -51,9 +49,7 @@ pub fn ticks(cadence: Cadence) -> mpsc::Receiver<()> {
 ///
 /// On a runtime of its own: the library's shutdown leaves eleven of its tasks behind, a runtime takes them along.
 fn beat(cadence: Cadence, sender: &mpsc::Sender<()>) -> Result<(), TickError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {
         let beats = sender.clone();
         let job = Job::new_async(expression(cadence), move |_, _| {
@@ -61,9 +57,7 @@ fn beat(cadence: Cadence, sender: &mpsc::Sender<()>) -> Result<(), TickError> {
             Box::pin(async {})
         })?;
         let scheduler = JobScheduler::new().await?;
-        timeout(ANSWER, scheduler.add(job))
-            .await
-            .map_err(|_| TickError::Silent)??;
+        timeout(ANSWER, scheduler.add(job)).await.map_err(|_| TickError::Silent)??;
         scheduler.start().await?;
         sender.closed().await;
         Ok(())

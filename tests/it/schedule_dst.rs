@@ -3,9 +3,9 @@
 //! The oracle has its own matcher and its own idea of gaps and folds: it lives through UTC second by second or minute by
 //! minute, looks at the local clock, and remembers how far that clock ever got.
 
-use chrono::{
-    DateTime, Datelike, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc,
-};
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 use sales_pipeline::schedule::cron::Cron;
 
@@ -50,12 +50,7 @@ const BY_THE_MINUTE: [&str; 16] = [
     "45 1,2,3 1-7 4,10,11 *",
 ];
 
-const BY_THE_SECOND: [&str; 4] = [
-    "*/20 30 2 * * *",
-    "15,45 30 0-3 * * *",
-    "30 */30 * * * *",
-    "5 0 1,2,3 * * *",
-];
+const BY_THE_SECOND: [&str; 4] = ["*/20 30 2 * * *", "15,45 30 0-3 * * *", "30 */30 * * * *", "5 0 1,2,3 * * *"];
 
 /// One pattern in the oracle's own reading: which values each field holds, one bit a value.
 struct Pattern {
@@ -84,17 +79,13 @@ impl Pattern {
         let number = |text: &str| text.parse::<u32>().unwrap();
         let mut values = 0;
         for part in field.split(',') {
-            let (range, step) = part
-                .split_once('/')
-                .map_or((part, 1), |(range, step)| (range, number(step)));
+            let (range, step) = part.split_once('/').map_or((part, 1), |(range, step)| (range, number(step)));
             let (from, to) = match range.split_once('-') {
                 Some((from, to)) => (number(from), number(to)),
                 None if range == "*" => (first, last),
                 None => (number(range), number(range)),
             };
-            values |= (from..=to)
-                .step_by(step as usize)
-                .fold(0, |bits, value| bits | 1 << value);
+            values |= (from..=to).step_by(step as usize).fold(0, |bits, value| bits | 1 << value);
         }
         values
     }
@@ -104,11 +95,7 @@ impl Pattern {
         holds(1, local.minute()) && holds(0, local.second()) && holds(2, local.hour()) && {
             let day = holds(3, local.day());
             let weekday = holds(5, local.weekday().num_days_from_sunday());
-            let date = if self.any_day || self.any_weekday {
-                day && weekday
-            } else {
-                day || weekday
-            };
+            let date = if self.any_day || self.any_weekday { day && weekday } else { day || weekday };
             date && holds(4, local.month())
         }
     }
@@ -146,20 +133,11 @@ struct Clock {
 impl Clock {
     fn around(zone: Tz, change: DateTime<Utc>, reach: TimeDelta, step: TimeDelta) -> Self {
         let end = change + reach;
-        let instants: Vec<_> =
-            std::iter::successors(Some(change - reach), |time| Some(*time + step))
-                .take_while(|time| *time < end)
-                .collect();
-        let shown = instants
-            .iter()
-            .map(|instant| instant.naive_utc() + offset(zone, *instant))
+        let instants: Vec<_> = std::iter::successors(Some(change - reach), |time| Some(*time + step))
+            .take_while(|time| *time < end)
             .collect();
-        Self {
-            step,
-            instants,
-            shown,
-            end,
-        }
+        let shown = instants.iter().map(|instant| instant.naive_utc() + offset(zone, *instant)).collect();
+        Self { step, instants, shown, end }
     }
 }
 
@@ -175,17 +153,10 @@ fn at(text: &str) -> DateTime<Utc> {
 fn changes(zone: Tz) -> Vec<DateTime<Utc>> {
     let minute = TimeDelta::minutes(1);
     let (first, last) = (at("2024-01-01T00:00:00Z"), at("2031-01-01T00:00:00Z"));
-    let quarters = std::iter::successors(Some(first), |time| Some(*time + minute * 15))
-        .take_while(|time| *time < last);
-    let mut changes: Vec<_> = quarters
-        .filter(|time| offset(zone, *time) != offset(zone, *time - minute * 15))
-        .collect();
-    changes.extend(
-        FAMOUS
-            .iter()
-            .filter(|(famous, _)| *famous == zone)
-            .map(|(_, time)| at(time)),
-    );
+    let quarters = std::iter::successors(Some(first), |time| Some(*time + minute * 15)).take_while(|time| *time < last);
+    let mut changes: Vec<_> =
+        quarters.filter(|time| offset(zone, *time) != offset(zone, *time - minute * 15)).collect();
+    changes.extend(FAMOUS.iter().filter(|(famous, _)| *famous == zone).map(|(_, time)| at(time)));
     if changes.is_empty() {
         changes.push(at("2027-02-28T00:00:00Z"));
     }
@@ -221,16 +192,11 @@ fn compare(
 fn moments(change: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> {
     let sparse = cfg!(debug_assertions);
     let is_near = |minute: i64| minute.abs() < 150;
-    let is_asked =
-        move |minute: &i64| !sparse || minute % if is_near(*minute) { 7 } else { 97 } == 0;
-    (-48 * 60..48 * 60)
-        .filter(is_asked)
-        .flat_map(move |minute| {
-            let whole = change + TimeDelta::minutes(minute);
-            [whole, whole + TimeDelta::milliseconds(31_700)]
-                .into_iter()
-                .take(1 + usize::from(is_near(minute)))
-        })
+    let is_asked = move |minute: &i64| !sparse || minute % if is_near(*minute) { 7 } else { 97 } == 0;
+    (-48 * 60..48 * 60).filter(is_asked).flat_map(move |minute| {
+        let whole = change + TimeDelta::minutes(minute);
+        [whole, whole + TimeDelta::milliseconds(31_700)].into_iter().take(1 + usize::from(is_near(minute)))
+    })
 }
 
 fn compare_zone(zone: Tz) -> (usize, Score, Score) {
@@ -241,13 +207,9 @@ fn compare_zone(zone: Tz) -> (usize, Score, Score) {
         for text in BY_THE_MINUTE {
             let runs = Pattern::read(text).runs(&clock);
             let cron = Cron::parse(text, zone).unwrap();
-            compare(&mut ours, &runs, clock.end, moments(change), |now| {
-                cron.next_after(now)
-            });
+            compare(&mut ours, &runs, clock.end, moments(change), |now| cron.next_after(now));
             let library: croner::Cron = text.parse().unwrap();
-            let nows = (-150..150)
-                .step_by(7)
-                .map(|minute| change + TimeDelta::minutes(minute));
+            let nows = (-150..150).step_by(7).map(|minute| change + TimeDelta::minutes(minute));
             compare(&mut naive, &runs, clock.end, nows, |now| {
                 let now = now.with_timezone(&zone);
                 let next = library.find_next_occurrence(&now, false).ok()?;
@@ -259,12 +221,8 @@ fn compare_zone(zone: Tz) -> (usize, Score, Score) {
         for text in BY_THE_SECOND {
             let runs = Pattern::read(text).runs(&clock);
             let cron = Cron::parse(text, zone).unwrap();
-            let nows = seconds
-                .clone()
-                .map(|second| change + TimeDelta::seconds(second));
-            compare(&mut ours, &runs, clock.end, nows, |now| {
-                cron.next_after(now)
-            });
+            let nows = seconds.clone().map(|second| change + TimeDelta::seconds(second));
+            compare(&mut ours, &runs, clock.end, nows, |now| cron.next_after(now));
         }
     }
     (changes.len(), ours, naive)
@@ -284,35 +242,24 @@ fn every_due_time_around_every_change_of_the_clocks_is_right() {
         );
         assert_eq!(ours.wrong, 0, "{zone}");
         // Where no clock changes they agree, so what croner gets wrong elsewhere is the changes.
-        assert!(
-            *zone != Tz::UTC || naive.wrong == 0,
-            "the oracle misreads a pattern"
-        );
+        assert!(*zone != Tz::UTC || naive.wrong == 0, "the oracle misreads a pattern");
         all_naive += naive.wrong;
     }
     // The day this fails the library is mended, or the oracle is blind.
-    assert!(
-        all_naive > 100,
-        "croner alone was wrong {all_naive} times only"
-    );
+    assert!(all_naive > 100, "croner alone was wrong {all_naive} times only");
 }
 
 #[test]
 fn no_zone_leaves_an_offset_and_comes_back_within_a_day() {
     let (first, last) = (at("2020-01-01T00:00:00Z"), at("2040-01-01T00:00:00Z"));
-    let zones = chrono_tz::TZ_VARIANTS
-        .iter()
-        .step_by(if cfg!(debug_assertions) { 10 } else { 1 });
+    let zones = chrono_tz::TZ_VARIANTS.iter().step_by(if cfg!(debug_assertions) { 10 } else { 1 });
     for &zone in zones {
         let mut changed = first - TimeDelta::days(2);
         let mut time = first;
         while time < last {
             let later = time + TimeDelta::hours(6);
             if offset(zone, time) != offset(zone, later) {
-                assert!(
-                    time - changed > TimeDelta::days(2),
-                    "{zone} changes twice around {time}"
-                );
+                assert!(time - changed > TimeDelta::days(2), "{zone} changes twice around {time}");
                 changed = time;
             }
             time = later;

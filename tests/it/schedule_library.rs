@@ -70,22 +70,8 @@ async fn the_library_keeps_the_offset_of_a_zone_and_forgets_the_zone() {
     let scheduler = JobScheduler::new().await.unwrap();
     let job = Job::new_async_tz("0 0 9 * * *", Berlin, |_, _| Box::pin(async {})).unwrap();
     let id = scheduler.add(job).await.unwrap();
-    let stored = scheduler
-        .context()
-        .metadata_storage
-        .write()
-        .await
-        .get(id)
-        .await
-        .unwrap()
-        .unwrap();
+    let stored = scheduler.context().metadata_storage.write().await.get(id).await.unwrap().unwrap();
     let now = SystemClock.now().naive_utc();
     // Every later run is computed with this number, so after the next change of the clocks it comes an hour off.
-    assert_eq!(
-        stored.time_offset_seconds,
-        Berlin
-            .offset_from_utc_datetime(&now)
-            .fix()
-            .local_minus_utc()
-    );
+    assert_eq!(stored.time_offset_seconds, Berlin.offset_from_utc_datetime(&now).fix().local_minus_utc());
 }
