@@ -61,6 +61,8 @@ pub struct Inputs {
     pub working_directory: PathBuf,
     /// The user's number, whose files may be used.
     pub user: u32,
+    /// Whether a credential that cannot be read is a problem: it is for `run`, which the service manager starts.
+    pub strict: bool,
     /// The clients that sources share, over every reload.
     pub clients: Arc<Clients>,
     /// What time it is.
@@ -334,7 +336,7 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
     };
     let named = table(&mut tables, "sources");
     let sections = choose_sources(inputs, top.as_ref(), named, report);
-    let sources = build_sources(sections, &context, usual.as_ref(), report);
+    let sources = build_sources(sections, &context, inputs.strict, usual.as_ref(), report);
     let prune_schedule =
         retention.as_ref().and_then(|section| cron(&section.schedule, zone, "retention.schedule", report));
     let summary_schedule =
@@ -485,6 +487,7 @@ fn ready_section(endpoint: Option<&str>) -> String {
 fn build_sources(
     chosen: Vec<Chosen>,
     context: &Context,
+    strict: bool,
     usual: Option<&Cron>,
     report: &mut Report,
 ) -> BTreeMap<SourceName, Scheduled> {
@@ -502,7 +505,7 @@ fn build_sources(
         match sources::build(&section, context) {
             Ok(built) => {
                 built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
-                check_secrets(&built.secrets, context, &prefix, report);
+                check_secrets(&built.secrets, context, strict, &prefix, report);
                 if let Some(schedule) = schedule {
                     let target = Arc::new(Target { name: name.clone(), place, built });
                     sources.insert(name, Scheduled { target, schedule });
@@ -524,7 +527,7 @@ fn own_schedule(section: &mut Section, zone: Tz) -> Option<Result<Cron, Problem>
 }
 
 /// A secret that is not there is a problem now, not at the first pull; one that stands in the file is warned of.
-fn check_secrets(secrets: &[(String, Secret)], context: &Context, prefix: &[&str], report: &mut Report) {
+fn check_secrets(secrets: &[(String, Secret)], context: &Context, strict: bool, prefix: &[&str], report: &mut Report) {
     for (key, secret) in secrets {
         let at = |message: String| Problem::at(key, message).under(prefix);
         match (secret, context.keyring.reveal(secret)) {
@@ -535,7 +538,7 @@ fn check_secrets(secrets: &[(String, Secret)], context: &Context, prefix: &[&str
                 }
             }
             // Only the service itself sees its credentials; `check` beside it does not.
-            (Secret::Credential(_), Err(error)) if !report.strict => {
+            (Secret::Credential(_), Err(error)) if !strict => {
                 report.warn(at(error.to_string()).hint("only the service itself can read its credentials"));
             }
             (_, Err(error)) => report.add(at(error.to_string()).hint(error.advice().text())),

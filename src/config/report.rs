@@ -90,8 +90,6 @@ pub struct Report {
     pub warnings: Vec<Placed>,
     /// Whether what is wrong is that no source is configured.
     pub no_source: bool,
-    /// Whether a credential that cannot be read is a problem: it is for `run`, which the service manager starts.
-    pub strict: bool,
     /// Where each key stands.
     pub origins: Origins,
 }
