@@ -111,7 +111,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
     // `run` and `pull` have something to finish; the others end at the first TERM.
     match arguments.command {
         Command::Run => return Ok(run::run(inputs, handlers)),
-        Command::Pull(arguments) => return pull::run(inputs, arguments, handlers, out),
+        Command::Pull(arguments) => return pull::run(&inputs, &arguments, handlers, out),
         _ => handlers.end_on_stop()?,
     }
     match arguments.command {
@@ -119,7 +119,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
         Command::Check => check::run(&inputs, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
         Command::Summary(arguments) => summary::run(&inputs, &arguments, out),
-        Command::Snapshots(command) => snapshots::run(inputs, command, out),
+        Command::Snapshots(command) => snapshots::run(inputs, &command, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     }
 }

@@ -253,13 +253,11 @@ impl Layers {
             dotenv: dotenv.into_iter().map(|(name, (_, line))| (name, line)).collect(),
             environment: environment.keys().map(|(path, _)| path).collect(),
         };
-        match merged {
-            Ok(merged) => Some(Self { merged, origins, keyring }),
-            Err(_) => {
-                report.add(Problem::at("", "the layers of the configuration cannot be read"));
-                None
-            }
-        }
+        let Ok(merged) = merged else {
+            report.add(Problem::at("", "the layers of the configuration cannot be read"));
+            return None;
+        };
+        Some(Self { merged, origins, keyring })
     }
 }
 
@@ -305,7 +303,8 @@ fn read_dotenv(inputs: &Inputs, report: &mut Report) -> BTreeMap<String, (String
     report.files.push(path.to_owned());
     match file::read(&full, Found::ByWorkingDirectory, inputs.user) {
         Ok(text) => environment::parse_dotenv(&text).unwrap_or_else(|bad| {
-            let problem = Problem::at("", "is no `NAME=value`").hint("quote values with blanks; no substitution is done");
+            let problem =
+                Problem::at("", "is no `NAME=value`").hint("quote values with blanks; no substitution is done");
             report.at_file(path, Some(bad.0), problem);
             BTreeMap::new()
         }),
@@ -358,7 +357,9 @@ fn read<T: DeserializeOwned>(section: &Section, prefix: &[&str], also: &[&str], 
     match section.read(also) {
         Ok(settings) => Some(settings),
         Err(problems) => {
-            problems.into_iter().for_each(|problem| report.add(problem.under(prefix)));
+            for problem in problems {
+                report.add(problem.under(prefix));
+            }
             None
         }
     }
@@ -534,7 +535,8 @@ fn check_secrets(secrets: &[(String, Secret)], context: &Context, strict: bool, 
             (Secret::Literal(_), _) => {
                 let problem = at("the secret stands in the file".to_owned());
                 if report.origins.is_in_file(&problem.path) {
-                    report.warn(problem.hint("move it out: { env = \"X\" }, { file = \"…\" } or { credential = \"…\" }"));
+                    report
+                        .warn(problem.hint("move it out: { env = \"X\" }, { file = \"…\" } or { credential = \"…\" }"));
                 }
             }
             // Only the service itself sees its credentials; `check` beside it does not.

@@ -3,6 +3,6 @@
 use crate::settings::{Problem, Section};
 use crate::sources::{Built, Context};
 
-pub(super) fn build(_section: Section, _context: &Context) -> Result<Built, Vec<Problem>> {
+pub(super) fn build(_section: &mut Section, _context: &Context) -> Result<Built, Vec<Problem>> {
     Err(vec![])
 }
