@@ -1,5 +1,8 @@
 //! The integration tests: one binary, since each one links every dependency anew. One module a topic.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod config;
 mod layers;
 mod packaging;
 mod schedule;
