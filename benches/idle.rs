@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench idle [SECONDS]`, default 20 seconds of watching each.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -38,7 +40,7 @@ fn watch(sources: usize, long: Duration) {
     println!(
         "  {sources:5} sources: {:.1} MB resident, {:.2} wake-ups a second, {:.2} ms of CPU a minute, {} threads",
         after.memory_kb / 1024.0,
-        (after.switches - before.switches) / seconds,
+        after.switches_since(&before) / seconds,
         (after.cpu_ticks - before.cpu_ticks) * 10.0 * 60.0 / seconds,
         after.threads,
     );
@@ -65,7 +67,8 @@ fn settle(output: &Path, sources: usize) {
 
 struct Figures {
     memory_kb: f64,
-    switches: f64,
+    /// Voluntary switches by thread.
+    switches: BTreeMap<OsString, f64>,
     cpu_ticks: f64,
     threads: usize,
 }
@@ -80,9 +83,11 @@ impl Figures {
         let tasks: Vec<_> = fs::read_dir(format!("{process}/task")).expect("tasks").filter_map(Result::ok).collect();
         let switches = tasks
             .iter()
-            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
-            .map(|status| field(&status, "voluntary_ctxt_switches"))
-            .sum();
+            .filter_map(|task| {
+                let status = fs::read_to_string(task.path().join("status")).ok()?;
+                Some((task.file_name(), field(&status, "voluntary_ctxt_switches")))
+            })
+            .collect();
         let stat = fs::read_to_string(format!("{process}/stat")).expect("the kernel tells");
         let times: Vec<f64> = stat
             .rsplit(')')
@@ -99,5 +104,11 @@ impl Figures {
             cpu_ticks: times.iter().sum(),
             threads: tasks.len(),
         }
+    }
+
+    /// Wake-ups since `before`, of the threads that were there then and now.
+    fn switches_since(&self, before: &Self) -> f64 {
+        let both = self.switches.iter().filter_map(|(thread, now)| Some(now - before.switches.get(thread)?));
+        both.sum()
     }
 }
