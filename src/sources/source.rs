@@ -133,6 +133,14 @@ pub enum SourceError {
     /// A field does not fit the mapping, and the configuration wants that to fail.
     #[error("{0}")]
     Mapping(String),
+    /// A part of a step failed: a look-up, a count.
+    #[error("{part}")]
+    Part {
+        /// What was being read.
+        part: String,
+        /// Why it failed.
+        source: Box<Self>,
+    },
 }
 
 impl SourceError {
@@ -153,6 +161,7 @@ impl SourceError {
         match self {
             Self::Http(error) => matches!(error, HttpError::Broken(_) | HttpError::TimedOut(_)),
             Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
+            Self::Part { source, .. } => source.is_transient(),
             _ => false,
         }
     }
@@ -161,6 +170,7 @@ impl SourceError {
     pub fn wait(&self) -> Option<Duration> {
         match self {
             Self::Limit { wait, .. } | Self::Server { wait, .. } => *wait,
+            Self::Part { source, .. } => source.wait(),
             _ => None,
         }
     }
@@ -180,6 +190,7 @@ impl SourceError {
             Self::Forbidden { .. } => Advice::GrantPermission,
             Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
             Self::Mapping(_) => Advice::CheckMapping,
+            Self::Part { source, .. } => source.advice(),
         }
     }
 }
