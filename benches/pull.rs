@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench pull [DEALS]`. The two run in turn, five times each; the medians count.
 
+#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints figures, small ones")]
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
@@ -27,7 +29,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", deals] => serve(deals.parse().expect("a number of deals")),
-        ["floor", port, ref output] => floor(port, output),
+        ["floor", port, output] => floor(port, output),
         ["measure", ref program @ ..] => measure(program),
         [deals] => compare(deals.parse().expect("a number of deals")),
         _ => [10_000, 100_000].into_iter().for_each(compare),

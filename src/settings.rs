@@ -130,6 +130,15 @@ impl Section {
         Self(keys.iter().filter_map(|key| self.0.remove_entry(*key)).collect())
     }
 
+    /// Splits off a table; an empty one where the key is not there.
+    pub fn table(&mut self, key: &str) -> Result<Self, Vec<Problem>> {
+        match self.0.remove(key) {
+            None => Ok(Self::default()),
+            Some(Value::Dict(_, table)) => Ok(Self(table)),
+            Some(_) => Err(vec![Problem::at(key, "expected a table")]),
+        }
+    }
+
     /// A text at the top of the section.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str)
@@ -255,6 +264,14 @@ fn stand_in(error: &figment::Error, tried: usize) -> Option<Value> {
     STAND_IN_TEXTS.iter().map(|text| Value::from(*text)).chain(others).nth(tried)
 }
 
+/// A section as a test writes it.
+#[cfg(test)]
+pub(crate) fn section(toml: &str) -> Section {
+    use figment::Provider;
+    use figment::providers::{Format, Toml};
+    Section(Toml::string(toml).data().expect("the test writes TOML").remove(&Profile::Default).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,12 +293,6 @@ mod tests {
     struct Inner {
         count: u32,
         wait: Span,
-    }
-
-    fn section(toml: &str) -> Section {
-        use figment::Provider;
-        use figment::providers::{Format, Toml};
-        Section(Toml::string(toml).data().unwrap().remove(&Profile::Default).unwrap())
     }
 
     #[test]

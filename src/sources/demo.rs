@@ -20,7 +20,8 @@ use crate::sources::{Built, Context, Retry, Scope};
 struct Settings {}
 
 /// The demo source; it has no settings.
-pub(super) fn build(section: &mut Section, _context: &Context) -> Result<Built, Vec<Problem>> {
+#[expect(clippy::needless_pass_by_value, reason = "the signature of every kind")]
+pub(super) fn build(section: Section, _context: &Context) -> Result<Built, Vec<Problem>> {
     let Settings {} = section.read(&super::OWN_KEYS)?;
     Ok(Built {
         source: Arc::new(Demo),

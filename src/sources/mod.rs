@@ -58,7 +58,7 @@ pub struct Kind {
     pub name: &'static str,
     /// What it reads, in a few words.
     pub about: &'static str,
-    build: fn(&mut Section, &Context) -> Result<Built, Vec<Problem>>,
+    build: fn(Section, &Context) -> Result<Built, Vec<Problem>>,
 }
 
 /// Every kind there is.
@@ -95,7 +95,7 @@ pub fn build(section: &Section, context: &Context) -> Result<Built, Vec<Problem>
     };
     let mut own = section.clone();
     let _ = own.split_off(&OWN_KEYS);
-    let mut built = (kind.build)(&mut own, context)?;
+    let mut built = (kind.build)(own, context)?;
     built.scope_hash = scope_hash(section);
     Ok(built)
 }
