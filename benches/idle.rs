@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench idle [SECONDS]`, default 20 seconds of watching each.
 
-#![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints figures, small ones")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints figures, small ones")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
