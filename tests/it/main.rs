@@ -8,4 +8,5 @@ mod packaging;
 mod schedule;
 mod schedule_dst;
 mod schedule_library;
+mod schema;
 mod skip;
