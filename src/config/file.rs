@@ -60,8 +60,10 @@ impl Unusable {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "check the path and its permissions",
-            Self::Foreign => "make it your own (chown), or name it with --config if you trust it",
-            Self::Writable => "take the permission away (chmod go-w), or name it with --config if you trust it",
+            Self::Foreign => "make it your own (chown); a config that you trust as it is can be named with --config",
+            Self::Writable => {
+                "take the permission away (chmod go-w); a config that you trust as it is can be named with --config"
+            }
             Self::NotText => "name another file with --config",
         }
     }

@@ -469,11 +469,12 @@ fn short_form(top: &Top, report: &mut Report) -> Option<Chosen> {
 fn ready_section(endpoint: Option<&str>) -> String {
     let endpoint = endpoint.unwrap_or("https://api.mycrm.example/v2");
     format!(
-        "demo has one; for any other CRM put this into config/sales-pipeline.toml and see docs/rest.md:\n\
+        "demo has one; for any other CRM put this into config/sales-pipeline.toml (docs/rest.md says more), set \
+         MYCRM_API_KEY, and unset SALES_PIPELINE_SOURCE, _API_KEY and _ENDPOINT:\n\
          \x20   [sources.mycrm]\n\
          \x20   kind     = \"rest\"\n\
          \x20   endpoint = \"{endpoint}\"\n\
-         \x20   auth     = {{ type = \"bearer\", token = {{ env = \"SALES_PIPELINE_API_KEY\" }} }}\n\
+         \x20   auth     = {{ type = \"bearer\", token = {{ env = \"MYCRM_API_KEY\" }} }}\n\
          \x20   request  = {{ path = \"/deals\" }}\n\
          \x20   records  = {{ path = \"$.data\" }}\n\
          \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}"

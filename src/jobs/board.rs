@@ -12,6 +12,7 @@ use crate::model::snapshot::Head;
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
+use crate::telemetry::in_one_line;
 
 /// A source's newest snapshot.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ impl Board {
         let head = match store.head(place, id) {
             Ok(head) => Some(Arc::new(head)),
             Err(error) => {
-                error!(error = format!("{error:#}"), snapshot.id = %id, "A snapshot cannot be read and is passed over");
+                error!(error = in_one_line(&error), snapshot.id = %id, "A snapshot cannot be read and is passed over");
                 None
             }
         };

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod config;
+mod documents;
 mod layers;
 mod packaging;
 mod schedule;
 mod schedule_dst;
 mod schedule_library;
+mod schema;
 mod skip;
