@@ -140,8 +140,7 @@ impl Keyring {
                 if name.is_empty() || name.contains('/') || name.starts_with('.') {
                     return Err(SecretError::NotAName);
                 }
-                let directory =
-                    self.credentials.as_ref().ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
+                let directory = self.credentials.as_ref().ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
                 read(&directory.join(name))
             }
         }

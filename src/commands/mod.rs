@@ -1,1 +1,187 @@
-//! x
+//! One file a command: what it prints, and how it exits.
+
+mod check;
+mod completions;
+mod exit;
+mod pull;
+mod run;
+mod snapshots;
+mod status;
+mod summary;
+mod table;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::advice::Advice;
+use crate::clock::{Clock, SystemClock};
+use crate::commands::exit::Exit;
+use crate::config::report::Report;
+use crate::config::{self, Config, Inputs};
+use crate::http::Clients;
+use crate::signals::Handlers;
+use crate::telemetry;
+
+/// Pulls the sales pipeline out of any CRM on a schedule and publishes a complete snapshot or none at all.
+#[derive(Debug, Parser)]
+#[command(name = "sales-pipeline", version, max_term_width = 100, propagate_version = false, after_help = AFTER_HELP)]
+struct Arguments {
+    /// The configuration file [default: $SALES_PIPELINE_CONFIG, config/sales-pipeline.toml, then
+    /// /etc/sales-pipeline/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Where sales_pipeline.json and daily_summary.json go; the snapshots go into sales_cache below it
+    #[arg(long, global = true, value_name = "DIR")]
+    output: Option<PathBuf>,
+
+    /// Five invented deals instead of the configured sources
+    #[arg(long, global = true)]
+    demo: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Try it:         sales-pipeline pull --demo
+Run it:         sales-pipeline run
+Is it right?    sales-pipeline check
+How is it?      sales-pipeline status
+
+Exit codes: 0 ok, 64 usage, 65 held, 69 a source unavailable, 73 cannot write, 75 another instance,
+77 credentials refused, 78 configuration, 130 ended by a signal.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon in the foreground: pull every source on its schedule
+    ///
+    /// TERM or INT ends it, HUP reads the configuration again, USR1 pulls every source now.
+    Run,
+    /// Pull once, now, and write everything a scheduled pull writes
+    Pull(pull::Arguments),
+    /// Check the configuration without the network: all problems at once, and when each source is next pulled
+    Check,
+    /// Show each source: last snapshot, age, deals, value, next run, health
+    Status(status::Arguments),
+    /// Rebuild the daily summary from the newest snapshots and print it
+    Summary(summary::Arguments),
+    /// List the snapshots, or delete what retention gives up
+    #[command(subcommand)]
+    Snapshots(snapshots::Command),
+    /// Print a shell's completions
+    Completions(completions::Arguments),
+}
+
+/// Reads the command line, does what it says, and gives the exit code.
+pub fn run(handlers: io::Result<Handlers>) -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no mistake.
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let handlers = match handlers {
+        Ok(handlers) => handlers,
+        Err(error) => return complain(&format!("signals cannot be handled: {error}"), None, Exit::Config).into(),
+    };
+    let level = if matches!(arguments.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::ERROR };
+    telemetry::start(std::env::var("SALES_PIPELINE_LOG").ok().as_deref(), level);
+    match dispatch(arguments, handlers) {
+        Ok(exit) => exit.into(),
+        // Whoever read our output has enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Ok.into(),
+        Err(error) => complain(&format!("print: {error}"), None, Exit::CannotWrite).into(),
+    }
+}
+
+fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
+    let inputs = inputs(&arguments);
+    let out = &mut io::stdout().lock();
+    // `run` and `pull` have something to finish; the others end at the first TERM.
+    match arguments.command {
+        Command::Run => return Ok(run::run(inputs, handlers)),
+        Command::Pull(arguments) => return pull::run(&inputs, &arguments, handlers, out),
+        _ => handlers.end_on_stop()?,
+    }
+    match arguments.command {
+        Command::Run | Command::Pull(_) => unreachable!("both have returned above"),
+        Command::Check => check::run(&inputs, out),
+        Command::Status(arguments) => status::run(inputs, &arguments, out),
+        Command::Summary(arguments) => summary::run(&inputs, &arguments, out),
+        Command::Snapshots(command) => snapshots::run(inputs, &command, out),
+        Command::Completions(arguments) => completions::run(&arguments, out),
+    }
+}
+
+/// What the world hands in, read once.
+fn inputs(arguments: &Arguments) -> Inputs {
+    let text = |text: OsString| text.into_string().ok();
+    let environment: BTreeMap<String, String> =
+        std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Inputs {
+        file: arguments.config.clone(),
+        output: arguments.output.clone(),
+        demo: arguments.demo,
+        environment,
+        working_directory: std::env::current_dir().unwrap_or_default(),
+        user: rustix::process::geteuid().as_raw(),
+        strict: false,
+        clients: Clients::new(),
+        clock,
+    }
+}
+
+/// Reads the configuration; what is wrong with it goes to stderr, all at once.
+fn load(inputs: &Inputs) -> Result<Config, Exit> {
+    let (config, report) = config::load(inputs);
+    config.ok_or_else(|| {
+        tell_problems(&report);
+        Exit::Config
+    })
+}
+
+fn tell_problems(report: &Report) {
+    if report.no_source {
+        let ways = "no source is configured\n  \
+             to try it:          sales-pipeline --demo pull\n  \
+             to pull your CRM:   put a [sources.<name>] section into config/sales-pipeline.toml\n                      \
+             (every setting: config/default.toml; README, \"First real source\")";
+        complain(ways, None, Exit::Config);
+        return;
+    }
+    for problem in &report.problems {
+        complain(&problem.to_string(), None, Exit::Config);
+    }
+    let count = report.problems.len();
+    let problems = if count == 1 { "1 problem".to_owned() } else { format!("{count} problems") };
+    complain(&format!("the configuration has {problems}"), Some(Advice::FixConfig), Exit::Config);
+}
+
+/// Says on stderr what went wrong and what to do, and gives the code back.
+fn complain(what: &str, advice: Option<Advice>, exit: Exit) -> Exit {
+    let mut err = io::stderr().lock();
+    let (red, bold, plain) = if colours() { ("\x1b[1;31m", "\x1b[1m", "\x1b[0m") } else { ("", "", "") };
+    // Nobody is left to tell where even stderr is closed.
+    let _ = writeln!(err, "{red}error{plain}: {what}");
+    if let Some(advice) = advice {
+        let _ = writeln!(err, "{bold}hint{plain}: {} (docs/runbook.md, \"{}\")", advice.text(), advice.heading());
+    }
+    exit
+}
+
+/// Colours only for a person: on a terminal that wants them.
+fn colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

@@ -141,7 +141,7 @@ impl Located {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// Takes out of `lower` every secret that `upper` gives in another form, so that the two do not mix into one table.
@@ -172,7 +172,14 @@ mod tests {
     fn a_key_is_found_on_its_line_in_every_way_toml_writes_it() {
         let text = "a = 1\n[b.c]\nd = 2\n[e]\nf = { g = 3,\n h = 4 }\ni.j = 5\n";
         let file = Located::parse(text.replace(",\n h", ", h")).unwrap();
-        for (key, line) in [("a", Some(1)), ("b.c.d", Some(3)), ("e.f.h", Some(5)), ("e.i.j", Some(6)), ("b.c.missing", Some(2)), ("z", None)] {
+        for (key, line) in [
+            ("a", Some(1)),
+            ("b.c.d", Some(3)),
+            ("e.f.h", Some(5)),
+            ("e.i.j", Some(6)),
+            ("b.c.missing", Some(2)),
+            ("z", None),
+        ] {
             assert_eq!(file.line(&path(key)), line, "{key}");
         }
         assert!(file.sets(&path("e.f.g")) && !file.sets(&path("e.f.x")));

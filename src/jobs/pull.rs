@@ -82,7 +82,8 @@ pub async fn pull(
         Err(PullFailure::Fetch(PullError::Stopped)) => {}
         Err(failure) => {
             let advice = failure.advice().map(|advice| advice.text().to_owned());
-            jobs.store.remember(&target.place, &target.duty(), |state| state.fail(now, in_one_line(failure), advice))?;
+            jobs.store
+                .remember(&target.place, &target.duty(), |state| state.fail(now, in_one_line(failure), advice))?;
         }
     }
     ended
@@ -96,8 +97,7 @@ async fn pull_and_publish(
     let begun = jobs.clock.instant();
     let mut spool = jobs.store.spool()?;
     let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
-    let fetched =
-        fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    let fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
     let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
     let (id, head) = {
         let jobs = Arc::clone(&jobs);

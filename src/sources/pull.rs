@@ -219,7 +219,7 @@ impl Walk<'_> {
             .adjust(|error, wait| self.wait(error, wait?))
             .notify(|error, wait| {
                 let error = in_one_line(error);
-                warn!(error, wait_ms = wait.as_millis(), "Trying again: {step}");
+                warn!(error, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "Trying again: {step}");
             });
         let stopped = async {
             self.stop.cancelled().await;

@@ -156,21 +156,27 @@ impl SourceError {
         }
     }
 
+    /// The failure itself, below the parts it happened in.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Part { source, .. } => source.root(),
+            itself => itself,
+        }
+    }
+
     /// Whether another try may help.
     pub fn is_transient(&self) -> bool {
-        match self {
+        match self.root() {
             Self::Http(error) => matches!(error, HttpError::Broken(_) | HttpError::TimedOut(_)),
             Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
-            Self::Part { source, .. } => source.is_transient(),
             _ => false,
         }
     }
 
     /// How long the CRM asks to wait.
     pub fn wait(&self) -> Option<Duration> {
-        match self {
+        match self.root() {
             Self::Limit { wait, .. } | Self::Server { wait, .. } => *wait,
-            Self::Part { source, .. } => source.wait(),
             _ => None,
         }
     }

@@ -2,8 +2,6 @@
 //!
 //! A test says beforehand what is true there and what is to go wrong, and reads afterwards what was asked.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::Write;
 use std::net::SocketAddr;

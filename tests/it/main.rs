@@ -1,6 +1,10 @@
 //! The integration tests: one binary, since each one links every dependency anew. One module a topic.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod config;
 mod fake_rest;
+mod layers;
 mod packaging;
 mod rest;
 mod schedule;

@@ -1,7 +1,5 @@
 //! The `rest` source against a CRM over real HTTP: what is pulled is what is served, or the pull fails and says why.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

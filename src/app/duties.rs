@@ -1,0 +1,188 @@
+//! What happens when a duty is due: the job is started, its end is logged once, and joined files follow.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::advice::Advice;
+use crate::app::{PRUNE, PULL, SUMMARY};
+use crate::jobs::pull::{Published, PullFailure};
+use crate::jobs::{Jobs, Target, prune, pull, summarize};
+use crate::schedule::planner::{Due, Reason};
+use crate::schedule::run::Running;
+use crate::sources::pull::PullError;
+use crate::store::layout::Place;
+use crate::telemetry::in_one_line;
+
+/// Joined files are written at most this often.
+const JOIN_EVERY: Duration = Duration::from_secs(5);
+/// How long a joined file waits for the slowest of the runs due together.
+const JOIN_AFTER: Duration = Duration::from_secs(30);
+
+/// Starts duties with the configuration of the moment.
+#[derive(Clone)]
+pub(super) struct Duties {
+    /// What new runs work with; a reload replaces it.
+    pub(super) jobs: Arc<Mutex<Arc<Jobs>>>,
+    /// Everything that runs.
+    pub(super) tracker: TaskTracker,
+    /// How many pulls run.
+    pub(super) running: Arc<watch::Sender<usize>>,
+    /// Raised by every publish that wants a joined file.
+    pub(super) published: Arc<Notify>,
+}
+
+impl Duties {
+    /// Starts what is due and returns at once; `running` is dropped when it has ended.
+    pub(super) fn start(&self, due: Due, running: Running) {
+        let jobs = Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        match due.name.as_str() {
+            SUMMARY => self.spawn_house(jobs, due, running, |jobs, now| {
+                summarize::refresh(jobs, now).map(|_| ()).map_err(|error| in_one_line(&error))
+            }),
+            PRUNE => self.spawn_house(jobs, due, running, prune_and_log),
+            name => {
+                let target = name.strip_prefix(PULL).and_then(|name| jobs.targets.get(&name.parse().ok()?)).cloned();
+                // A duty that a reload has just dropped has no source any more.
+                let Some(target) = target else { return };
+                let duties = self.clone();
+                self.tracker.spawn(async move {
+                    duties.pull(jobs, target, &due).await;
+                    drop(running);
+                });
+            }
+        }
+    }
+
+    /// A duty of the house: work on files, off the loop's thread.
+    fn spawn_house(
+        &self,
+        jobs: Arc<Jobs>,
+        due: Due,
+        running: Running,
+        work: impl FnOnce(&Jobs, DateTime<Utc>) -> Result<(), String> + Send + 'static,
+    ) {
+        self.tracker.spawn_blocking(move || {
+            let now = jobs.clock.now();
+            let remembered = jobs.store.remember(&Place::Flat, &due.name, |state| state.begin(Some(due.due_at), now));
+            let ended = remembered.map_err(|error| in_one_line(&error)).and_then(|()| work(&jobs, now));
+            let remembered = jobs.store.remember(&Place::Flat, &due.name, |state| match &ended {
+                Ok(()) => state.succeed(jobs.clock.now()),
+                Err(error) => state.fail(jobs.clock.now(), error.clone(), None),
+            });
+            if let Err(error) = ended.and(remembered.map_err(|error| in_one_line(&error))) {
+                error!(job.name = due.name, error, "`{}` failed", due.name);
+            }
+            drop(running);
+        });
+    }
+
+    async fn pull(&self, jobs: Arc<Jobs>, target: Arc<Target>, due: &Due) {
+        let slots = Arc::clone(&jobs.slots);
+        let permit = tokio::select! {
+            permit = slots.acquire() => permit,
+            () = jobs.stop.cancelled() => return,
+        };
+        self.running.send_modify(|count| *count += 1);
+        // A request out of turn is no due time: the next one stays where it was.
+        let due_at = if due.reason == Reason::Requested { None } else { Some(due.due_at) };
+        let task = {
+            let (jobs, target) = (Arc::clone(&jobs), Arc::clone(&target));
+            tokio::spawn(async move { pull::pull(&jobs, &target, due_at, |_| ()).await })
+        };
+        let ended = task.await.unwrap_or(Err(PullFailure::Panicked));
+        drop(permit);
+        self.running.send_modify(|count| *count -= 1);
+        log(&target, &ended);
+        if ended.is_ok() && jobs.targets.len() > 1 {
+            self.published.notify_one();
+        }
+    }
+
+    /// Writes joined summary and latest file once the runs due together have ended, and not too often.
+    pub(super) async fn join_published(self, stop: CancellationToken) {
+        let mut running = self.running.subscribe();
+        loop {
+            let stopping = tokio::select! {
+                () = self.published.notified() => false,
+                () = stop.cancelled() => true,
+            };
+            if stopping {
+                return;
+            }
+            let quiet = running.wait_for(|count| *count == 0);
+            tokio::select! {
+                _ = tokio::time::timeout(JOIN_AFTER, quiet) => {}
+                () = stop.cancelled() => {}
+            }
+            self.join_now().await;
+            tokio::select! {
+                () = tokio::time::sleep(JOIN_EVERY) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    async fn join_now(&self) {
+        let jobs = Arc::clone(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            let now = jobs.clock.now();
+            summarize::refresh(&jobs, now).map_err(|error| in_one_line(&error))
+        });
+        match joined.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => error!(error, "Summary and latest file could not be written; the old ones stay"),
+            Err(_) => error!("Writing summary and latest file ended in a panic; the old ones stay"),
+        }
+    }
+}
+
+fn log(target: &Target, ended: &Result<Published, PullFailure>) {
+    let name = &target.name;
+    match ended {
+        Ok(published) => {
+            let deals = published.head.total_leads;
+            info!(
+                source.name = %name,
+                snapshot.id = %published.id,
+                deals,
+                requests = published.head.run.as_ref().map_or(0, |run| run.requests),
+                duration_ms = u64::try_from(published.took.as_millis()).unwrap_or(u64::MAX),
+                "Published {deals} deals of `{name}`"
+            );
+        }
+        Err(PullFailure::Busy) => info!(source.name = %name, "Skipped `{name}`: another process is pulling it"),
+        Err(PullFailure::Fetch(PullError::Stopped)) => warn!(source.name = %name, "Stopped pulling `{name}`"),
+        Err(failure) => {
+            let advice = failure.advice().map(Advice::text);
+            error!(
+                source.name = %name,
+                error = in_one_line(failure),
+                advice,
+                "Pulling `{name}` failed; the last good snapshot stays"
+            );
+        }
+    }
+}
+
+fn prune_and_log(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), String> {
+    let pruned = prune::prune(jobs, now, false).map_err(|error| in_one_line(&error))?;
+    for (place, plan) in &pruned.plans {
+        if let Some(doubt) = plan.doubt {
+            let folder = jobs.store.layout.folder(place);
+            warn!(folder = %folder.display(), "Nothing is deleted: {doubt}; if the clock is right: `snapshots prune --force`");
+        }
+    }
+    info!(removed = pruned.removed, "Deleted {} expired snapshots", pruned.removed);
+    match pruned.errors.first() {
+        None => Ok(()),
+        Some(error) => {
+            Err(format!("{} snapshots could not be deleted, such as: {}", pruned.errors.len(), in_one_line(error)))
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Builds every part from the config, spawns, waits for stop, and joins with a deadline.
+
+mod duties;
+mod systemd;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::advice::Advice;
+use crate::app::duties::Duties;
+use crate::config::{self, Config, Inputs};
+use crate::jobs::board::Board;
+use crate::jobs::{Jobs, recover};
+use crate::schedule::planner::{Planned, Planner};
+use crate::schedule::run::{Event, Scheduler};
+use crate::schedule::tick;
+use crate::settings::Span;
+use crate::signals::Request;
+use crate::store::error::StoreError;
+use crate::store::layout::Place;
+use crate::store::lock::Lock;
+use crate::store::state::DutyState;
+use crate::store::{NotOurs, Store};
+use crate::telemetry::in_one_line;
+
+/// The duty that closes the day.
+pub const SUMMARY: &str = "summary";
+/// The duty that deletes old snapshots.
+pub const PRUNE: &str = "prune";
+/// How the duties of the sources begin.
+pub const PULL: &str = "pull:";
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The folders cannot be used.
+    #[error(transparent)]
+    NotOurs(#[from] NotOurs),
+    /// The lock cannot be taken.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another daemon works in the same folders.
+    #[error("another `run` works in `{cache}`{holder}")]
+    AlreadyRunning {
+        /// The cache.
+        cache: String,
+        /// The process that holds the lock, in words.
+        holder: String,
+    },
+}
+
+impl RunError {
+    /// What to do.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::NotOurs(error) => error.advice(),
+            Self::Store(error) => error.advice(),
+            Self::AlreadyRunning { .. } => Advice::StopOtherInstance,
+        }
+    }
+}
+
+/// What the duties of a configuration work with.
+pub fn jobs(config: &Config, inputs: &Inputs, stop: &CancellationToken) -> Jobs {
+    Jobs {
+        store: Store::new(config.layout.clone()),
+        targets: config.sources.iter().map(|(name, source)| (name.clone(), Arc::clone(&source.target))).collect(),
+        rates: config.rates.clone(),
+        retention: config.retention,
+        pull_deadline: config.limits.pull_deadline,
+        slots: Arc::new(Semaphore::new(config.limits.parallel as usize)),
+        clock: Arc::clone(&inputs.clock),
+        stop: stop.clone(),
+        board: Board::default(),
+    }
+}
+
+/// Every duty of a configuration, with what is remembered of its last run.
+pub fn planned(config: &Config, store: &Store) -> Vec<Planned> {
+    let own = store.duties(&Place::Flat);
+    let house =
+        [(SUMMARY, &config.summary_schedule), (PRUNE, &config.prune_schedule)].map(|(name, schedule)| Planned {
+            name: name.to_owned(),
+            schedule: schedule.clone(),
+            last: own.get(name).and_then(DutyState::last),
+            at_start: false,
+        });
+    let pulls = config.sources.values().map(|source| {
+        let (target, duty) = (&source.target, source.target.duty());
+        Planned {
+            last: store.duties(&target.place).get(&duty).and_then(DutyState::last),
+            name: duty,
+            schedule: source.schedule.clone(),
+            at_start: true,
+        }
+    });
+    pulls.chain(house).collect()
+}
+
+/// Runs until TERM or INT. `requests` brings the signals; the config was read from `inputs` and is good.
+pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Request>) -> Result<(), RunError> {
+    let store = Store::new(config.layout.clone());
+    store.prepare()?;
+    let _lock = hold(&store)?;
+    let stop = CancellationToken::new();
+    let jobs = Arc::new(jobs(&config, &inputs, &stop));
+    if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
+        error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+    }
+    let (events, received) = mpsc::channel(64);
+    let planner = Planner::new(inputs.clock.now(), config.limits.jitter.0, planned(&config, &store));
+    let scheduler = Scheduler { planner, clock: Arc::clone(&inputs.clock), events: received };
+    let (running, _) = watch::channel(0);
+    let duties = Duties {
+        jobs: Arc::new(Mutex::new(jobs)),
+        tracker: TaskTracker::new(),
+        running: Arc::new(running),
+        published: Arc::new(Notify::new()),
+    };
+    let joining = duties.tracker.spawn(duties.clone().join_published(stop.clone()));
+    info!(sources = config.sources.len(), cache = %store.layout.cache.display(), "Running");
+    let mut daemon = Daemon { inputs, config, events, duties: duties.clone(), stop };
+    let mut heartbeat = systemd::Heartbeat::default();
+    let scheduling =
+        scheduler.run(tick::ticks, |due, running| duties.start(due, running), |planner| heartbeat.beat(planner));
+    tokio::pin!(scheduling);
+    systemd::ready();
+    daemon.serve(&mut scheduling, requests).await;
+    daemon.end().await;
+    drop(joining);
+    Ok(())
+}
+
+/// Takes the lock that `run` holds for life.
+fn hold(store: &Store) -> Result<Lock, RunError> {
+    store.lock_run()?.ok_or_else(|| RunError::AlreadyRunning {
+        cache: store.layout.cache.display().to_string(),
+        holder: store.daemon().map_or_else(String::new, |process| format!(" (process {process})")),
+    })
+}
+
+struct Daemon {
+    inputs: Inputs,
+    config: Config,
+    events: mpsc::Sender<Event>,
+    duties: Duties,
+    stop: CancellationToken,
+}
+
+impl Daemon {
+    /// Follows the signals until one says stop.
+    async fn serve(
+        &mut self,
+        scheduling: &mut (impl Future<Output = ()> + Unpin),
+        mut requests: UnboundedReceiver<Request>,
+    ) {
+        loop {
+            let request = tokio::select! {
+                () = &mut *scheduling => return,
+                request = requests.recv() => request.unwrap_or(Request::Stop),
+            };
+            let event = match request {
+                Request::Stop => return,
+                Request::Reload => self.reload(),
+                Request::Pull => {
+                    info!("Asked to pull every source now");
+                    Some(Event::RequestAll(PULL.to_owned()))
+                }
+            };
+            if let Some(event) = event {
+                tokio::select! {
+                    () = &mut *scheduling => return,
+                    _ = self.events.send(event) => {}
+                }
+            }
+        }
+    }
+
+    /// Reads the config anew: a good one is followed, a bad one changes nothing. Running pulls go on with theirs.
+    fn reload(&mut self) -> Option<Event> {
+        systemd::reloading();
+        let event = self.follow_new_config();
+        systemd::ready();
+        event
+    }
+
+    fn follow_new_config(&mut self) -> Option<Event> {
+        let (config, report) = config::load(&self.inputs);
+        let Some(config) = config else {
+            for problem in &report.problems {
+                error!(problem = %problem, "The new configuration is wrong; the old one stays");
+            }
+            return None;
+        };
+        if (&config.layout.output, &config.layout.cache) != (&self.config.layout.output, &self.config.layout.cache) {
+            error!("`output` and `cache` change only with a restart; the old configuration stays");
+            return None;
+        }
+        report.warnings.iter().for_each(|warning| warn!(%warning, "Configuration"));
+        let jobs = Arc::new(jobs(&config, &self.inputs, &self.stop));
+        let planned = planned(&config, &jobs.store);
+        let jitter = config.limits.jitter.0;
+        info!(sources = config.sources.len(), "Following the new configuration");
+        *self.duties.jobs.lock().unwrap_or_else(PoisonError::into_inner) = jobs;
+        self.config = config;
+        Some(Event::Reload { jitter, planned })
+    }
+
+    /// Takes no new work and gives what runs the time it is granted.
+    async fn end(self) {
+        let Span(grace) = self.config.limits.grace;
+        systemd::stopping(grace);
+        self.stop.cancel();
+        self.duties.tracker.close();
+        info!(running = self.duties.tracker.len(), "Ending");
+        if tokio::time::timeout(grace, self.duties.tracker.wait()).await.is_err() {
+            warn!(grace_s = grace.as_secs(), "Pulls that still ran were cut; nothing half is published");
+        }
+    }
+}

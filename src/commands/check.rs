@@ -1,0 +1,76 @@
+//! `check`: the configuration, without the network.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+
+use crate::app::{PRUNE, SUMMARY};
+use crate::commands::exit::Exit;
+use crate::commands::tell_problems;
+use crate::config::report::Report;
+use crate::config::{self, Config, Inputs};
+use crate::schedule::cron::Cron;
+
+/// How many runs of each schedule are shown.
+const RUNS: usize = 5;
+
+pub(super) fn run(inputs: &Inputs, out: &mut impl Write) -> io::Result<Exit> {
+    let (config, report) = config::load(inputs);
+    write_files(&report, out)?;
+    for warning in &report.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    let Some(config) = config else {
+        out.flush()?;
+        tell_problems(&report);
+        return Ok(Exit::Config);
+    };
+    writeln!(out, "output:  {}", config.layout.output.display())?;
+    writeln!(out, "cache:   {}", config.layout.cache.display())?;
+    let count = config.sources.len();
+    writeln!(out, "ok:      {count} {}", if count == 1 { "source" } else { "sources" })?;
+    write_schedules(&config, inputs.clock.now(), out)?;
+    Ok(Exit::Ok)
+}
+
+fn write_files(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    let files: Vec<String> = report.files.iter().map(|path| path.display().to_string()).collect();
+    let files = if files.is_empty() { "none (compiled-in defaults)".to_owned() } else { files.join(", ") };
+    writeln!(out, "files:   {files}")
+}
+
+fn write_schedules(config: &Config, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
+    let pulls = config.sources.values().map(|source| (source.target.duty(), &source.schedule));
+    let house = [(SUMMARY.to_owned(), &config.summary_schedule), (PRUNE.to_owned(), &config.prune_schedule)];
+    let duties: Vec<(String, &Cron)> = pulls.chain(house).collect();
+    let zone = config.prune_schedule.zone();
+    writeln!(out, "\nnext {RUNS} runs, {zone} (zone data {}):", chrono_tz::IANA_TZDB_VERSION)?;
+    let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0);
+    let names = wide(&mut duties.iter().map(|(name, _)| name.len()));
+    let texts = wide(&mut duties.iter().map(|(_, schedule)| schedule.text().len()));
+    for (name, schedule) in duties {
+        writeln!(out, "  {name:names$}  {:texts$}  {}", schedule.text(), runs(schedule, now))?;
+    }
+    Ok(())
+}
+
+/// The next runs: the first with its day, each further one with what changes.
+fn runs(schedule: &Cron, now: DateTime<Utc>) -> String {
+    let zone = schedule.zone();
+    let mut at = now;
+    let mut shown: Vec<String> = Vec::new();
+    let mut day = None;
+    while let Some(next) = schedule.next_after(at).filter(|_| shown.len() < RUNS) {
+        let local = next.with_timezone(&zone);
+        let clock = if schedule.names_seconds() { "%H:%M:%S" } else { "%H:%M" };
+        let text = if day == Some(local.date_naive()) {
+            local.format(clock).to_string()
+        } else {
+            local.format(&format!("%a %Y-%m-%d {clock}")).to_string()
+        };
+        day = Some(local.date_naive());
+        shown.push(text);
+        at = next;
+    }
+    shown.join(", ")
+}

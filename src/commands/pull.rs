@@ -1,0 +1,214 @@
+//! `pull`: once, now; progress on a terminal, one line a source.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::app;
+use crate::commands::exit::Exit;
+use crate::commands::{complain, load, table};
+use crate::config::Inputs;
+use crate::jobs::pull::{Published, PullFailure, pull};
+use crate::jobs::{Jobs, Target, recover, summarize};
+use crate::model::name::SourceName;
+use crate::signals::{Handlers, Request};
+use crate::sources::pull::Progress;
+use crate::telemetry::in_one_line;
+
+/// How often a lock that somebody holds is tried again.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The sources to pull [default: all]
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+}
+
+pub(super) fn run(
+    inputs: &Inputs,
+    arguments: &Arguments,
+    handlers: Handlers,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
+    let stop = CancellationToken::new();
+    let config = match load(inputs) {
+        Ok(config) => config,
+        Err(exit) => return Ok(exit),
+    };
+    let jobs = Arc::new(app::jobs(&config, inputs, &stop));
+    let targets = match choose(&jobs, &arguments.sources) {
+        Ok(targets) => targets,
+        Err(exit) => return Ok(exit),
+    };
+    if let Err(error) = jobs.store.prepare() {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
+    }
+    let (sender, requests) = mpsc::unbounded_channel();
+    handlers.forward(sender)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(async {
+        tokio::spawn(stop_on_signal(requests, stop));
+        if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
+            tracing::error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+        }
+        pull_all(&jobs, targets, out).await
+    });
+    runtime.shutdown_background();
+    exit
+}
+
+async fn stop_on_signal(mut requests: mpsc::UnboundedReceiver<Request>, stop: CancellationToken) {
+    while let Some(request) = requests.recv().await {
+        if request == Request::Stop {
+            stop.cancel();
+        }
+    }
+}
+
+fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
+    if wanted.is_empty() {
+        return Ok(jobs.targets.values().cloned().collect());
+    }
+    let mut chosen = Vec::new();
+    for name in wanted {
+        let Some(target) = name.parse().ok().and_then(|name| jobs.targets.get(&name)) else {
+            let known: Vec<&str> = jobs.targets.keys().map(SourceName::as_str).collect();
+            let are = if known.len() == 1 { "is" } else { "are" };
+            let what = format!("no source is called `{name}`; there {are}: {}", known.join(", "));
+            return Err(complain(&what, None, Exit::Usage));
+        };
+        chosen.push(Arc::clone(target));
+    }
+    Ok(chosen)
+}
+
+async fn pull_all(jobs: &Arc<Jobs>, targets: Vec<Arc<Target>>, out: &mut impl Write) -> io::Result<Exit> {
+    let bars = Bars::new();
+    let mut running = tokio::task::JoinSet::new();
+    for target in targets {
+        let (jobs, bar) = (Arc::clone(jobs), bars.add(&target));
+        running.spawn(async move {
+            let _slot = jobs.slots.acquire().await;
+            let ended = pull_or_wait(&jobs, &target, |progress| Bars::show(&bar, progress)).await;
+            bar.finish_and_clear();
+            (target, ended)
+        });
+    }
+    let mut exit = Exit::Ok;
+    while let Some(ended) = running.join_next().await {
+        let Ok((target, ended)) = ended else {
+            exit = exit.max(complain("a pull ended in a panic", None, Exit::Unavailable));
+            continue;
+        };
+        exit = exit.max(bars.suspend(|| report(&target, &ended, out))?);
+    }
+    if jobs.targets.len() > 1
+        && let Err(error) = summarize::refresh(jobs, jobs.clock.now())
+    {
+        exit = exit.max(complain(&in_one_line(&error), None, Exit::CannotWrite));
+    }
+    Ok(exit)
+}
+
+/// Pulls, or waits for whoever pulls this source already and reports what came of it.
+async fn pull_or_wait(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    progress: impl Fn(Progress),
+) -> Result<Published, PullFailure> {
+    let begun = jobs.clock.now();
+    let patience = jobs.clock.instant() + jobs.pull_deadline.0;
+    loop {
+        match pull(jobs, target, None, &progress).await {
+            Err(PullFailure::Busy) if jobs.clock.instant() < patience && !jobs.stop.is_cancelled() => {}
+            ended => return ended,
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+        if let Some(published) = published_since(jobs, target, begun)? {
+            return Ok(published);
+        }
+    }
+}
+
+/// What another process published since `begun`.
+fn published_since(
+    jobs: &Jobs,
+    target: &Target,
+    begun: chrono::DateTime<chrono::Utc>,
+) -> Result<Option<Published>, PullFailure> {
+    let duties = jobs.store.duties(&target.place);
+    let succeeded = duties.get(&target.duty()).and_then(|state| state.last_success);
+    if succeeded.is_none_or(|at| at < begun) {
+        return Ok(None);
+    }
+    let newest = jobs.board.newest(&jobs.store, &target.place)?;
+    Ok(newest.map(|newest| Published { id: newest.id, head: newest.head, took: Duration::ZERO }))
+}
+
+fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut impl Write) -> io::Result<Exit> {
+    match ended {
+        Ok(published) => {
+            let head = &published.head;
+            let open = &head.totals.open;
+            let unpriced = match head.totals.unpriced {
+                0 => String::new(),
+                count => format!("; {count} not priced"),
+            };
+            let demo = if head.demo { " (invented deals)" } else { "" };
+            writeln!(
+                out,
+                "{}: {} deals, {}; open {} deals, {}, weighted {}{unpriced}; {}{demo}",
+                target.name,
+                head.total_leads,
+                table::money(head.total_value, head.currency),
+                open.count,
+                table::money(open.value, head.currency),
+                table::money(open.weighted, head.currency),
+                head.completeness.proof,
+            )?;
+            Ok(Exit::Ok)
+        }
+        Err(failure) => {
+            out.flush()?;
+            Ok(complain(
+                &format!("pull `{}`: {}", target.name, in_one_line(failure)),
+                failure.advice(),
+                Exit::of(failure),
+            ))
+        }
+    }
+}
+
+/// Progress on stderr, if that is a terminal.
+struct Bars(MultiProgress);
+
+impl Bars {
+    fn new() -> Self {
+        let target =
+            if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self(MultiProgress::with_draw_target(target))
+    }
+
+    fn add(&self, target: &Target) -> ProgressBar {
+        let style = ProgressStyle::with_template("{spinner} {prefix}: {pos} deals{msg}, {per_sec}, {elapsed}")
+            .expect("the template is written above");
+        let bar = self.0.add(ProgressBar::no_length().with_style(style).with_prefix(target.name.to_string()));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        bar
+    }
+
+    fn show(bar: &ProgressBar, progress: Progress) {
+        let of = progress.expected.map_or_else(String::new, |expected| format!(" of {expected}"));
+        bar.set_message(format!("{of}, {} pages", progress.pages));
+        bar.set_position(progress.fetched);
+    }
+
+    fn suspend<R>(&self, write: impl FnOnce() -> R) -> R {
+        self.0.suspend(write)
+    }
+}

@@ -1,0 +1,218 @@
+//! `snapshots`: what is there, and what retention gives up.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::advice::Advice;
+use crate::app;
+use crate::commands::complain;
+use crate::commands::exit::Exit;
+use crate::commands::table::{self, Lean};
+use crate::config::Inputs;
+use crate::jobs::{Jobs, prune};
+use crate::model::number;
+use crate::model::snapshot::Head;
+use crate::store::error::StoreError;
+use crate::store::layout::{Place, SnapshotId};
+use crate::telemetry::in_one_line;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List every snapshot, oldest first
+    List {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Delete the snapshots that are older than the retention
+    Prune {
+        /// Delete nothing, and say for each file what would become of it and why
+        #[arg(long)]
+        dry_run: bool,
+        /// Delete even though the clock looks wrong
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Columns for people
+    Table,
+    /// A list of objects
+    Json,
+    /// Comma-separated, with a heading
+    Csv,
+}
+
+/// One snapshot as it is listed.
+#[derive(Debug, Serialize)]
+struct Row {
+    source: String,
+    snapshot: String,
+    deals: Option<u64>,
+    #[serde(with = "number::optional")]
+    value: Option<rust_decimal::Decimal>,
+    currency: Option<String>,
+    state: String,
+    path: String,
+}
+
+pub(super) fn run(inputs: Inputs, command: &Command, out: &mut impl Write) -> io::Result<Exit> {
+    let (inputs, config) = match super::status::load_or_demo(inputs) {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(exit),
+    };
+    let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
+    match command {
+        Command::List { format } => match rows(&jobs) {
+            Ok(rows) => list(&rows, *format, out).map(|()| Exit::Ok),
+            Err(error) => Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
+        },
+        Command::Prune { dry_run, force } => prune_now(&jobs, *dry_run, *force, out),
+    }
+}
+
+fn rows(jobs: &Jobs) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    for place in jobs.store.places()? {
+        for id in jobs.store.list(&place)? {
+            rows.push(row(jobs, &place, id));
+        }
+    }
+    Ok(rows)
+}
+
+fn row(jobs: &Jobs, place: &Place, id: SnapshotId) -> Row {
+    let head = jobs.store.head(place, id);
+    let known = head.as_ref().ok();
+    let folder = match place {
+        Place::Flat => "-".to_owned(),
+        Place::Folder(name) => name.to_string(),
+    };
+    Row {
+        source: known.map_or(folder, |head| head.source.clone()),
+        snapshot: id.to_string(),
+        deals: known.map(|head| head.total_leads),
+        value: known.map(|head| head.total_value),
+        currency: known.and_then(|head| head.currency).map(|currency| currency.to_string()),
+        state: known.map_or("unreadable", state).to_owned(),
+        path: jobs.store.layout.snapshot(place, id).display().to_string(),
+    }
+}
+
+fn state(head: &Head) -> &'static str {
+    if head.is_original_format() {
+        "original format"
+    } else if head.completeness.complete {
+        "complete"
+    } else {
+        "incomplete"
+    }
+}
+
+fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
+    match format {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(rows)?),
+        Format::Csv => {
+            writeln!(out, "source,snapshot,deals,value,currency,state,path")?;
+            for row in rows {
+                let (deals, value) = (
+                    row.deals.map_or_else(String::new, |deals| deals.to_string()),
+                    row.value.map_or_else(String::new, number::text),
+                );
+                let currency = row.currency.as_deref().unwrap_or_default();
+                writeln!(
+                    out,
+                    "{},{},{deals},{value},{currency},{},{}",
+                    csv(&row.source),
+                    row.snapshot,
+                    row.state,
+                    csv(&row.path)
+                )?;
+            }
+            Ok(())
+        }
+        Format::Table => {
+            let headings = [
+                ("SOURCE", Lean::Left),
+                ("SNAPSHOT (UTC)", Lean::Left),
+                ("DEALS", Lean::Right),
+                ("VALUE", Lean::Right),
+                ("STATE", Lean::Left),
+            ];
+            let cells: Vec<Vec<String>> = rows
+                .iter()
+                .map(|row| {
+                    let currency = row.currency.as_deref().and_then(|code| code.parse().ok());
+                    vec![
+                        row.source.clone(),
+                        row.snapshot.clone(),
+                        row.deals.map_or_else(|| "-".to_owned(), |deals| deals.to_string()),
+                        row.value.map_or_else(|| "-".to_owned(), |value| table::money(value, currency)),
+                        row.state.clone(),
+                    ]
+                })
+                .collect();
+            table::write(&headings, &cells, out)
+        }
+    }
+}
+
+/// A CSV field: quoted where it must be, and no formula for the spreadsheet that opens it.
+fn csv(text: &str) -> String {
+    let safe = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    if safe.contains([',', '"', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
+}
+
+fn prune_now(jobs: &Jobs, dry_run: bool, force: bool, out: &mut impl Write) -> io::Result<Exit> {
+    let now = jobs.clock.now();
+    if dry_run {
+        return match prune::plan(jobs, now, force) {
+            Ok(plans) => write_plans(jobs, &plans, out).map(|()| Exit::Ok),
+            Err(error) => Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
+        };
+    }
+    if let Err(error) = jobs.store.prepare() {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
+    }
+    let pruned = match prune::prune(jobs, now, force) {
+        Ok(pruned) => pruned,
+        Err(error) => return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
+    };
+    writeln!(
+        out,
+        "deleted {} of {} snapshots",
+        pruned.removed,
+        pruned.plans.iter().map(|(_, plan)| plan.verdicts.len()).sum::<usize>()
+    )?;
+    for (place, plan) in &pruned.plans {
+        if let Some(doubt) = plan.doubt {
+            let folder = jobs.store.layout.folder(place);
+            complain(
+                &format!("nothing is deleted in `{}`: {doubt}", folder.display()),
+                Some(Advice::CheckClock),
+                Exit::Ok,
+            );
+        }
+    }
+    let mut exit = Exit::Ok;
+    for error in &pruned.errors {
+        exit = complain(&in_one_line(error), Some(error.advice()), Exit::CannotWrite);
+    }
+    Ok(exit)
+}
+
+fn write_plans(jobs: &Jobs, plans: &[(Place, crate::store::retention::Plan)], out: &mut impl Write) -> io::Result<()> {
+    for (place, plan) in plans {
+        if let Some(doubt) = plan.doubt {
+            writeln!(out, "# {}: {doubt}", jobs.store.layout.folder(place).display())?;
+        }
+        for (id, verdict) in &plan.verdicts {
+            writeln!(out, "{}  {verdict}", jobs.store.layout.snapshot(place, *id).display())?;
+        }
+    }
+    Ok(())
+}

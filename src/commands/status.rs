@@ -1,0 +1,274 @@
+//! `status`: each source's data, judged by its own schedule; works with and without the daemon.
+
+use std::io::{self, Write};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::analysis::summary::Block;
+use crate::app;
+use crate::commands::complain;
+use crate::commands::exit::Exit;
+use crate::commands::table::{self, Lean};
+use crate::config::{self, Config, Inputs, Scheduled};
+use crate::jobs::Jobs;
+use crate::schedule::freshness::{Freshness, freshness};
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::layout::Place;
+use crate::store::state::DutyState;
+use crate::store::summary::broken;
+use crate::telemetry::in_one_line;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// End with 1 if a source's data is missing or too old: for health checks
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// How a source stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    /// Its data is as young as its schedule promises.
+    Ok,
+    /// So it is, but the last pull failed.
+    Failing,
+    /// The first pull has not ended yet.
+    Waiting,
+    /// Two runs and the deadline have passed since its data.
+    Stale,
+    /// There is no data, and the first pull's deadline has passed.
+    Missing,
+}
+
+impl Health {
+    fn is_ready(self) -> bool {
+        matches!(self, Self::Ok | Self::Failing | Self::Waiting)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failing => "failing",
+            Self::Waiting => "waiting",
+            Self::Stale => "stale",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+/// One source.
+#[derive(Debug, Serialize)]
+struct SourceStatus {
+    source: String,
+    health: Health,
+    snapshot: Option<String>,
+    timestamp: Option<DateTime<Utc>>,
+    age_seconds: Option<i64>,
+    total_leads: Option<u64>,
+    open: Option<Block>,
+    proof: Option<String>,
+    demo: bool,
+    schedule: String,
+    next_run: Option<DateTime<Utc>>,
+    last_attempt: Option<DateTime<Utc>>,
+    last_success: Option<DateTime<Utc>>,
+    failures: u32,
+    failing_since: Option<DateTime<Utc>>,
+    error: Option<String>,
+    advice: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// Everything.
+#[derive(Debug, Serialize)]
+struct Status {
+    at: DateTime<Utc>,
+    daemon: Option<u32>,
+    ready: bool,
+    writable: bool,
+    output: String,
+    cache: String,
+    sources: Vec<SourceStatus>,
+    /// Summaries that could not be read and were set aside.
+    set_aside: Vec<String>,
+}
+
+pub(super) fn run(inputs: Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
+    let (inputs, config) = match load_or_demo(inputs) {
+        Ok(loaded) => loaded,
+        Err(exit) => return Ok(exit),
+    };
+    let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
+    let status = match look(&config, &jobs) {
+        Ok(status) => status,
+        Err(error) => return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
+    };
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
+    } else {
+        write_status(&status, out)?;
+    }
+    Ok(if arguments.exit_code && !status.ready { Exit::Stale } else { Exit::Ok })
+}
+
+/// The configuration; where there is none, but a demo was pulled into the output folder, the demo's.
+pub(super) fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
+    let (config, report) = config::load(&inputs);
+    if let Some(config) = config {
+        return Ok((inputs, config));
+    }
+    if report.no_source {
+        let demo = Inputs { demo: true, ..inputs.clone() };
+        if let (Some(config), _) = config::load(&demo) {
+            let store = Store::new(config.layout.clone());
+            let pulled =
+                config.sources.values().any(|source| store.duties(&Place::Flat).contains_key(&source.target.duty()));
+            if pulled {
+                return Ok((demo, config));
+            }
+        }
+    }
+    super::tell_problems(&report);
+    Err(Exit::Config)
+}
+
+fn look(config: &Config, jobs: &Jobs) -> Result<Status, StoreError> {
+    let now = jobs.clock.now();
+    let layout = &jobs.store.layout;
+    let sources: Vec<SourceStatus> =
+        config.sources.values().map(|source| look_at(source, jobs, now)).collect::<Result<_, _>>()?;
+    // A folder that is not there yet is made by the first pull.
+    let writable = !layout.cache.exists() || rustix::fs::access(&layout.cache, rustix::fs::Access::WRITE_OK).is_ok();
+    Ok(Status {
+        at: now,
+        daemon: jobs.store.daemon(),
+        ready: writable && sources.iter().all(|source| source.health.is_ready()),
+        writable,
+        output: layout.output.display().to_string(),
+        cache: layout.cache.display().to_string(),
+        sources,
+        set_aside: broken(layout).iter().map(|path| path.display().to_string()).collect(),
+    })
+}
+
+fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<SourceStatus, StoreError> {
+    let target = &source.target;
+    let newest = jobs.board.newest(&jobs.store, &target.place)?;
+    let state = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
+    let head = newest.as_ref().map(|newest| newest.head.as_ref());
+    let good = head.map(|head| head.timestamp);
+    let first_tried = state.failing_since.or(state.last_attempt);
+    let judged = freshness(&source.schedule, good, first_tried, jobs.pull_deadline.0, now);
+    Ok(SourceStatus {
+        source: target.name.to_string(),
+        health: health(judged, &state),
+        snapshot: newest.as_ref().map(|newest| newest.id.to_string()),
+        timestamp: good,
+        age_seconds: good.map(|good| (now - good).num_seconds()),
+        total_leads: head.map(|head| head.total_leads),
+        open: head.map(|head| Block {
+            count: head.totals.open.count,
+            value: head.totals.open.value,
+            weighted: head.totals.open.weighted,
+            currency: head.currency,
+        }),
+        proof: head.map(|head| head.completeness.proof.clone()),
+        demo: target.built.demo,
+        schedule: source.schedule.to_string(),
+        next_run: source.schedule.next_after(now),
+        last_attempt: state.last_attempt,
+        last_success: state.last_success,
+        failures: state.failures,
+        failing_since: state.failing_since,
+        error: state.error,
+        advice: state.advice,
+        warnings: target.built.warnings.iter().map(|warning| warning.message.clone()).collect(),
+    })
+}
+
+fn health(judged: Freshness, state: &DutyState) -> Health {
+    match judged {
+        Freshness::Fresh if state.failures > 0 => Health::Failing,
+        Freshness::Fresh => Health::Ok,
+        Freshness::Stale { .. } => Health::Stale,
+        Freshness::Waiting => Health::Waiting,
+        Freshness::Missing => Health::Missing,
+    }
+}
+
+fn write_status(status: &Status, out: &mut impl Write) -> io::Result<()> {
+    match status.daemon {
+        Some(process) => writeln!(out, "daemon:  running (process {process})")?,
+        None => writeln!(out, "daemon:  not running")?,
+    }
+    writeln!(out, "output:  {}", status.output)?;
+    if !status.writable {
+        writeln!(out, "warning: {} cannot be written", status.cache)?;
+    }
+    writeln!(out)?;
+    let headings = [
+        ("SOURCE", Lean::Left),
+        ("HEALTH", Lean::Left),
+        ("LAST SNAPSHOT", Lean::Left),
+        ("AGE", Lean::Right),
+        ("DEALS", Lean::Right),
+        ("OPEN", Lean::Right),
+        ("OPEN VALUE", Lean::Right),
+        ("WEIGHTED", Lean::Right),
+        ("NEXT RUN", Lean::Left),
+    ];
+    let rows: Vec<Vec<String>> = status.sources.iter().map(|source| row(source, status.at)).collect();
+    table::write(&headings, &rows, out)?;
+    for source in &status.sources {
+        write_notes(source, status.at, out)?;
+    }
+    for path in &status.set_aside {
+        writeln!(out, "\nwarning: a summary could not be read and was set aside as {path}")?;
+    }
+    Ok(())
+}
+
+fn row(source: &SourceStatus, now: DateTime<Utc>) -> Vec<String> {
+    let none = || "-".to_owned();
+    let open = |text: fn(&Block) -> String| source.open.as_ref().map_or_else(none, text);
+    vec![
+        source.source.clone(),
+        source.health.word().to_owned(),
+        source.timestamp.map_or_else(none, table::instant),
+        source.timestamp.map_or_else(none, |at| table::age(at, now)),
+        source.total_leads.map_or_else(none, |leads| leads.to_string()),
+        open(|open| open.count.to_string()),
+        open(|open| table::money(open.value, open.currency)),
+        open(|open| table::money(open.weighted, open.currency)),
+        source.next_run.map_or_else(none, table::instant),
+    ]
+}
+
+fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
+    let name = &source.source;
+    if source.demo {
+        writeln!(out, "\n{name}: these deals are invented")?;
+    }
+    for warning in &source.warnings {
+        writeln!(out, "\n{name}: {warning}")?;
+    }
+    if let (Some(error), Some(since)) = (&source.error, source.failing_since) {
+        writeln!(
+            out,
+            "\n{name}: failing since {} ago ({} in a row): {error}",
+            table::age(since, now),
+            source.failures
+        )?;
+        if let Some(advice) = &source.advice {
+            writeln!(out, "  hint: {advice}")?;
+        }
+    }
+    Ok(())
+}
