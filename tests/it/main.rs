@@ -4,8 +4,10 @@
 
 mod config;
 mod documents;
+mod fake_rest;
 mod layers;
 mod packaging;
+mod rest;
 mod schedule;
 mod schedule_dst;
 mod schedule_library;
