@@ -6,7 +6,7 @@ mod systemd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -115,14 +115,13 @@ pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Req
     let (events, received) = mpsc::channel(64);
     let planner = Planner::new(inputs.clock.now(), config.limits.jitter.0, planned(&config, &store));
     let scheduler = Scheduler { planner, clock: Arc::clone(&inputs.clock), events: received };
-    let (running, _) = watch::channel(0);
     let duties = Duties {
         jobs: Arc::new(Mutex::new(jobs)),
         tracker: TaskTracker::new(),
-        running: Arc::new(running),
-        published: Arc::new(Notify::new()),
+        running: Arc::new(watch::channel(0).0),
+        published: Arc::new(watch::channel(0).0),
     };
-    let joining = duties.tracker.spawn(duties.clone().join_published(stop.clone()));
+    duties.tracker.spawn(duties.clone().join_published(stop.clone()));
     info!(sources = config.sources.len(), cache = %store.layout.cache.display(), "Running");
     let mut daemon = Daemon { inputs, config, events, duties: duties.clone(), stop };
     let mut heartbeat = systemd::Heartbeat::default();
@@ -132,7 +131,6 @@ pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Req
     systemd::ready();
     daemon.serve(&mut scheduling, requests).await;
     daemon.end().await;
-    drop(joining);
     Ok(())
 }
 
@@ -217,7 +215,7 @@ impl Daemon {
         systemd::stopping(grace);
         self.stop.cancel();
         self.duties.tracker.close();
-        info!(running = self.duties.tracker.len(), "Ending");
+        info!(running = *self.duties.running.borrow(), "Ending");
         if tokio::time::timeout(grace, self.duties.tracker.wait()).await.is_err() {
             warn!(grace_s = grace.as_secs(), "Pulls that still ran were cut; nothing half is published");
         }

@@ -39,6 +39,11 @@ impl Board {
         Ok(found)
     }
 
+    /// Takes note of a snapshot that was just published, so that it need not be read back.
+    pub fn published(&self, place: &Place, id: SnapshotId, head: Arc<Head>) {
+        self.lock().insert((place.clone(), id), Some(head));
+    }
+
     fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Option<Arc<Head>> {
         let key = (place.clone(), id);
         if let Some(known) = self.lock().get(&key) {

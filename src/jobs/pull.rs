@@ -106,7 +106,7 @@ async fn pull_and_publish(
             .await
             .map_err(|_| PullFailure::Panicked)??
     };
-    Ok(Published { id, head: Arc::new(head), took: jobs.clock.instant() - begun })
+    Ok(Published { id, head, took: jobs.clock.instant() - begun })
 }
 
 fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
@@ -120,7 +120,7 @@ fn publish(
     spool: Spool,
     fetched: Fetched,
     now: DateTime<Utc>,
-) -> Result<(SnapshotId, Head), PullFailure> {
+) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
     let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
     if let Place::Folder(name) = &target.place {
         let _lock = jobs.store.lock_write()?;
@@ -133,8 +133,10 @@ fn publish(
         let _lock = jobs.store.lock_write()?;
         jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads)?
     };
+    let head = Arc::new(assembled.head);
+    jobs.board.published(&target.place, id, Arc::clone(&head));
     if jobs.targets.len() == 1 {
         summarize::refresh(jobs, now)?;
     }
-    Ok((id, assembled.head))
+    Ok((id, head))
 }

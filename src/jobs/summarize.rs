@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::warn;
 
+use crate::advice::Advice;
 use crate::analysis::summary::{self, Summary};
 use crate::jobs::assemble::{AssembleError, head_of, write_leads};
 use crate::jobs::board::Newest;
@@ -77,7 +78,8 @@ fn write_summary(jobs: &Jobs, whole: &Head, parts: &[Part<'_>], now: DateTime<Ut
         .collect();
     let summary = summary::summarize(whole, &newest);
     if let Merged::SetAside(path) = merge(&jobs.store.layout, &metadata(&summary)?, &summary, now)? {
-        warn!(path = %path.display(), "The summary could not be read; it was set aside and begun anew");
+        let advice = Advice::InspectSetAside.text();
+        warn!(path = %path.display(), advice, "The summary could not be read; it was set aside and begun anew");
     }
     Ok(summary)
 }
