@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::advice::Advice;
 use crate::jobs::assemble::{AssembleError, assemble};
+use crate::jobs::names::record;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::model::deal::Deal;
 use crate::model::snapshot::Head;
@@ -110,7 +111,7 @@ async fn pull_and_publish(
 }
 
 fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
-    spool.push(&deal.id, deal.updated_at, &serde_json::to_vec(deal)?)
+    spool.push(&deal.id, deal.updated_at, &record(deal)?)
 }
 
 /// Assembles, then writes snapshot, summary and latest file, in this order: whoever reads the latest finds the rest.

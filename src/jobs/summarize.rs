@@ -12,7 +12,9 @@ use crate::analysis::summary::{self, Summary};
 use crate::jobs::assemble::{AssembleError, head_of, write_leads};
 use crate::jobs::board::Newest;
 use crate::jobs::{Jobs, Target};
+use crate::model::finding::Findings;
 use crate::model::snapshot::{Completeness, Head, JoinedSource};
+use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
 use crate::store::summary::{Merged, Object, merge};
@@ -103,7 +105,7 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         })
         .map_err(StoreError::on("read snapshot", &path))?;
     }
-    let (fold, leads) = write_leads(spool.sort()?, jobs.store.scratch()?)?;
+    let (fold, leads) = write_leads(spool.sort()?, jobs.store.scratch()?, &Names::default(), &mut Findings::default())?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
     let head = Head {

@@ -128,7 +128,7 @@ async fn each_stop_rule_ends_the_walk_with_the_last_deal() {
         assert_eq!(ids(&deals).len(), 12, "{line}");
         // The look-ups are two more.
         assert_eq!(fetched.requests, requests + 2, "{line}");
-        assert_eq!(fetched.expected, line.contains(" total = ").then_some((12, 12)), "{line}");
+        assert_eq!(fetched.listed, line.contains(" total = ").then_some((12, 12)), "{line}");
     }
 }
 
@@ -217,7 +217,7 @@ async fn deals_that_come_and_go_between_pages_neither_stop_a_cursor_nor_pass_uns
     let line = r#"paging = { type = "cursor", cursor = "$.meta.next", param = "cursor", total = "$.meta.total" }"#;
     let (deals, fetched) = pulled(&with(&crm.section(Paging::Cursor), "paging", line)).await.unwrap();
     assert!((1..=12).all(|id| ids(&deals).contains(&id)));
-    assert_eq!(fetched.expected, Some((12, 14)), "the least and the most there were");
+    assert_eq!(fetched.listed, Some((12, 14)), "the least and the most there were");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ use crate::sources::rest::lookup::{Lookup, fingerprint};
 use crate::sources::rest::paging::Paging;
 use crate::sources::rest::records::Keys as RecordsKeys;
 use crate::sources::rest::status::StatusRule;
-use crate::sources::source::{Names, Opened, Page, Source, SourceError};
+use crate::sources::source::{Mapped, Names, Opened, Page, Source, SourceError};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// The tables of a `rest` section; `headers` beside them.
@@ -99,6 +99,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         source: Arc::new(Rest { client, deals, mapping, lookups, status }),
         scope: common.scope,
         retry: common.retry,
+        allow: common.allow.clone(),
         scope_hash: String::new(),
         demo: false,
         secrets,
@@ -295,6 +296,10 @@ impl Source for Rest {
             page.ids.push(id.or_else(|| self.mapping.id(&node)).unwrap_or_else(|| fingerprint(record)));
         }
         Ok(page)
+    }
+
+    fn mapping(&self) -> Vec<Mapped> {
+        self.mapping.origins()
     }
 
     fn requests(&self) -> u64 {
