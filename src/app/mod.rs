@@ -3,7 +3,7 @@
 mod duties;
 mod systemd;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{Semaphore, watch};
@@ -44,6 +44,12 @@ pub enum RunError {
     /// The lock cannot be taken.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folders hold live data, and this is a demo.
+    #[error("`{cache}` holds live data")]
+    DemoOverLive {
+        /// The cache.
+        cache: String,
+    },
     /// Another daemon works in the same folders.
     #[error("another `run` works in `{cache}`{holder}")]
     AlreadyRunning {
@@ -60,6 +66,7 @@ impl RunError {
         match self {
             Self::NotOurs(error) => error.advice(),
             Self::Store(error) => error.advice(),
+            Self::DemoOverLive { .. } => Advice::KeepDemoApart,
             Self::AlreadyRunning { .. } => Advice::StopOtherInstance,
         }
     }
@@ -77,6 +84,7 @@ pub fn jobs(config: &Config, inputs: &Inputs, stop: &CancellationToken) -> Jobs 
         clock: Arc::clone(&inputs.clock),
         stop: stop.clone(),
         board: Board::default(),
+        demo_aside: OnceLock::new(),
     }
 }
 
@@ -109,6 +117,7 @@ pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Req
     let _lock = hold(&store)?;
     let stop = CancellationToken::new();
     let jobs = Arc::new(jobs(&config, &inputs, &stop));
+    refuse_demo_over_live(&jobs)?;
     if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
         error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
     }
@@ -132,6 +141,13 @@ pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Req
     daemon.serve(&mut scheduling, requests).await;
     daemon.end().await;
     Ok(())
+}
+
+/// Refuses to write invented deals over live ones.
+pub fn refuse_demo_over_live(jobs: &Jobs) -> Result<(), RunError> {
+    let refused = recover::is_demo_over_live(jobs)?;
+    let cache = jobs.store.layout.cache.display().to_string();
+    if refused { Err(RunError::DemoOverLive { cache }) } else { Ok(()) }
 }
 
 /// Takes the lock that `run` holds for life.

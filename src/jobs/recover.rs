@@ -8,6 +8,19 @@ use crate::jobs::assemble::AssembleError;
 use crate::jobs::{Jobs, summarize};
 use crate::store::error::StoreError;
 
+/// Whether the configured sources are a demo, and the folder holds live data: nothing may be written then.
+pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
+    if !jobs.targets.values().all(|target| target.built.demo) {
+        return Ok(false);
+    }
+    for place in jobs.store.places()? {
+        if jobs.board.newest(&jobs.store, &place)?.is_some_and(|newest| !newest.head.demo) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Brings the folders into order at start.
 pub fn recover(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
     let swept = {
