@@ -88,7 +88,7 @@ pub(crate) enum Fault {
     CutJson,
     /// The first half of the right answer, and then nothing for as long as the client waits.
     Stall,
-    /// The connection ends behind the head.
+    /// The connection ends before the first byte of an answer.
     Reset,
     /// The right answer, after a while.
     Slow(Duration),
@@ -165,6 +165,8 @@ struct Hub {
     account: Account,
     access: Access,
     limits: Limits,
+    /// How far the limits' clock is ahead of the real one.
+    passed: Duration,
     habits: HashSet<Habit>,
     queue: VecDeque<Fault>,
     planned: Vec<(Route, usize, Fault)>,
@@ -206,6 +208,7 @@ impl FakeHubspot {
             account: Account::new(deals),
             access,
             limits: Limits::default(),
+            passed: Duration::ZERO,
             habits: HashSet::new(),
             queue: VecDeque::new(),
             planned: Vec::new(),
@@ -284,6 +287,11 @@ impl FakeHubspot {
     pub(crate) fn search_limit(self, requests: usize, per: Duration) -> Self {
         self.hub().limits.search = Window::new(requests, per);
         self
+    }
+
+    /// For the limits, so much time passes at once.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.hub().passed += time;
     }
 
     /// At most so many requests until [`Self::next_day`].
@@ -437,7 +445,7 @@ impl Hub {
         if let Some(refused) = self.refusal(asked, route) {
             return refused;
         }
-        if let Err(refusal) = self.limits.admit(route == Route::Search, Instant::now()) {
+        if let Err(refusal) = self.limits.admit(route == Route::Search, Instant::now() + self.passed) {
             return answers::limit(refusal);
         }
         self.ask(route, asked, fault)

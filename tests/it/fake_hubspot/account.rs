@@ -192,6 +192,8 @@ pub(crate) struct Account {
     pub(crate) pipelines: Vec<Pipeline>,
     /// Deal properties beside the ones that every account defines, and their types.
     pub(crate) custom: BTreeMap<String, &'static str>,
+    /// The highest id a deal ever had.
+    last_id: u64,
     /// What time it is there; every change takes a second and a millisecond.
     pub(crate) now: DateTime<Utc>,
 }
@@ -258,6 +260,7 @@ fn amount(number: u64) -> String {
 impl Account {
     /// An account that holds these deals, fifty-three companies, five owners and two pipelines.
     pub(crate) fn new(deals: Vec<Deal>) -> Self {
+        let last_id = deals.iter().map(|deal| deal.id).max().unwrap_or(FIRST_DEAL);
         let deals = deals.into_iter().map(|deal| (deal.id, Arc::new(deal))).collect();
         let companies = (0..53).map(|number| (FIRST_COMPANY + number, invented_company(number))).collect();
         let mut owners = vec![
@@ -278,6 +281,7 @@ impl Account {
             owners: owners.into_iter().map(|owner| (owner.id, owner)).collect(),
             pipelines: vec![sales(), renewals()],
             custom: BTreeMap::new(),
+            last_id,
             now: beginning(),
         }
     }
@@ -394,12 +398,13 @@ impl Account {
         self.deals.values().filter(|deal| deal.archived_at.is_none()).map(|deal| deal.id).collect()
     }
 
-    /// A new deal; its id is above all others unless it brings one.
+    /// A new deal; its id is above all that ever were, unless it brings one (0: none).
     pub(crate) fn create(&mut self, mut deal: Deal) -> u64 {
         let now = self.tick();
         if deal.id == 0 {
-            deal.id = self.deals.keys().next_back().map_or(FIRST_DEAL, |last| last + 1);
+            deal.id = self.last_id + 1;
         }
+        self.last_id = self.last_id.max(deal.id);
         (deal.created_at, deal.updated_at) = (now, now);
         let id = deal.id;
         Arc::make_mut(&mut self.deals).insert(id, Arc::new(deal));
