@@ -4,6 +4,8 @@
 
 mod config;
 mod documents;
+mod fake_hubspot;
+mod fake_hubspot_honest;
 mod fake_rest;
 mod layers;
 mod packaging;
