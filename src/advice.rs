@@ -114,7 +114,9 @@ impl Advice {
             Self::WaitForLimit => "wait for the limit to reset, or pull less often",
             Self::WaitForMove => "wait until the CRM has moved the account; the next run tries again",
             Self::CheckAddress => "check `endpoint` and `path`: the answer is not this CRM's",
-            Self::CheckPaging => "check the `paging` section against the CRM's documentation",
+            Self::CheckPaging => {
+                "let the next run try again; if it stays so, check the `paging` section of a `rest` source"
+            }
             Self::CheckMapping => "check the `fields` and `records` sections against an answer of the CRM",
             Self::RaiseCap => "ask for smaller pages, or raise the cap if the size is right",
             Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",

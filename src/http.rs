@@ -92,7 +92,7 @@ impl Pacer {
     }
 
     /// Waits until another request is within the pace, in any window of its length.
-    async fn wait(&self) {
+    pub async fn wait(&self) {
         let Some(pace) = self.pace() else { return };
         let mut sent = self.sent.lock().await;
         let held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner).take();

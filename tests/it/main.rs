@@ -7,6 +7,7 @@ mod documents;
 mod fake_hubspot;
 mod fake_hubspot_honest;
 mod fake_rest;
+mod hubspot;
 mod layers;
 mod packaging;
 mod rest;

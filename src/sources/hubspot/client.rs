@@ -216,6 +216,10 @@ fn midnight_after(now: DateTime<Utc>, zone: Tz) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
+    use tokio::time::Instant;
+
     use super::*;
 
     #[test]
@@ -227,6 +231,29 @@ mod tests {
         assert_eq!(below(1), 1);
         let (each, second) = (SEARCH_PACE.per.as_millis(), 1_000);
         assert!(second / each < 5 && second * 10 / each >= 45, "at least 4.5 and less than 5 in a second");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_limit_nine_tenths_are_reached_and_hardly_a_request_is_refused() {
+        for (limit, window) in
+            [(100, Duration::from_secs(10)), (190, Duration::from_secs(10)), (5, Duration::from_secs(1))]
+        {
+            let is_search = limit == 5;
+            let pace = if is_search { SEARCH_PACE } else { Pace { requests: below(limit), per: window } };
+            let (pacer, begun) = (Pacer::new(Some(pace)), Instant::now());
+            let (mut admitted, mut refused) = (VecDeque::new(), 0);
+            for number in 0..4_000_u64 {
+                pacer.wait().await;
+                // On its way for 5 to 34 ms, and answered as soon.
+                let on_its_way = Duration::from_millis(5 + number * 7 % 30);
+                tokio::time::sleep(on_its_way).await;
+                admitted.retain(|at: &Instant| at.elapsed() < window);
+                if admitted.len() < limit as usize { admitted.push_back(Instant::now()) } else { refused += 1 }
+            }
+            let reached = 4_000.0 / begun.elapsed().as_secs_f64() / (f64::from(limit) / window.as_secs_f64());
+            assert!(reached >= 0.9, "{reached} of {limit}");
+            assert!(refused <= 4, "{refused} of 4,000 at {limit}");
+        }
     }
 
     #[test]

@@ -86,12 +86,13 @@ impl Said {
         (is_word && !word.is_empty()).then(|| word.to_owned())
     }
 
-    /// The scopes of which one is required.
+    /// The scopes of which one is required, of the kinds that reading deals can take.
     fn scopes(&self) -> Vec<String> {
         let is_scope = |scope: &str| {
-            scope.len() <= 64
-                && scope.contains('.')
-                && scope.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+            let is_word =
+                |word: &str| word.len() <= 64 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            scope == "oauth"
+                || (scope.starts_with("crm.") && scope.split('.').count() <= 6 && scope.split('.').all(is_word))
         };
         let errors = self.0["errors"].as_array().into_iter().flatten();
         let named = errors.filter_map(|error| error["context"]["requiredGranularScopes"].as_array()).flatten();
