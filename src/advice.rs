@@ -117,7 +117,7 @@ impl Advice {
             Self::CheckPaging => {
                 "let the next run try again; if it stays so, check the `paging` section of a `rest` source"
             }
-            Self::CheckMapping => "check the `fields` and `records` sections against an answer of the CRM",
+            Self::CheckMapping => "check `fields`, `records` and `pipelines` of the source against what the CRM has",
             Self::RaiseCap => "ask for smaller pages, or raise the cap if the size is right",
             Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
             Self::FixConfig => "run `sales-pipeline check` and mend what it lists",

@@ -2,6 +2,8 @@
 //! as it takes, or the pull fails and says why.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -258,6 +260,14 @@ async fn what_passes_is_tried_again_and_nothing_is_lost_or_doubled() {
             assert_eq!(pulled.published(), crm.model(ZONE), "{fault:?}, {route:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_batch_that_is_still_pending_is_asked_for_again() {
+    let crm = FakeHubspot::start(deals(120)).await.fail_at(Route::Companies, 1, Fault::Pending);
+    assert_eq!(pulled_from(&crm).await.published(), crm.model(ZONE));
+    let crm = FakeHubspot::start(deals(20)).await.association_page(1).fail_at(Route::Associations, 1, Fault::Pending);
+    assert_eq!(pulled_from(&crm).await.published(), crm.model(ZONE));
 }
 
 #[tokio::test]
@@ -527,6 +537,37 @@ async fn what_merged_deals_absorbed_stands_beside_them() {
     assert_eq!(merged.get(), "\"38124407001;38124407008\"");
 }
 
+/// Runs the program with the four variables of `.env.local`.
+async fn program(folder: &Path, crm: &FakeHubspot, key: &str, arguments: &'static [&'static str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sales-pipeline"));
+    command.args(arguments).current_dir(folder).env_clear();
+    command.env("SALES_PIPELINE_SOURCE", "hubspot").env("SALES_PIPELINE_API_KEY", key);
+    command.env("SALES_PIPELINE_ENDPOINT", format!("{}/crm/v3/objects/deals", crm.endpoint()));
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn four_variables_are_enough_to_publish_an_account() {
+    let crm = FakeHubspot::start(deals(120)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let output = program(folder.path(), &crm, TOKEN, &["pull"]).await;
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && !said.contains("canary"), "{said}");
+    let latest = std::fs::read_to_string(folder.path().join("output/sales_pipeline.json")).unwrap();
+    assert!(!latest.contains("canary"));
+    let latest: serde_json::Value = serde_json::from_str(&latest).unwrap();
+    let recent = crm.model(Tz::UTC).into_iter().map(|deal| deal.id).collect::<BTreeSet<_>>();
+    let leads: BTreeSet<String> =
+        latest["leads"].as_array().unwrap().iter().map(|lead| lead["id"].as_str().unwrap().to_owned()).collect();
+    assert!(leads.is_subset(&recent) && leads.len() > 50, "{} leads", leads.len());
+    assert_eq!((&latest["source"], &latest["account"]), (&"hubspot".into(), &"12345678".into()));
+    assert_eq!(latest["completeness"]["proof"], "cursor exhausted; count matches");
+    let refused = program(folder.path(), &crm, "pat-na1-canary-wrong", &["pull"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(77), "{said}");
+    assert!(said.contains("renew the key") && !said.contains("canary"), "{said}");
+}
+
 /// A small generator, so that a seed tells the whole run (SplitMix64).
 struct Dice(u64);
 
@@ -621,7 +662,7 @@ async fn whatever_happens_between_pages_each_deal_is_as_it_was_at_some_moment_an
     for seed in 0..seeds {
         let moments = Arc::new(Mutex::new(Moments::default()));
         let (noted, mut dice) = (Arc::clone(&moments), Dice(seed));
-        let crm = FakeHubspot::start(deals(130)).await;
+        let crm = FakeHubspot::start(deals(110)).await;
         crm.change(|account| moments.lock().unwrap().note(account));
         let crm = crm.after_each(move |account, _| {
             for _ in 0..dice.below(4) {
