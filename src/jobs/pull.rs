@@ -44,7 +44,7 @@ impl PullFailure {
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Fetch(error) => error.advice(),
             Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
-            Self::Assemble(AssembleError::Io(_)) => Some(Advice::FreeDisk),
+            Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
             Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
             Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
             Self::Panicked => None,
