@@ -113,6 +113,11 @@ fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
     spool.push(&deal.id, deal.updated_at, &serde_json::to_vec(deal)?)
 }
 
+/// Whether this is the first publish. The folder does not tell: a kill may have cut an adoption short.
+fn never_succeeded(jobs: &Jobs, target: &Target) -> bool {
+    jobs.store.duties(&target.place).get(&target.duty()).is_none_or(|state| state.last_success.is_none())
+}
+
 /// Assembles, then writes snapshot, summary and latest file, in this order: whoever reads the latest finds the rest.
 fn publish(
     jobs: &Jobs,
@@ -122,7 +127,9 @@ fn publish(
     now: DateTime<Utc>,
 ) -> Result<(SnapshotId, Head), PullFailure> {
     let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
-    if let Place::Folder(name) = &target.place {
+    if let Place::Folder(name) = &target.place
+        && never_succeeded(jobs, target)
+    {
         let _lock = jobs.store.lock_write()?;
         let adopted = jobs.store.adopt(name)?;
         if adopted > 0 {

@@ -203,20 +203,17 @@ impl Store {
         (removed, errors)
     }
 
-    /// Moves the flat files of a source into its folder, where it has none yet: what it wrote before it had a section
-    /// of its own.
+    /// Moves the flat files of a source into its folder: what it wrote before it had a section of its own. A file
+    /// whose name stands there already stays where it is.
     pub fn adopt(&self, name: &SourceName) -> Result<u64, StoreError> {
         let place = Place::Folder(name.clone());
         let folder = self.layout.folder(&place);
         atomic::make_folder(&folder)?;
-        if !self.list(&place)?.is_empty() {
-            return Ok(0);
-        }
         let mut adopted = 0;
         for id in self.list(&Place::Flat)? {
+            let (from, to) = (self.layout.snapshot(&Place::Flat, id), self.layout.snapshot(&place, id));
             let ours = self.head(&Place::Flat, id).is_ok_and(|head| head.source == name.as_str());
-            if ours {
-                let (from, to) = (self.layout.snapshot(&Place::Flat, id), self.layout.snapshot(&place, id));
+            if ours && to.symlink_metadata().is_err() {
                 fs::rename(&from, &to).map_err(StoreError::on("move", &from))?;
                 adopted += 1;
             }
