@@ -15,6 +15,7 @@ use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
+use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// Why nothing was published.
@@ -73,19 +74,37 @@ pub async fn pull(
 ) -> Result<Published, PullFailure> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
     let begun = jobs.clock.now();
-    jobs.store.remember(&target.place, &target.duty(), |state| state.begin(due, begun))?;
+    remember(jobs, target, move |state| state.begin(due, begun)).await?;
     let ended = pull_and_publish(jobs, target, progress).await;
     let now = jobs.clock.now();
-    match &ended {
-        Ok(_) => jobs.store.remember(&target.place, &target.duty(), |state| state.succeed(now))?,
+    let remembered = match &ended {
+        Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
         // A stop is nobody's failure: the next start catches up.
-        Err(PullFailure::Fetch(PullError::Stopped)) => {}
+        Err(PullFailure::Fetch(PullError::Stopped)) => Ok(()),
         Err(failure) => {
-            let advice = failure.advice().map(|advice| advice.text().to_owned());
-            jobs.store.remember(&target.place, &target.duty(), |state| state.fail(now, in_one_line(failure), advice))?;
+            let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.text().to_owned()));
+            remember(jobs, target, move |state| state.fail(now, error, advice)).await
         }
+    };
+    // What became of the pull is told whether or not it could be noted down.
+    if let Err(error) = remembered {
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "The end of a pull could not be noted down");
     }
     ended
+}
+
+/// Notes down what the duty did, off the runtime's thread: the write lock may be another process's for a while, and
+/// signals and schedule must go on meanwhile.
+async fn remember(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    change: impl FnOnce(&mut DutyState) + Send + 'static,
+) -> Result<(), PullFailure> {
+    let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
+    tokio::task::spawn_blocking(move || jobs.store.remember(&target.place, &target.duty(), change))
+        .await
+        .map_err(|_| PullFailure::Panicked)?
+        .map_err(PullFailure::Store)
 }
 
 async fn pull_and_publish(
