@@ -215,7 +215,7 @@ impl Daemon {
         systemd::stopping(grace);
         self.stop.cancel();
         self.duties.tracker.close();
-        info!(running = self.duties.tracker.len(), "Ending");
+        info!(running = *self.duties.running.borrow(), "Ending");
         if tokio::time::timeout(grace, self.duties.tracker.wait()).await.is_err() {
             warn!(grace_s = grace.as_secs(), "Pulls that still ran were cut; nothing half is published");
         }
