@@ -15,7 +15,7 @@ use crate::config::Inputs;
 use crate::jobs::pull::{PullFailure, Published, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
 use crate::signals::{Handlers, Request};
-use crate::sources::pull::Progress;
+use crate::sources::pull::{Progress, PullError};
 use crate::telemetry::in_one_line;
 
 /// How often a lock that somebody holds is tried again.
@@ -47,10 +47,14 @@ pub(super) fn run(inputs: Inputs, arguments: Arguments, handlers: Handlers, out:
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         tokio::spawn(stop_on_signal(requests, stop));
-        if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
-            tracing::error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+        let recovering = {
+            let jobs = Arc::clone(&jobs);
+            tokio::task::spawn_blocking(move || recover::recover(&jobs, jobs.clock.now()))
+        };
+        tokio::select! {
+            _ = recovering => pull_all(&jobs, targets, out).await,
+            () = jobs.stop.cancelled() => Ok(Exit::Interrupted),
         }
-        pull_all(&jobs, targets, out).await
     });
     runtime.shutdown_background();
     exit
@@ -120,10 +124,13 @@ async fn pull_or_wait(
     let patience = jobs.clock.instant() + jobs.pull_deadline.0;
     loop {
         match pull(jobs, target, None, &progress).await {
-            Err(PullFailure::Busy) if jobs.clock.instant() < patience && !jobs.stop.is_cancelled() => {}
+            Err(PullFailure::Busy) if jobs.clock.instant() < patience => {}
             ended => return ended,
         }
-        tokio::time::sleep(TRY_AGAIN).await;
+        tokio::select! {
+            () = tokio::time::sleep(TRY_AGAIN) => {}
+            () = jobs.stop.cancelled() => return Err(PullError::Stopped.into()),
+        }
         if let Some(published) = published_since(jobs, target, begun)? {
             return Ok(published);
         }
