@@ -153,7 +153,8 @@ fn load(inputs: &Inputs) -> Result<Config, Exit> {
 }
 
 fn tell_problems(report: &Report) {
-    if report.no_source {
+    // Beside other problems it may be no more than what follows from them.
+    if report.no_source && report.problems.len() == 1 {
         let ways = "no source is configured\n  \
              to try it:          sales-pipeline --demo pull\n  \
              to pull your CRM:   put a [sources.<name>] section into config/sales-pipeline.toml\n                      \
