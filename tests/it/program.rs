@@ -307,7 +307,11 @@ impl Running {
                 return log.lines[self.seen - 1].clone();
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && !log.ended, "waited in vain for `{text}` in:\n{}", log.lines.join("\n"));
+            if left.is_zero() || log.ended {
+                let said = log.lines.join("\n");
+                drop(log);
+                panic!("waited in vain for `{text}` in:\n{said}");
+            }
             log = self.log.more.wait_timeout(log, left).expect("no reader panics").0;
         }
     }
