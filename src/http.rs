@@ -144,7 +144,10 @@ impl Reply {
 
 /// The clients there are, shared by sources with the same proxy and authorities: each loads all certificates anew.
 #[derive(Debug, Default)]
-pub struct Clients(Mutex<HashMap<(Option<String>, Option<PathBuf>), Client>>);
+pub struct Clients(Mutex<HashMap<Trust, Client>>);
+
+/// What tells two clients apart: the proxy and the file of authorities.
+type Trust = (Option<String>, Option<PathBuf>);
 
 impl Clients {
     /// No clients yet.
@@ -212,12 +215,7 @@ pub struct Http {
 
 impl Http {
     /// A client for one endpoint. Plain http only to this machine or where the settings allow it.
-    pub fn new(
-        clients: &Clients,
-        endpoint: &str,
-        settings: &Settings,
-        pace: Option<Pace>,
-    ) -> Result<Self, Problem> {
+    pub fn new(clients: &Clients, endpoint: &str, settings: &Settings, pace: Option<Pace>) -> Result<Self, Problem> {
         let endpoint = parse_endpoint(endpoint, settings.allow_http)?;
         Ok(Self {
             client: clients.client(settings)?,
@@ -254,7 +252,11 @@ impl Http {
 
     fn own(&self, url: Url) -> Result<Url, HttpError> {
         let same = url.origin() == self.endpoint.origin() && url.username().is_empty() && url.password().is_none();
-        if same { Ok(url) } else { Err(HttpError::ForeignOrigin { origin: self.endpoint.origin().ascii_serialization() }) }
+        if same {
+            Ok(url)
+        } else {
+            Err(HttpError::ForeignOrigin { origin: self.endpoint.origin().ascii_serialization() })
+        }
     }
 
     /// Sends the request and reads the answer whole, whatever its status.
@@ -312,7 +314,9 @@ fn parse_endpoint(text: &str, allow_http: bool) -> Result<Url, Problem> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
-        .ok_or_else(|| Problem::at("endpoint", "is no http or https URL").hint("for instance https://api.mycrm.example/v2"))?;
+        .ok_or_else(|| {
+            Problem::at("endpoint", "is no http or https URL").hint("for instance https://api.mycrm.example/v2")
+        })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Problem::at("endpoint", "holds a user name or password").hint("put it under `auth`"));
     }
@@ -341,7 +345,8 @@ fn is_certificate(error: &reqwest::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if cause.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
             return true;
         }
         source = cause.source();
@@ -362,8 +367,13 @@ mod tests {
     use super::*;
 
     fn http(endpoint: &str) -> Http {
-        let settings =
-            Settings { timeout: default_timeout(), max_body: default_max_body(), allow_http: false, proxy: None, ca_file: None };
+        let settings = Settings {
+            timeout: default_timeout(),
+            max_body: default_max_body(),
+            allow_http: false,
+            proxy: None,
+            ca_file: None,
+        };
         Http::new(&Clients::new(), endpoint, &settings, None).unwrap()
     }
 
@@ -390,7 +400,13 @@ mod tests {
         for endpoint in ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://crm.example"] {
             assert!(parse_endpoint(endpoint, false).is_ok(), "{endpoint}");
         }
-        for endpoint in ["http://crm.example", "http://127.0.0.1.evil.example", "ftp://crm.example", "crm.example", "https://a:b@crm.example"] {
+        for endpoint in [
+            "http://crm.example",
+            "http://127.0.0.1.evil.example",
+            "ftp://crm.example",
+            "crm.example",
+            "https://a:b@crm.example",
+        ] {
             assert!(parse_endpoint(endpoint, false).is_err(), "{endpoint}");
         }
         assert!(parse_endpoint("http://crm.example", true).is_ok());
@@ -399,10 +415,19 @@ mod tests {
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {
         let now = "2026-11-22T08:00:00Z".parse().unwrap();
-        let mut reply = Reply { status: 429, headers: HeaderMap::new(), body: Vec::new(), url: "http://localhost".parse().unwrap() };
-        for (text, seconds) in
-            [("2", Some(2)), ("Sun, 22 Nov 2026 08:00:05 GMT", Some(5)), ("soon", None), ("-4", None), ("Sun, 22 Nov 2020 08:00:05 GMT", None)]
-        {
+        let mut reply = Reply {
+            status: 429,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            url: "http://localhost".parse().unwrap(),
+        };
+        for (text, seconds) in [
+            ("2", Some(2)),
+            ("Sun, 22 Nov 2026 08:00:05 GMT", Some(5)),
+            ("soon", None),
+            ("-4", None),
+            ("Sun, 22 Nov 2020 08:00:05 GMT", None),
+        ] {
             reply.headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
             assert_eq!(reply.retry_after(now), seconds.map(Duration::from_secs), "{text}");
         }

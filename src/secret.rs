@@ -99,6 +99,9 @@ pub enum SecretError {
     /// The file is no secret.
     #[error("secret file `{}` is larger than 64 KiB or not UTF-8", .0.display())]
     NotASecret(PathBuf),
+    /// The secret cannot be sent.
+    #[error("the secret for header `{0}` holds characters that no header can carry")]
+    NoHeader(String),
 }
 
 impl SecretError {
@@ -137,8 +140,7 @@ impl Keyring {
                 if name.is_empty() || name.contains('/') || name.starts_with('.') {
                     return Err(SecretError::NotAName);
                 }
-                let directory =
-                    self.credentials.as_ref().ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
+                let directory = self.credentials.as_ref().ok_or_else(|| SecretError::NoCredentials(name.clone()))?;
                 read(&directory.join(name))
             }
         }

@@ -130,6 +130,15 @@ impl Section {
         Self(keys.iter().filter_map(|key| self.0.remove_entry(*key)).collect())
     }
 
+    /// Splits off a table; an empty one where the key is not there.
+    pub fn table(&mut self, key: &str) -> Result<Self, Vec<Problem>> {
+        match self.0.remove(key) {
+            None => Ok(Self::default()),
+            Some(Value::Dict(_, table)) => Ok(Self(table)),
+            Some(_) => Err(vec![Problem::at(key, "expected a table")]),
+        }
+    }
+
     /// A text at the top of the section.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).and_then(Value::as_str)
@@ -184,7 +193,9 @@ fn place(error: &figment::Error) -> Vec<String> {
 fn problem(error: &figment::Error, path: Vec<String>, also: &[&str]) -> Problem {
     let (message, hint) = match &error.kind {
         Kind::Message(message) => (message.clone(), None),
-        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => (format!("expected {}", plain(expected)), None),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            (format!("expected {}", plain(expected)), None)
+        }
         Kind::InvalidLength(_, expected) => (format!("expected {expected}"), None),
         Kind::UnknownVariant(_, known) => ("unknown word".to_owned(), Some(format!("one of {}", known.join(", ")))),
         Kind::UnknownField(name, known) => {
@@ -230,9 +241,9 @@ fn parent<'a>(dict: &'a mut Dict, path: &'a [String]) -> Option<(&'a mut Dict, &
 
 /// Takes a value out; of a list that holds it, the whole list.
 fn remove(dict: &mut Dict, path: &[String]) -> bool {
-    (1..=path.len()).rev().any(|length| {
-        parent(dict, &path[..length]).is_some_and(|(table, key)| table.remove(key).is_some())
-    })
+    (1..=path.len())
+        .rev()
+        .any(|length| parent(dict, &path[..length]).is_some_and(|(table, key)| table.remove(key).is_some()))
 }
 
 fn insert(dict: &mut Dict, path: &[String], value: Value) {
@@ -251,6 +262,14 @@ fn stand_in(error: &figment::Error, tried: usize) -> Option<Value> {
     }
     let others = [Value::from(1_u8), Value::from(Dict::new()), Value::from(Vec::<Value>::new())];
     STAND_IN_TEXTS.iter().map(|text| Value::from(*text)).chain(others).nth(tried)
+}
+
+/// A section as a test writes it.
+#[cfg(test)]
+pub(crate) fn section(toml: &str) -> Section {
+    use figment::Provider;
+    use figment::providers::{Format, Toml};
+    Section(Toml::string(toml).data().expect("the test writes TOML").remove(&Profile::Default).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -276,12 +295,6 @@ mod tests {
         wait: Span,
     }
 
-    fn section(toml: &str) -> Section {
-        use figment::Provider;
-        use figment::providers::{Format, Toml};
-        Section(Toml::string(toml).data().unwrap().remove(&Profile::Default).unwrap())
-    }
-
     #[test]
     fn all_problems_of_a_section_come_at_once_and_none_shows_its_value() {
         let section = section("size = \"canary\"\nsizee = 1\n[inner]\nwait = 7\ncount = \"many\"\n");
@@ -291,7 +304,14 @@ mod tests {
             .map(|problem| format!("{}: {} {:?}", problem.path.join("."), problem.message, problem.hint))
             .collect();
         let shown = shown.join("\n");
-        for part in ["name: is missing", "size: expected a size", "sizee: unknown key", "did you mean `size`?", "inner.count: expected a whole number", "inner.wait: expected"] {
+        for part in [
+            "name: is missing",
+            "size: expected a size",
+            "sizee: unknown key",
+            "did you mean `size`?",
+            "inner.count: expected a whole number",
+            "inner.wait: expected",
+        ] {
             assert!(shown.contains(part), "no `{part}` in\n{shown}");
         }
         assert!(!shown.contains("canary") && !shown.contains("many"), "{shown}");
@@ -299,7 +319,8 @@ mod tests {
 
     #[test]
     fn raw_texts_of_the_environment_become_numbers_and_lists_only_where_those_are_wanted() {
-        let section = section("name = \"007\"\nsize = \"1KiB\"\nwords = \"a, b\"\n[inner]\ncount = \"8\"\nwait = \"2m\"\n");
+        let section =
+            section("name = \"007\"\nsize = \"1KiB\"\nwords = \"a, b\"\n[inner]\ncount = \"8\"\nwait = \"2m\"\n");
         let sample = section.read::<Sample>(&[]).unwrap();
         assert_eq!((sample.name.as_str(), sample.inner.count), ("007", 8));
         assert_eq!(sample.words, Words(vec!["a".to_owned(), "b".to_owned()]));

@@ -170,9 +170,12 @@ pub fn markdown(summary: &Summary) -> String {
     }
     text.push_str("\n| source | snapshot | deals | open value | complete |\n| --- | --- | ---: | ---: | --- |\n");
     for (name, source) in &summary.sources {
-        let at = source.timestamp.map_or_else(|| "none yet".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+        let at =
+            source.timestamp.map_or_else(|| "none yet".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
         let currency = source.open.currency.map_or_else(String::new, |currency| format!(" {currency}"));
-        let stale = source.stale_since.map_or_else(String::new, |since| format!(", failing since {}", since.format("%Y-%m-%d %H:%M UTC")));
+        let stale = source
+            .stale_since
+            .map_or_else(String::new, |since| format!(", failing since {}", since.format("%Y-%m-%d %H:%M UTC")));
         let complete = if source.complete { "yes" } else { "no" };
         let _ = writeln!(
             text,

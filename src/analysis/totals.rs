@@ -83,12 +83,11 @@ impl Fold {
     }
 
     fn count_stage(&mut self, label: &str) {
-        match self.stages.get(label) {
-            Some(index) => self.breakdown[*index].1 += 1,
-            None => {
-                self.stages.insert(label.to_owned(), self.breakdown.len());
-                self.breakdown.push((label.to_owned(), 1));
-            }
+        if let Some(index) = self.stages.get(label) {
+            self.breakdown[*index].1 += 1;
+        } else {
+            self.stages.insert(label.to_owned(), self.breakdown.len());
+            self.breakdown.push((label.to_owned(), 1));
         }
     }
 

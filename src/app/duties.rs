@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
+use crate::advice::Advice;
 use crate::app::{PRUNE, PULL, SUMMARY};
-use crate::jobs::pull::{PullFailure, Published};
+use crate::jobs::pull::{Published, PullFailure};
 use crate::jobs::{Jobs, Target, prune, pull, summarize};
 use crate::schedule::planner::{Due, Reason};
 use crate::schedule::run::Running;
@@ -151,14 +152,14 @@ fn log(target: &Target, ended: &Result<Published, PullFailure>) {
                 snapshot.id = %published.id,
                 deals,
                 requests = published.head.run.as_ref().map_or(0, |run| run.requests),
-                duration_ms = published.took.as_millis(),
+                duration_ms = u64::try_from(published.took.as_millis()).unwrap_or(u64::MAX),
                 "Published {deals} deals of `{name}`"
             );
         }
         Err(PullFailure::Busy) => info!(source.name = %name, "Skipped `{name}`: another process is pulling it"),
         Err(PullFailure::Fetch(PullError::Stopped)) => warn!(source.name = %name, "Stopped pulling `{name}`"),
         Err(failure) => {
-            let advice = failure.advice().map(|advice| advice.text());
+            let advice = failure.advice().map(Advice::text);
             error!(
                 source.name = %name,
                 error = in_one_line(failure),
@@ -180,6 +181,8 @@ fn prune_and_log(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), String> {
     info!(removed = pruned.removed, "Deleted {} expired snapshots", pruned.removed);
     match pruned.errors.first() {
         None => Ok(()),
-        Some(error) => Err(format!("{} snapshots could not be deleted, such as: {}", pruned.errors.len(), in_one_line(error))),
+        Some(error) => {
+            Err(format!("{} snapshots could not be deleted, such as: {}", pruned.errors.len(), in_one_line(error)))
+        }
     }
 }

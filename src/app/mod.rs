@@ -24,6 +24,7 @@ use crate::signals::Request;
 use crate::store::error::StoreError;
 use crate::store::layout::Place;
 use crate::store::lock::Lock;
+use crate::store::state::DutyState;
 use crate::store::{NotOurs, Store};
 
 /// The duty that closes the day.
@@ -81,16 +82,17 @@ pub fn jobs(config: &Config, inputs: &Inputs, stop: &CancellationToken) -> Jobs 
 /// Every duty of a configuration, with what is remembered of its last run.
 pub fn planned(config: &Config, store: &Store) -> Vec<Planned> {
     let own = store.duties(&Place::Flat);
-    let house = [(SUMMARY, &config.summary_schedule), (PRUNE, &config.prune_schedule)].map(|(name, schedule)| Planned {
-        name: name.to_owned(),
-        schedule: schedule.clone(),
-        last: own.get(name).and_then(|state| state.last()),
-        at_start: false,
-    });
+    let house =
+        [(SUMMARY, &config.summary_schedule), (PRUNE, &config.prune_schedule)].map(|(name, schedule)| Planned {
+            name: name.to_owned(),
+            schedule: schedule.clone(),
+            last: own.get(name).and_then(DutyState::last),
+            at_start: false,
+        });
     let pulls = config.sources.values().map(|source| {
         let (target, duty) = (&source.target, source.target.duty());
         Planned {
-            last: store.duties(&target.place).get(&duty).and_then(|state| state.last()),
+            last: store.duties(&target.place).get(&duty).and_then(DutyState::last),
             name: duty,
             schedule: source.schedule.clone(),
             at_start: true,

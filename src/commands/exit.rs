@@ -39,7 +39,7 @@ impl Exit {
         match failure {
             PullFailure::Busy => Self::Busy,
             PullFailure::Fetch(PullError::Stopped) => Self::Interrupted,
-            PullFailure::Fetch(PullError::Source { source, .. }) => match source {
+            PullFailure::Fetch(PullError::Source { source, .. }) => match source.root() {
                 SourceError::Refused { .. } | SourceError::Forbidden { .. } => Self::Refused,
                 SourceError::Secret(_) => Self::Config,
                 _ => Self::Unavailable,

@@ -56,8 +56,8 @@ Run it:         sales-pipeline run
 Is it right?    sales-pipeline check
 How is it?      sales-pipeline status
 
-Exit codes: 0 ok, 64 usage, 65 held, 69 a source unavailable, 73 cannot write, 75 another instance,
-77 credentials refused, 78 configuration, 130 ended by a signal.";
+Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 69 a source unavailable, 73 cannot
+write, 75 another instance, 77 credentials refused, 78 configuration, 130 ended by a signal.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -111,7 +111,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
     // `run` and `pull` have something to finish; the others end at the first TERM.
     match arguments.command {
         Command::Run => return Ok(run::run(inputs, handlers)),
-        Command::Pull(arguments) => return pull::run(inputs, arguments, handlers, out),
+        Command::Pull(arguments) => return pull::run(&inputs, &arguments, handlers, out),
         _ => handlers.end_on_stop()?,
     }
     match arguments.command {
@@ -119,7 +119,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
         Command::Check => check::run(&inputs, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
         Command::Summary(arguments) => summary::run(&inputs, &arguments, out),
-        Command::Snapshots(command) => snapshots::run(inputs, command, out),
+        Command::Snapshots(command) => snapshots::run(inputs, &command, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     }
 }
@@ -152,9 +152,13 @@ fn load(inputs: &Inputs) -> Result<Config, Exit> {
     })
 }
 
+/// Whether nothing is wrong but that no source is configured; beside other problems that may only follow from them.
+fn lacks_only_a_source(report: &Report) -> bool {
+    report.no_source && report.problems.len() == 1
+}
+
 fn tell_problems(report: &Report) {
-    // Beside other problems it may be no more than what follows from them.
-    if report.no_source && report.problems.len() == 1 {
+    if lacks_only_a_source(report) {
         let ways = "no source is configured\n  \
              to try it:          sales-pipeline --demo pull\n  \
              to pull your CRM:   put a [sources.<name>] section into config/sales-pipeline.toml\n                      \

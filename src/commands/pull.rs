@@ -12,8 +12,9 @@ use crate::app;
 use crate::commands::exit::Exit;
 use crate::commands::{complain, load, table};
 use crate::config::Inputs;
-use crate::jobs::pull::{PullFailure, Published, pull};
+use crate::jobs::pull::{Published, PullFailure, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
+use crate::model::name::SourceName;
 use crate::signals::{Handlers, Request};
 use crate::sources::pull::{Progress, PullError};
 use crate::telemetry::in_one_line;
@@ -28,13 +29,18 @@ pub(super) struct Arguments {
     sources: Vec<String>,
 }
 
-pub(super) fn run(inputs: Inputs, arguments: Arguments, handlers: Handlers, out: &mut impl Write) -> io::Result<Exit> {
+pub(super) fn run(
+    inputs: &Inputs,
+    arguments: &Arguments,
+    handlers: Handlers,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
     let stop = CancellationToken::new();
-    let config = match load(&inputs) {
+    let config = match load(inputs) {
         Ok(config) => config,
         Err(exit) => return Ok(exit),
     };
-    let jobs = Arc::new(app::jobs(&config, &inputs, &stop));
+    let jobs = Arc::new(app::jobs(&config, inputs, &stop));
     let targets = match choose(&jobs, &arguments.sources) {
         Ok(targets) => targets,
         Err(exit) => return Ok(exit),
@@ -74,14 +80,13 @@ fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
     }
     let mut chosen = Vec::new();
     for name in wanted {
-        match name.parse().ok().and_then(|name| jobs.targets.get(&name)) {
-            Some(target) => chosen.push(Arc::clone(target)),
-            None => {
-                let known: Vec<&str> = jobs.targets.keys().map(|name| name.as_str()).collect();
-                let what = format!("no source is called `{name}`; there {}: {}", if known.len() == 1 { "is" } else { "are" }, known.join(", "));
-                return Err(complain(&what, None, Exit::Usage));
-            }
-        }
+        let Some(target) = name.parse().ok().and_then(|name| jobs.targets.get(&name)) else {
+            let known: Vec<&str> = jobs.targets.keys().map(SourceName::as_str).collect();
+            let are = if known.len() == 1 { "is" } else { "are" };
+            let what = format!("no source is called `{name}`; there {are}: {}", known.join(", "));
+            return Err(complain(&what, None, Exit::Usage));
+        };
+        chosen.push(Arc::clone(target));
     }
     Ok(chosen)
 }
@@ -177,7 +182,11 @@ fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut imp
         }
         Err(failure) => {
             out.flush()?;
-            Ok(complain(&format!("pull `{}`: {}", target.name, in_one_line(failure)), failure.advice(), Exit::of(failure)))
+            Ok(complain(
+                &format!("pull `{}`: {}", target.name, in_one_line(failure)),
+                failure.advice(),
+                Exit::of(failure),
+            ))
         }
     }
 }
@@ -187,7 +196,8 @@ struct Bars(MultiProgress);
 
 impl Bars {
     fn new() -> Self {
-        let target = if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target =
+            if io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self(MultiProgress::with_draw_target(target))
     }
 

@@ -30,7 +30,9 @@ pub(super) fn run(inputs: Inputs, handlers: Handlers) -> Exit {
         if std::process::id() == 1 {
             runtime.block_on(async {
                 // TERM must not have to wait.
-                let stopped = async { while requests.recv().await.is_some_and(|request| request != crate::signals::Request::Stop) {} };
+                let stopped = async {
+                    while requests.recv().await.is_some_and(|request| request != crate::signals::Request::Stop) {}
+                };
                 let _ = tokio::time::timeout(PID_1_WAIT, stopped).await;
             });
         }
@@ -42,6 +44,8 @@ pub(super) fn run(inputs: Inputs, handlers: Handlers) -> Exit {
     runtime.shutdown_background();
     match ended {
         Ok(()) => Exit::Ok,
-        Err(error) => complain(&crate::telemetry::in_one_line(&error), Some(error.advice()), Exit::of_advice(error.advice())),
+        Err(error) => {
+            complain(&crate::telemetry::in_one_line(&error), Some(error.advice()), Exit::of_advice(error.advice()))
+        }
     }
 }

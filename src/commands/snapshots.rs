@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::advice::Advice;
 use crate::app;
+use crate::commands::complain;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
-use crate::commands::complain;
 use crate::config::Inputs;
 use crate::jobs::{Jobs, prune};
 use crate::model::number;
@@ -60,7 +60,7 @@ struct Row {
     path: String,
 }
 
-pub(super) fn run(inputs: Inputs, command: Command, out: &mut impl Write) -> io::Result<Exit> {
+pub(super) fn run(inputs: Inputs, command: &Command, out: &mut impl Write) -> io::Result<Exit> {
     let (inputs, config) = match super::status::load_or_demo(inputs) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
@@ -68,10 +68,10 @@ pub(super) fn run(inputs: Inputs, command: Command, out: &mut impl Write) -> io:
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
     match command {
         Command::List { format } => match rows(&jobs) {
-            Ok(rows) => list(&rows, format, out).map(|()| Exit::Ok),
+            Ok(rows) => list(&rows, *format, out).map(|()| Exit::Ok),
             Err(error) => Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
         },
-        Command::Prune { dry_run, force } => prune_now(&jobs, dry_run, force, out),
+        Command::Prune { dry_run, force } => prune_now(&jobs, *dry_run, *force, out),
     }
 }
 
@@ -119,14 +119,30 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
         Format::Csv => {
             writeln!(out, "source,snapshot,deals,value,currency,state,path")?;
             for row in rows {
-                let (deals, value) = (row.deals.map_or_else(String::new, |deals| deals.to_string()), row.value.map_or_else(String::new, number::text));
+                let (deals, value) = (
+                    row.deals.map_or_else(String::new, |deals| deals.to_string()),
+                    row.value.map_or_else(String::new, number::text),
+                );
                 let currency = row.currency.as_deref().unwrap_or_default();
-                writeln!(out, "{},{},{deals},{value},{currency},{},{}", csv(&row.source), row.snapshot, row.state, csv(&row.path))?;
+                writeln!(
+                    out,
+                    "{},{},{deals},{value},{currency},{},{}",
+                    csv(&row.source),
+                    row.snapshot,
+                    row.state,
+                    csv(&row.path)
+                )?;
             }
             Ok(())
         }
         Format::Table => {
-            let headings = [("SOURCE", Lean::Left), ("SNAPSHOT (UTC)", Lean::Left), ("DEALS", Lean::Right), ("VALUE", Lean::Right), ("STATE", Lean::Left)];
+            let headings = [
+                ("SOURCE", Lean::Left),
+                ("SNAPSHOT (UTC)", Lean::Left),
+                ("DEALS", Lean::Right),
+                ("VALUE", Lean::Right),
+                ("STATE", Lean::Left),
+            ];
             let cells: Vec<Vec<String>> = rows
                 .iter()
                 .map(|row| {
@@ -166,11 +182,20 @@ fn prune_now(jobs: &Jobs, dry_run: bool, force: bool, out: &mut impl Write) -> i
         Ok(pruned) => pruned,
         Err(error) => return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
     };
-    writeln!(out, "deleted {} of {} snapshots", pruned.removed, pruned.plans.iter().map(|(_, plan)| plan.verdicts.len()).sum::<usize>())?;
+    writeln!(
+        out,
+        "deleted {} of {} snapshots",
+        pruned.removed,
+        pruned.plans.iter().map(|(_, plan)| plan.verdicts.len()).sum::<usize>()
+    )?;
     for (place, plan) in &pruned.plans {
         if let Some(doubt) = plan.doubt {
             let folder = jobs.store.layout.folder(place);
-            complain(&format!("nothing is deleted in `{}`: {doubt}", folder.display()), Some(Advice::CheckClock), Exit::Ok);
+            complain(
+                &format!("nothing is deleted in `{}`: {doubt}", folder.display()),
+                Some(Advice::CheckClock),
+                Exit::Ok,
+            );
         }
     }
     let mut exit = Exit::Ok;

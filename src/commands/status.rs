@@ -124,13 +124,12 @@ pub(super) fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
     if let Some(config) = config {
         return Ok((inputs, config));
     }
-    if report.no_source {
+    if super::lacks_only_a_source(&report) {
         let demo = Inputs { demo: true, ..inputs.clone() };
         if let (Some(config), _) = config::load(&demo) {
             let store = Store::new(config.layout.clone());
-            let pulled = config.sources.values().any(|source| {
-                store.duties(&Place::Flat).contains_key(&source.target.duty())
-            });
+            let pulled =
+                config.sources.values().any(|source| store.duties(&Place::Flat).contains_key(&source.target.duty()));
             if pulled {
                 return Ok((demo, config));
             }
@@ -261,7 +260,12 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
         writeln!(out, "\n{name}: {warning}")?;
     }
     if let (Some(error), Some(since)) = (&source.error, source.failing_since) {
-        writeln!(out, "\n{name}: failing since {} ago ({} in a row): {error}", table::age(since, now), source.failures)?;
+        writeln!(
+            out,
+            "\n{name}: failing since {} ago ({} in a row): {error}",
+            table::age(since, now),
+            source.failures
+        )?;
         if let Some(advice) = &source.advice {
             writeln!(out, "  hint: {advice}")?;
         }

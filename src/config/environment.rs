@@ -110,7 +110,11 @@ mod tests {
 
     #[test]
     fn a_key_that_looks_like_a_number_stays_text() {
-        let variables = [("SALES_PIPELINE_API_KEY", "007"), ("SALES_PIPELINE_SOURCES__CRM__API_KEY__FILE", "/run/x"), ("HOME", "/root")];
+        let variables = [
+            ("SALES_PIPELINE_API_KEY", "007"),
+            ("SALES_PIPELINE_SOURCES__CRM__API_KEY__FILE", "/run/x"),
+            ("HOME", "/root"),
+        ];
         let variables = variables.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
         let data = Environment { name: "environment", variables }.data().unwrap().remove(&Profile::Default).unwrap();
         assert_eq!(data["api_key"].as_str(), Some("007"));
@@ -133,7 +137,12 @@ mod tests {
             parsed.iter().map(|(name, (value, line))| (name.as_str(), value.as_str(), *line)).collect();
         assert_eq!(
             shown,
-            [("SALES_PIPELINE_API_KEY", "a$b # c", 3), ("SALES_PIPELINE_SOURCE", "rest", 2), ("X", "1", 4), ("Y", "plain", 5)]
+            [
+                ("SALES_PIPELINE_API_KEY", "a$b # c", 3),
+                ("SALES_PIPELINE_SOURCE", "rest", 2),
+                ("X", "1", 4),
+                ("Y", "plain", 5)
+            ]
         );
         for (text, line) in [("A=1\nB", 2), ("A B=1", 1), ("A=\"open", 1)] {
             assert_eq!(parse_dotenv(text), Err(BadLine(line)), "{text}");

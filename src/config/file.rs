@@ -60,8 +60,10 @@ impl Unusable {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "check the path and its permissions",
-            Self::Foreign => "make it your own (chown), or name it with --config if you trust it",
-            Self::Writable => "take the permission away (chmod go-w), or name it with --config if you trust it",
+            Self::Foreign => "make it your own (chown); a config that you trust as it is can be named with --config",
+            Self::Writable => {
+                "take the permission away (chmod go-w); a config that you trust as it is can be named with --config"
+            }
             Self::NotText => "name another file with --config",
         }
     }
@@ -141,7 +143,7 @@ impl Located {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// Takes out of `lower` every secret that `upper` gives in another form, so that the two do not mix into one table.
@@ -172,7 +174,14 @@ mod tests {
     fn a_key_is_found_on_its_line_in_every_way_toml_writes_it() {
         let text = "a = 1\n[b.c]\nd = 2\n[e]\nf = { g = 3,\n h = 4 }\ni.j = 5\n";
         let file = Located::parse(text.replace(",\n h", ", h")).unwrap();
-        for (key, line) in [("a", Some(1)), ("b.c.d", Some(3)), ("e.f.h", Some(5)), ("e.i.j", Some(6)), ("b.c.missing", Some(2)), ("z", None)] {
+        for (key, line) in [
+            ("a", Some(1)),
+            ("b.c.d", Some(3)),
+            ("e.f.h", Some(5)),
+            ("e.i.j", Some(6)),
+            ("b.c.missing", Some(2)),
+            ("z", None),
+        ] {
             assert_eq!(file.line(&path(key)), line, "{key}");
         }
         assert!(file.sets(&path("e.f.g")) && !file.sets(&path("e.f.x")));

@@ -10,7 +10,6 @@ pub mod report;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -125,9 +124,7 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Er
 struct Top {
     output: PathBuf,
     cache: Option<PathBuf>,
-    timezone: Parsed<Tz>,
-    currency: Option<Parsed<Currency>>,
-    schedule: String,
+    currency: Option<Currency>,
     source: Option<String>,
     api_key: Option<Secret>,
     endpoint: Option<String>,
@@ -138,42 +135,16 @@ struct Top {
 struct Retention {
     days: u32,
     keep_at_least: u32,
-    schedule: String,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Summary {
-    schedule: String,
-}
+struct Summary {}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exchange {
     rates: BTreeMap<String, Rate>,
-}
-
-/// A value that is written as text; the error says what it should be and never what it is.
-#[derive(Debug, Clone, Copy)]
-struct Parsed<T>(T);
-
-impl<'de, T: FromStr + Expected> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(|_| de::Error::custom(T::EXPECTED))
-    }
-}
-
-trait Expected {
-    const EXPECTED: &'static str;
-}
-
-impl Expected for Tz {
-    const EXPECTED: &'static str = "expected the IANA name of a zone, such as `Europe/Berlin`";
-}
-
-impl Expected for Currency {
-    const EXPECTED: &'static str = "expected a currency of ISO 4217, such as `EUR`";
 }
 
 /// An exchange rate: a number, or its text where every digit counts.
@@ -219,6 +190,7 @@ pub fn load(inputs: &Inputs) -> (Option<Config>, Report) {
     let Some(layers) = Layers::read(inputs, &mut report) else { return (None, report) };
     report.origins = layers.origins;
     let config = compose(inputs, Section(layers.merged), &layers.keyring, &mut report);
+    report.sort();
     (config.filter(|_| report.problems.is_empty()), report)
 }
 
@@ -253,13 +225,11 @@ impl Layers {
             dotenv: dotenv.into_iter().map(|(name, (_, line))| (name, line)).collect(),
             environment: environment.keys().map(|(path, _)| path).collect(),
         };
-        match merged {
-            Ok(merged) => Some(Self { merged, origins, keyring }),
-            Err(_) => {
-                report.add(Problem::at("", "the layers of the configuration cannot be read"));
-                None
-            }
-        }
+        let Ok(merged) = merged else {
+            report.add(Problem::at("", "the layers of the configuration cannot be read"));
+            return None;
+        };
+        Some(Self { merged, origins, keyring })
     }
 }
 
@@ -305,7 +275,8 @@ fn read_dotenv(inputs: &Inputs, report: &mut Report) -> BTreeMap<String, (String
     report.files.push(path.to_owned());
     match file::read(&full, Found::ByWorkingDirectory, inputs.user) {
         Ok(text) => environment::parse_dotenv(&text).unwrap_or_else(|bad| {
-            let problem = Problem::at("", "is no `NAME=value`").hint("quote values with blanks; no substitution is done");
+            let problem =
+                Problem::at("", "is no `NAME=value`").hint("quote values with blanks; no substitution is done");
             report.at_file(path, Some(bad.0), problem);
             BTreeMap::new()
         }),
@@ -319,15 +290,14 @@ fn read_dotenv(inputs: &Inputs, report: &mut Report) -> BTreeMap<String, (String
 /// Types every section, each problem recorded and the rest gone on with.
 fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mut Report) -> Option<Config> {
     let mut tables = section.split_off(&TABLES);
-    let top: Option<Top> = read(&section, &[], &TABLES, report);
-    let retention: Option<Retention> = read(&table(&mut tables, "retention"), &["retention"], &[], report);
-    let summary: Option<Summary> = read(&table(&mut tables, "summary"), &["summary"], &[], report);
+    let zone = take_zone(&mut section, report);
+    let usual = take_schedule(&mut section, zone, &[], report);
+    let top: Option<Top> = read(&section, &[], &[&TABLES[..], &["schedule", "timezone"]].concat(), report);
+    let (prune_schedule, retention) = duty::<Retention>(&mut tables, "retention", zone, report);
+    let (summary_schedule, summary) = duty::<Summary>(&mut tables, "summary", zone, report);
     let limits: Option<Limits> = read(&table(&mut tables, "limits"), &["limits"], &[], report);
     let exchange: Option<Exchange> = read(&table(&mut tables, "fx"), &["fx"], &[], report);
     // Sources are read whatever is wrong above, so that their problems show as well.
-    let zone = top.as_ref().map_or(Tz::UTC, |top| top.timezone.0);
-    let usual = top.as_ref().map(|top| top.schedule.clone());
-    let usual = usual.and_then(|text| cron(&text, zone, "schedule", report));
     let context = Context {
         clients: Arc::clone(&inputs.clients),
         keyring: Arc::new(keyring.clone()),
@@ -337,12 +307,8 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
     let named = table(&mut tables, "sources");
     let sections = choose_sources(inputs, top.as_ref(), named, report);
     let sources = build_sources(sections, &context, inputs.strict, usual.as_ref(), report);
-    let prune_schedule =
-        retention.as_ref().and_then(|section| cron(&section.schedule, zone, "retention.schedule", report));
-    let summary_schedule =
-        summary.as_ref().and_then(|section| cron(&section.schedule, zone, "summary.schedule", report));
-    let top = top?;
-    let rates = rates(top.currency.map(|currency| currency.0), exchange?, report);
+    let (top, Summary {}) = (top?, summary?);
+    let rates = rates(top.currency, exchange?, report);
     Some(Config {
         layout: layout(inputs, &top),
         sources,
@@ -354,11 +320,25 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
     })
 }
 
+/// The table of a duty of the house: its schedule, and the rest of it.
+fn duty<T: DeserializeOwned>(
+    tables: &mut Section,
+    name: &str,
+    zone: Tz,
+    report: &mut Report,
+) -> (Option<Cron>, Option<T>) {
+    let mut section = table(tables, name);
+    let schedule = take_schedule(&mut section, zone, &[name], report);
+    (schedule, read(&section, &[name], &["schedule"], report))
+}
+
 fn read<T: DeserializeOwned>(section: &Section, prefix: &[&str], also: &[&str], report: &mut Report) -> Option<T> {
     match section.read(also) {
         Ok(settings) => Some(settings),
         Err(problems) => {
-            problems.into_iter().for_each(|problem| report.add(problem.under(prefix)));
+            for problem in problems {
+                report.add(problem.under(prefix));
+            }
             None
         }
     }
@@ -372,8 +352,24 @@ fn table(tables: &mut Section, name: &str) -> Section {
     }
 }
 
-fn cron(text: &str, zone: Tz, key: &str, report: &mut Report) -> Option<Cron> {
-    Cron::parse(text, zone).map_err(|error| report.add(Problem::at(key, error.to_string()))).ok()
+/// Takes the zone out and parses it: schedules are read in it, whatever else is wrong.
+fn take_zone(section: &mut Section, report: &mut Report) -> Tz {
+    let zone = section.0.remove("timezone").and_then(|name| name.as_str()?.parse().ok());
+    zone.unwrap_or_else(|| {
+        let problem = Problem::at("timezone", "expected the IANA name of a zone, such as `Europe/Berlin`");
+        report.add(problem);
+        Tz::UTC
+    })
+}
+
+/// Takes a section's schedule out and parses it; `None` where it names none, or a bad one.
+fn take_schedule(section: &mut Section, zone: Tz, prefix: &[&str], report: &mut Report) -> Option<Cron> {
+    let value = section.0.remove("schedule")?;
+    let parsed = match value.as_str() {
+        Some(text) => Cron::parse(text, zone).map_err(|error| error.to_string()),
+        None => Err("expected a text in quotes".to_owned()),
+    };
+    parsed.map_err(|message| report.add(Problem::at("schedule", message).under(prefix))).ok()
 }
 
 fn rates(base: Option<Currency>, exchange: Exchange, report: &mut Report) -> Rates {
@@ -473,11 +469,12 @@ fn short_form(top: &Top, report: &mut Report) -> Option<Chosen> {
 fn ready_section(endpoint: Option<&str>) -> String {
     let endpoint = endpoint.unwrap_or("https://api.mycrm.example/v2");
     format!(
-        "demo has one; for any other CRM put this into config/sales-pipeline.toml and see docs/rest.md:\n\
+        "demo has one; for any other CRM put this into config/sales-pipeline.toml (docs/rest.md says more), set \
+         MYCRM_API_KEY, and unset SALES_PIPELINE_SOURCE, _API_KEY and _ENDPOINT:\n\
          \x20   [sources.mycrm]\n\
          \x20   kind     = \"rest\"\n\
          \x20   endpoint = \"{endpoint}\"\n\
-         \x20   auth     = {{ type = \"bearer\", token = {{ env = \"SALES_PIPELINE_API_KEY\" }} }}\n\
+         \x20   auth     = {{ type = \"bearer\", token = {{ env = \"MYCRM_API_KEY\" }} }}\n\
          \x20   request  = {{ path = \"/deals\" }}\n\
          \x20   records  = {{ path = \"$.data\" }}\n\
          \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}"
@@ -494,14 +491,9 @@ fn build_sources(
     let mut sources = BTreeMap::new();
     for Chosen { name, place, mut section, prefix } in chosen {
         let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
-        let schedule = match own_schedule(&mut section, context.zone) {
-            Some(Ok(schedule)) => Some(schedule),
-            Some(Err(problem)) => {
-                report.add(problem.under(&prefix));
-                None
-            }
-            None => usual.cloned(),
-        };
+        let names_one = section.0.contains_key("schedule");
+        let own = take_schedule(&mut section, context.zone, &prefix, report);
+        let schedule = if names_one { own } else { usual.cloned() };
         match sources::build(&section, context) {
             Ok(built) => {
                 built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
@@ -517,15 +509,6 @@ fn build_sources(
     sources
 }
 
-/// The section's own schedule, if it names one.
-fn own_schedule(section: &mut Section, zone: Tz) -> Option<Result<Cron, Problem>> {
-    let value = section.0.remove("schedule")?;
-    Some(match value.as_str() {
-        Some(text) => Cron::parse(text, zone).map_err(|error| Problem::at("schedule", error.to_string())),
-        None => Err(Problem::at("schedule", "expected a text in quotes")),
-    })
-}
-
 /// A secret that is not there is a problem now, not at the first pull; one that stands in the file is warned of.
 fn check_secrets(secrets: &[(String, Secret)], context: &Context, strict: bool, prefix: &[&str], report: &mut Report) {
     for (key, secret) in secrets {
@@ -534,7 +517,8 @@ fn check_secrets(secrets: &[(String, Secret)], context: &Context, strict: bool, 
             (Secret::Literal(_), _) => {
                 let problem = at("the secret stands in the file".to_owned());
                 if report.origins.is_in_file(&problem.path) {
-                    report.warn(problem.hint("move it out: { env = \"X\" }, { file = \"…\" } or { credential = \"…\" }"));
+                    report
+                        .warn(problem.hint("move it out: { env = \"X\" }, { file = \"…\" } or { credential = \"…\" }"));
                 }
             }
             // Only the service itself sees its credentials; `check` beside it does not.

@@ -46,7 +46,7 @@ impl Origins {
 }
 
 /// Where a problem stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Line { file: PathBuf, line: Option<usize> },
     Variable(String),
@@ -104,6 +104,12 @@ impl Report {
     /// Records a problem of a whole file.
     pub fn at_file(&mut self, file: &Path, line: Option<usize>, problem: Problem) {
         self.problems.push(Placed { place: Place::Line { file: file.to_owned(), line }, problem });
+    }
+
+    /// Puts everything in the order of files and lines.
+    pub fn sort(&mut self) {
+        self.problems.sort_by(|one, other| one.place.cmp(&other.place));
+        self.warnings.sort_by(|one, other| one.place.cmp(&other.place));
     }
 
     /// Records a warning at its place.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::error;
 
@@ -25,8 +25,11 @@ pub struct Newest {
 }
 
 /// Heads by file: `None` for a file that cannot be read, so that it is said once.
+type Heads = HashMap<(Place, SnapshotId), Option<Arc<Head>>>;
+
+/// The heads that were read.
 #[derive(Debug, Default)]
-pub struct Board(Mutex<HashMap<(Place, SnapshotId), Option<Arc<Head>>>>);
+pub struct Board(Mutex<Heads>);
 
 impl Board {
     /// The newest snapshot of a place that can be read; a broken one is passed over, and said once.
@@ -70,7 +73,7 @@ impl Board {
         self.lock().retain(|(known, id), _| known != place || newest.is_none_or(|newest| *id >= newest));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Place, SnapshotId), Option<Arc<Head>>>> {
+    fn lock(&self) -> MutexGuard<'_, Heads> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

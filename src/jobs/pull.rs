@@ -115,8 +115,7 @@ async fn pull_and_publish(
     let begun = jobs.clock.instant();
     let mut spool = jobs.store.spool()?;
     let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
-    let fetched =
-        fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    let fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
     let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
     let (id, head) = {
         let jobs = Arc::clone(&jobs);

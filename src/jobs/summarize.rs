@@ -51,8 +51,7 @@ fn parts(jobs: &Jobs) -> Result<Vec<Part<'_>>, StoreError> {
     let mut parts = Vec::with_capacity(jobs.targets.len());
     for target in jobs.targets.values() {
         let newest = jobs.board.newest(&jobs.store, &target.place)?;
-        let stale_since =
-            jobs.store.duties(&target.place).get(&target.duty()).and_then(|state| state.failing_since);
+        let stale_since = jobs.store.duties(&target.place).get(&target.duty()).and_then(|state| state.failing_since);
         parts.push(Part { target, newest, stale_since });
     }
     Ok(parts)
@@ -109,9 +108,8 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         demo: parts.iter().filter_map(|part| part.newest.as_ref()).any(|newest| newest.head.demo),
         completeness: completeness(parts, figures.total_leads),
         sources: parts.iter().map(joined_source).collect(),
-        leads_omitted: too_many.then(|| {
-            format!("more than {MAX_JOINED} deals: `leads` is empty here; each source's own file has them")
-        }),
+        leads_omitted: too_many
+            .then(|| format!("more than {MAX_JOINED} deals: `leads` is empty here; each source's own file has them")),
         ..head_of(figures, "all".to_owned(), now)
     };
     Ok((head, if too_many { jobs.store.scratch()? } else { leads }))

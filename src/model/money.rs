@@ -44,7 +44,11 @@ impl FromStr for Currency {
 
     fn from_str(text: &str) -> Result<Self, NotACurrency> {
         let bytes: [u8; 3] = text.trim().as_bytes().try_into().map_err(|_| NotACurrency)?;
-        if bytes.iter().all(u8::is_ascii_alphabetic) { Ok(Self(bytes.map(|byte| byte.to_ascii_uppercase()))) } else { Err(NotACurrency) }
+        if bytes.iter().all(u8::is_ascii_alphabetic) {
+            Ok(Self(bytes.map(|byte| byte.to_ascii_uppercase())))
+        } else {
+            Err(NotACurrency)
+        }
     }
 }
 

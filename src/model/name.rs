@@ -33,7 +33,11 @@ impl FromStr for SourceName {
         let starts = text.starts_with(|first: char| first.is_ascii_lowercase());
         // A folder's name may have 255 bytes; a lock's is a little longer than the source's.
         let fits = text.len() <= 200;
-        if starts && fits && !reserved && text.split('_').all(is_word) { Ok(Self(text.to_owned())) } else { Err(NotASourceName) }
+        if starts && fits && !reserved && text.split('_').all(is_word) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotASourceName)
+        }
     }
 }
 

@@ -29,12 +29,9 @@ pub fn exact(text: &str) -> Option<Decimal> {
 pub fn rounded(text: &str, digits: u32) -> Option<Decimal> {
     let text = text.trim();
     let value = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) if is_plain(mantissa) => {
-            shift(mantissa.parse().ok()?, exponent.parse().ok()?)?
-        }
-        Some(_) => return None,
+        Some((mantissa, exponent)) if is_plain(mantissa) => shift(mantissa.parse().ok()?, exponent.parse().ok()?)?,
         None if is_plain(text) => text.parse::<Decimal>().ok()?,
-        None => return None,
+        _ => return None,
     };
     Some(value.round_dp(digits))
 }
@@ -84,7 +81,6 @@ pub mod optional {
     use super::{Decimal, Deserialize, Deserializer, RawValue, Serializer};
 
     /// Writes the exact text, or `null`.
-    #[expect(clippy::ref_option, reason = "the signature serde asks for")]
     pub fn serialize<S: Serializer>(value: &Option<Decimal>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => super::serialize(value, serializer),
@@ -105,9 +101,13 @@ mod tests {
 
     #[test]
     fn a_decimal_keeps_every_digit_the_wire_had() {
-        for (wire, file) in
-            [("150000", "150000.0"), ("0.10", "0.1"), ("1.0E7", "10000000.0"), ("-12.345", "-12.345"), ("25e-2", "0.25")]
-        {
+        for (wire, file) in [
+            ("150000", "150000.0"),
+            ("0.10", "0.1"),
+            ("1.0E7", "10000000.0"),
+            ("-12.345", "-12.345"),
+            ("25e-2", "0.25"),
+        ] {
             assert_eq!(exact(wire).map(text).as_deref(), Some(file), "{wire}");
         }
     }

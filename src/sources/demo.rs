@@ -20,6 +20,7 @@ use crate::sources::{Built, Context, Retry, Scope};
 struct Settings {}
 
 /// The demo source; it has no settings.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of every kind")]
 pub(super) fn build(section: Section, _context: &Context) -> Result<Built, Vec<Problem>> {
     let Settings {} = section.read(&super::OWN_KEYS)?;
     Ok(Built {
@@ -71,11 +72,66 @@ type Row = (
 );
 
 const ROWS: [Row; 5] = [
-    ("lead-001", "Enterprise Integration Project", "TechCorp Solutions", "Qualification", 150_000, 30, "Sales Rep A", "2025-11-15T10:00:00Z", "2025-12-09T14:30:00Z", "2026-01-31"),
-    ("lead-002", "Cloud Migration", "Global Industries", "Proposal", 110_000, 50, "Sales Rep B", "2025-11-01T09:00:00Z", "2025-12-08T11:15:00Z", "2026-01-15"),
-    ("lead-003", "Analytics Platform", "DataFlow Systems", "Negotiation", 120_000, 75, "Sales Rep A", "2025-10-20T08:30:00Z", "2025-12-10T09:45:00Z", "2025-12-31"),
-    ("lead-004", "Starter Package", "StartupXYZ", "Qualification", 25_000, 30, "Sales Rep C", "2025-12-01T13:00:00Z", "2025-12-07T16:20:00Z", "2026-02-28"),
-    ("lead-005", "Support Contract", "Acme Corporation", "Closed Won", 57_000, 100, "Sales Rep B", "2025-10-05T10:00:00Z", "2025-12-05T17:00:00Z", "2025-12-05"),
+    (
+        "lead-001",
+        "Enterprise Integration Project",
+        "TechCorp Solutions",
+        "Qualification",
+        150_000,
+        30,
+        "Sales Rep A",
+        "2025-11-15T10:00:00Z",
+        "2025-12-09T14:30:00Z",
+        "2026-01-31",
+    ),
+    (
+        "lead-002",
+        "Cloud Migration",
+        "Global Industries",
+        "Proposal",
+        110_000,
+        50,
+        "Sales Rep B",
+        "2025-11-01T09:00:00Z",
+        "2025-12-08T11:15:00Z",
+        "2026-01-15",
+    ),
+    (
+        "lead-003",
+        "Analytics Platform",
+        "DataFlow Systems",
+        "Negotiation",
+        120_000,
+        75,
+        "Sales Rep A",
+        "2025-10-20T08:30:00Z",
+        "2025-12-10T09:45:00Z",
+        "2025-12-31",
+    ),
+    (
+        "lead-004",
+        "Starter Package",
+        "StartupXYZ",
+        "Qualification",
+        25_000,
+        30,
+        "Sales Rep C",
+        "2025-12-01T13:00:00Z",
+        "2025-12-07T16:20:00Z",
+        "2026-02-28",
+    ),
+    (
+        "lead-005",
+        "Support Contract",
+        "Acme Corporation",
+        "Closed Won",
+        57_000,
+        100,
+        "Sales Rep B",
+        "2025-10-05T10:00:00Z",
+        "2025-12-05T17:00:00Z",
+        "2025-12-05",
+    ),
 ];
 
 fn five_deals() -> Vec<Deal> {

@@ -72,7 +72,17 @@ pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
 const NOT_SCOPE: [&str; 11] = [
-    "schedule", "auth", "api_key", "headers", "timeout", "max_body", "allow_http", "proxy", "ca_file", "rate", "retry",
+    "schedule",
+    "auth",
+    "api_key",
+    "headers",
+    "timeout",
+    "max_body",
+    "allow_http",
+    "proxy",
+    "ca_file",
+    "rate",
+    "retry",
 ];
 
 /// Builds the source of a section, without a request; all problems at once.
@@ -230,7 +240,7 @@ mod tests {
         let scope = Scope { pipelines: Vec::new(), closed_within: Some(Duration::from_secs(90 * 86_400)) };
         let now: DateTime<Utc> = "2026-11-22T00:00:00Z".parse().unwrap();
         let old = Some(now - chrono::TimeDelta::days(91));
-        let deal = |status, closed_at, updated_at| Deal { status, closed_at, updated_at, ..Deal::default() };
+        let deal = |status, closed_at, updated_at| Deal { updated_at, status, closed_at, ..Deal::default() };
         assert!(scope.wants(&deal(Some(Status::Open), None, old), now));
         assert!(scope.wants(&deal(None, old, old), now), "without a status nothing is left out");
         assert!(!scope.wants(&deal(Some(Status::Won), old, Some(now)), now));

@@ -156,7 +156,7 @@ impl Walk<'_> {
             let step = format!("read page {}", fetched.pages + 1);
             let page = self.step(&step, || source.page(&fetched.opened, after.as_deref())).await?;
             let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
-            guards.check(&page, &fetched).map_err(wrong)?;
+            guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
             self.take(page, &mut fetched, &mut sink)?;
             progress(Progress {
@@ -219,7 +219,7 @@ impl Walk<'_> {
             .adjust(|error, wait| self.wait(error, wait?))
             .notify(|error, wait| {
                 let error = in_one_line(error);
-                warn!(error, wait_ms = wait.as_millis(), "Trying again: {step}");
+                warn!(error, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "Trying again: {step}");
             });
         let stopped = async {
             self.stop.cancelled().await;
@@ -242,35 +242,40 @@ impl Walk<'_> {
 
 /// What tells a walk that goes in circles from one that goes on.
 #[derive(Default)]
-struct Guards {
+pub(super) struct Guards {
     cursors: HashSet<String>,
-    pages: HashSet<u64>,
+    seen: HashSet<u64>,
+    pages: u64,
+    records: u64,
     empty: u32,
 }
 
 impl Guards {
-    fn check(&mut self, page: &Page, so_far: &Fetched) -> Result<(), String> {
-        if so_far.fetched + page.fetched() > MAX_RECORDS {
+    /// Judges one page: the ids of its records, how many there were, and where it says the next one is.
+    pub(super) fn check(&mut self, ids: &[String], records: u64, next: Option<&str>) -> Result<(), String> {
+        self.pages += 1;
+        self.records += records;
+        if self.records > MAX_RECORDS {
             return Err(format!("the list is longer than {MAX_RECORDS} records"));
         }
-        if page.ids.is_empty() {
+        if ids.is_empty() {
             self.empty += 1;
         } else {
             self.empty = 0;
             let mut hasher = DefaultHasher::new();
-            page.ids.hash(&mut hasher);
-            if !self.pages.insert(hasher.finish()) {
+            ids.hash(&mut hasher);
+            if !self.seen.insert(hasher.finish()) {
                 return Err("the same page came twice".to_owned());
             }
         }
-        let Some(next) = &page.next else { return Ok(()) };
+        let Some(next) = next else { return Ok(()) };
         if self.empty > MAX_EMPTY_PAGES {
             return Err(format!("{MAX_EMPTY_PAGES} empty pages in a row, and each names a next one"));
         }
-        if so_far.pages + 1 >= MAX_PAGES {
+        if self.pages >= MAX_PAGES {
             return Err(format!("the list is longer than {MAX_PAGES} pages"));
         }
-        if !self.cursors.insert(next.clone()) {
+        if !self.cursors.insert(next.to_owned()) {
             return Err("the next page is one that was read already".to_owned());
         }
         Ok(())

@@ -133,6 +133,14 @@ pub enum SourceError {
     /// A field does not fit the mapping, and the configuration wants that to fail.
     #[error("{0}")]
     Mapping(String),
+    /// A part of a step failed: a look-up, a count.
+    #[error("{part}")]
+    Part {
+        /// What was being read.
+        part: String,
+        /// Why it failed.
+        source: Box<Self>,
+    },
 }
 
 impl SourceError {
@@ -148,9 +156,17 @@ impl SourceError {
         }
     }
 
+    /// The failure itself, below the parts it happened in.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::Part { source, .. } => source.root(),
+            itself => itself,
+        }
+    }
+
     /// Whether another try may help.
     pub fn is_transient(&self) -> bool {
-        match self {
+        match self.root() {
             Self::Http(error) => matches!(error, HttpError::Broken(_) | HttpError::TimedOut(_)),
             Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
             _ => false,
@@ -159,7 +175,7 @@ impl SourceError {
 
     /// How long the CRM asks to wait.
     pub fn wait(&self) -> Option<Duration> {
-        match self {
+        match self.root() {
             Self::Limit { wait, .. } | Self::Server { wait, .. } => *wait,
             _ => None,
         }
@@ -180,6 +196,7 @@ impl SourceError {
             Self::Forbidden { .. } => Advice::GrantPermission,
             Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
             Self::Mapping(_) => Advice::CheckMapping,
+            Self::Part { source, .. } => source.advice(),
         }
     }
 }

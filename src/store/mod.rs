@@ -156,7 +156,7 @@ impl Store {
         let mut id = SnapshotId::first_of(head.timestamp);
         loop {
             let path = self.layout.snapshot(place, id);
-            let draft = self.draft(&folder, head, leads)?;
+            let draft = Self::draft(&folder, head, leads)?;
             if draft.commit_new(&path)? {
                 return Ok(id);
             }
@@ -166,10 +166,10 @@ impl Store {
 
     /// Writes a joined latest file.
     pub fn replace_latest(&self, head: &Head, leads: &mut File) -> Result<(), StoreError> {
-        self.draft(&self.layout.output, head, leads)?.commit_over(&self.layout.latest())
+        Self::draft(&self.layout.output, head, leads)?.commit_over(&self.layout.latest())
     }
 
-    fn draft(&self, folder: &Path, head: &Head, leads: &mut File) -> Result<Draft, StoreError> {
+    fn draft(folder: &Path, head: &Head, leads: &mut File) -> Result<Draft, StoreError> {
         let mut draft = Draft::begin(folder)?;
         io::Seek::rewind(leads)
             .and_then(|()| format::write(head, &mut draft, |out| out.append(leads).map(|_| ())))
@@ -240,12 +240,7 @@ impl Store {
     }
 
     /// Changes what is remembered of a duty.
-    pub fn remember(
-        &self,
-        place: &Place,
-        duty: &str,
-        change: impl FnOnce(&mut DutyState),
-    ) -> Result<(), StoreError> {
+    pub fn remember(&self, place: &Place, duty: &str, change: impl FnOnce(&mut DutyState)) -> Result<(), StoreError> {
         atomic::make_folder(&self.layout.folder(place))?;
         let _lock = self.lock_write()?;
         state::change(&self.layout.state(place), duty, change)

@@ -145,9 +145,8 @@ impl Records {
     }
 
     fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let inside = |start: u64, window: &[u8]| {
-            offset >= start && offset + length as u64 <= start + window.len() as u64
-        };
+        let inside =
+            |start: u64, window: &[u8]| offset >= start && offset + length as u64 <= start + window.len() as u64;
         if !inside(self.start, &self.window) {
             let goes_on = (self.start..=self.start + self.window.len() as u64).contains(&offset);
             self.window.resize(length.max(if goes_on { WINDOW } else { GLANCE }), 0);
@@ -184,16 +183,19 @@ mod tests {
         let sorted = spool.sort().unwrap();
         let duplicates = sorted.duplicates;
         let mut seen = Vec::new();
-        sorted.for_each::<io::Error>(|record| {
-            seen.push(String::from_utf8(record.to_vec()).unwrap());
-            Ok(())
-        }).unwrap();
+        sorted
+            .for_each::<io::Error>(|record| {
+                seen.push(String::from_utf8(record.to_vec()).unwrap());
+                Ok(())
+            })
+            .unwrap();
         (seen, duplicates)
     }
 
     #[test]
     fn of_two_records_with_one_id_the_newer_stays_and_of_equals_the_later() {
-        let records = [("a", Some(2)), ("a", Some(1)), ("b", None), ("b", None)].map(|(id, version)| (id.to_owned(), version));
+        let records =
+            [("a", Some(2)), ("a", Some(1)), ("b", None), ("b", None)].map(|(id, version)| (id.to_owned(), version));
         assert_eq!(sorted(&records), (vec!["a@0".to_owned(), "b@3".to_owned()], 2));
     }
 

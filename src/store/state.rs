@@ -44,7 +44,12 @@ impl DutyState {
 
     /// A run ended well.
     pub fn succeed(&mut self, now: DateTime<Utc>) {
-        *self = Self { last_due: self.last_due, last_attempt: self.last_attempt, last_success: Some(now), ..Self::default() };
+        *self = Self {
+            last_due: self.last_due,
+            last_attempt: self.last_attempt,
+            last_success: Some(now),
+            ..Self::default()
+        };
     }
 
     /// A run failed.

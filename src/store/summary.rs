@@ -29,7 +29,7 @@ pub struct Object(Vec<(String, Box<RawValue>)>);
 impl Object {
     /// Sets a key, in place where it stands already.
     pub fn set(&mut self, key: &str, value: &impl Serialize) -> io::Result<()> {
-        let value = serde_json::value::to_raw_value(value)?;
+        let value = indented(value)?;
         match self.0.iter_mut().find(|(known, _)| known == key) {
             Some((_, place)) => *place = value,
             None => self.0.push((key.to_owned(), value)),
@@ -72,6 +72,12 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
+/// Our values are for people too: one key a line, a level deeper than the key they stand at.
+fn indented(value: &impl Serialize) -> io::Result<Box<RawValue>> {
+    let text = serde_json::to_string_pretty(value)?.replace('\n', "\n  ");
+    Ok(RawValue::from_string(text)?)
+}
+
 /// What was done with the file that stood there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Merged {
@@ -82,7 +88,12 @@ pub enum Merged {
 }
 
 /// Replaces our keys: `metadata` key by key, and our block whole. A file that is no JSON object is set aside first.
-pub fn merge(layout: &Layout, metadata: &Object, ours: &impl Serialize, now: DateTime<Utc>) -> Result<Merged, StoreError> {
+pub fn merge(
+    layout: &Layout,
+    metadata: &Object,
+    ours: &impl Serialize,
+    now: DateTime<Utc>,
+) -> Result<Merged, StoreError> {
     let path = layout.summary();
     let _lock = Lock::take(&layout.summary_lock())?;
     let (mut file, merged) = match fs::read(&path) {
@@ -164,7 +175,7 @@ mod tests {
         let now = "2026-11-22T08:00:00Z".parse().unwrap();
         assert_eq!(merge(&layout, &metadata(), &serde_json::json!({"total_leads": 5}), now).unwrap(), Merged::Into);
         let text = fs::read_to_string(layout.summary()).unwrap();
-        let expected = "{\n  \"weather\": {\"t\": 1.10e2},\n  \"metadata\": {\"weather_enabled\":true,\"n\":12345678901234567890123,\"sales_pipeline_enabled\":true},\n  \"z\": [1,  2],\n  \"sales_pipeline_summary\": {\"total_leads\":5}\n}\n";
+        let expected = "{\n  \"weather\": {\"t\": 1.10e2},\n  \"metadata\": {\n    \"weather_enabled\": true,\n    \"n\": 12345678901234567890123,\n    \"sales_pipeline_enabled\": true\n  },\n  \"z\": [1,  2],\n  \"sales_pipeline_summary\": {\n    \"total_leads\": 5\n  }\n}\n";
         assert_eq!(text, expected);
     }
 
@@ -174,7 +185,9 @@ mod tests {
         let now = "2026-11-22T08:00:00Z".parse().unwrap();
         for broken in ["{\"a\": ", "[]"] {
             fs::write(layout.summary(), broken).unwrap();
-            let Merged::SetAside(aside) = merge(&layout, &metadata(), &1, now).unwrap() else { panic!("merged into {broken}") };
+            let Merged::SetAside(aside) = merge(&layout, &metadata(), &1, now).unwrap() else {
+                panic!("merged into {broken}")
+            };
             assert_eq!(fs::read_to_string(aside).unwrap(), broken);
         }
         let names: Vec<String> = broken(&layout).iter().map(|path| name_of(path).to_owned()).collect();

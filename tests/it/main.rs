@@ -1,11 +1,17 @@
 //! The integration tests: one binary, since each one links every dependency anew. One module a topic.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod bad_input;
+mod config;
+mod documents;
 mod kill;
+mod layers;
 mod life;
 mod packaging;
 mod program;
 mod schedule;
 mod schedule_dst;
 mod schedule_library;
+mod schema;
 mod skip;

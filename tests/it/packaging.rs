@@ -35,8 +35,8 @@ fn settings<'a>(unit: &'a str, key: &str) -> Vec<&'a str> {
 /// The arguments of a Dockerfile's instruction, with its continued lines joined.
 fn instruction(dockerfile: &str, name: &str) -> String {
     let joined = dockerfile.replace("\\\n", " ");
-    let arguments = joined.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    arguments.last().unwrap_or_else(|| panic!("the image has no {name}")).trim().to_owned()
+    let mut arguments = joined.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    arguments.next_back().unwrap_or_else(|| panic!("the image has no {name}")).trim().to_owned()
 }
 
 /// The words of an instruction in exec form, `["a", "b"]`.
@@ -87,13 +87,15 @@ fn the_unit_is_exposed_at_most_1_5() {
 }
 
 #[test]
-fn systemd_does_not_try_a_bad_config_again() {
+fn systemd_stops_trying_a_bad_config() {
     let unit = text_of(UNIT);
     let final_codes: Vec<&str> =
         settings(&unit, "RestartPreventExitStatus").iter().flat_map(|codes| codes.split(' ')).collect();
     assert!(final_codes.contains(&"78") && final_codes.contains(&"64"), "{final_codes:?}");
-    // systemd restarts the unit whatever code an ExecStartPre= ends with.
-    assert!(settings(&unit, "ExecStartPre").is_empty());
+    assert_eq!(settings(&unit, "ExecStartPre"), [format!("{INSTALLED} check")]);
+    // systemd restarts the unit whatever code an ExecStartPre= ends with: the start limit must be reached.
+    let number = |key: &str| seconds(settings(&unit, key)[0]);
+    assert!(number("StartLimitBurst") * number("RestartSec") < number("StartLimitIntervalSec"));
 }
 
 #[test]
@@ -118,14 +120,14 @@ fn systemd_and_docker_wait_longer_than_the_grace() {
 #[test]
 fn the_program_has_every_command_that_unit_and_image_call() {
     let (unit, image) = (text_of(UNIT), text_of(DOCKERFILE));
-    let by_systemd = ["ExecStart", "ExecReload"].into_iter().flat_map(|key| settings(&unit, key));
+    let by_systemd = ["ExecStartPre", "ExecStart", "ExecReload"].into_iter().flat_map(|key| settings(&unit, key));
     let mut calls: Vec<Vec<String>> = by_systemd
         .filter_map(|line| line.strip_prefix(INSTALLED))
         .map(|arguments| arguments.split_whitespace().map(str::to_owned).collect())
         .collect();
     calls.push(exec_form(&instruction(&image, "HEALTHCHECK")).split_off(1));
     calls.push(exec_form(&instruction(&image, "CMD")));
-    assert_eq!(calls.len(), 4, "{calls:?}");
+    assert_eq!(calls.len(), 5, "{calls:?}");
 
     for call in calls {
         let output = Command::new(BINARY).args(&call).arg("--help").output().expect("the binary starts");

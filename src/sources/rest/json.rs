@@ -1,0 +1,393 @@
+//! JSON as it came: borrowed texts, split only as deep as a path goes, every number as it was written.
+//!
+//! A tree of values for each record costs two to three times as much, passes numbers through `f64`, and one number
+//! that no `f64` holds would lose the whole page.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use rust_decimal::Decimal;
+use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::model::number;
+
+/// A value as text, known to be well-formed.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Json<'a>(#[serde(borrow)] &'a RawValue);
+
+impl<'a> Json<'a> {
+    /// The text, without blanks around it.
+    pub(super) fn text(self) -> &'a str {
+        self.0.get()
+    }
+
+    pub(super) fn is_null(self) -> bool {
+        self.text() == "null"
+    }
+
+    /// The member of an object; of two with the same key, the last.
+    pub(super) fn member(self, key: &str) -> Option<Json<'a>> {
+        self.text().starts_with('{').then(|| find_member(self.text(), key).ok().flatten())?
+    }
+
+    /// The item of a list; from the end if negative.
+    pub(super) fn item(self, index: i64) -> Option<Json<'a>> {
+        pick(&self.items()?, index)
+    }
+
+    /// All items, if it is a list.
+    pub(super) fn items(self) -> Option<Vec<Json<'a>>> {
+        self.text().starts_with('[').then(|| serde_json::from_str(self.text()).ok())?
+    }
+
+    /// The value, unless it is null.
+    pub(super) fn scalar(self) -> Option<Scalar<'a>> {
+        let text = self.text();
+        Some(match text.as_bytes().first()? {
+            b'n' => return None,
+            b't' => Scalar::Bool(true),
+            b'f' => Scalar::Bool(false),
+            // A text with half a surrogate pair is well-formed JSON and no text.
+            b'"' => serde_json::from_str::<Text>(text).map_or(Scalar::Other(text), |text| Scalar::Text(text.0)),
+            b'{' | b'[' => Scalar::Other(text),
+            _ => Scalar::Number(Cow::Borrowed(text)),
+        })
+    }
+}
+
+fn pick<'a>(items: &[Json<'a>], index: i64) -> Option<Json<'a>> {
+    let place = usize::try_from(index.unsigned_abs()).ok()?;
+    let place = if index < 0 { items.len().checked_sub(place)? } else { place };
+    items.get(place).copied()
+}
+
+/// A text that borrows where it holds no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// One object or list, split once, so that twenty fields cost one reading of the record.
+pub(super) struct Node<'a> {
+    whole: Option<Json<'a>>,
+    parts: Parts<'a>,
+}
+
+enum Parts<'a> {
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+    List(Vec<Json<'a>>),
+    Neither,
+}
+
+impl<'a> Node<'a> {
+    /// What an answer without a body holds.
+    pub(super) fn nothing() -> Self {
+        Self { whole: None, parts: Parts::Neither }
+    }
+
+    /// A whole answer; this is where all of it is checked to be JSON.
+    pub(super) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
+        Ok(Self { whole: None, parts: split(text)? })
+    }
+
+    /// One record of it.
+    pub(super) fn record(json: Json<'a>) -> Self {
+        Self { whole: Some(json), parts: split(json.text()).unwrap_or(Parts::Neither) }
+    }
+
+    /// The value itself; of a whole answer only its parts are known.
+    pub(super) fn whole(&self) -> Option<Json<'a>> {
+        self.whole
+    }
+
+    pub(super) fn member(&self, key: &str) -> Option<Json<'a>> {
+        let Parts::Object(members) = &self.parts else { return None };
+        members.iter().rfind(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    pub(super) fn item(&self, index: i64) -> Option<Json<'a>> {
+        let Parts::List(items) = &self.parts else { return None };
+        pick(items, index)
+    }
+
+    pub(super) fn items(&self) -> Option<&[Json<'a>]> {
+        match &self.parts {
+            Parts::List(items) => Some(items),
+            _ => None,
+        }
+    }
+}
+
+fn split(text: &str) -> Result<Parts<'_>, serde_json::Error> {
+    match text.trim_start().as_bytes().first() {
+        Some(b'{') => serde_json::from_str::<Members>(text).map(|members| Parts::Object(members.0)),
+        Some(b'[') => serde_json::from_str(text).map(Parts::List),
+        _ => serde_json::from_str::<&RawValue>(text).map(|_| Parts::Neither),
+    }
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::with_capacity(16);
+                while let Some((key, value)) = map.next_entry::<Text<'de>, Json<'de>>()? {
+                    members.push((key.0, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(All)
+    }
+}
+
+/// Reads an object for one member only, without keeping the others.
+fn find_member<'a>(text: &'a str, key: &str) -> Result<Option<Json<'a>>, serde_json::Error> {
+    struct One<'k>(&'k str);
+    impl<'de> Visitor<'de> for One<'_> {
+        type Value = Option<Json<'de>>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(key) = map.next_key::<Text<'de>>()? {
+                if key.0 == self.0 {
+                    found = Some(map.next_value()?);
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+    serde_json::Deserializer::from_str(text).deserialize_map(One(key))
+}
+
+/// A value that is not null: of a record, of a look-up, or of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scalar<'a> {
+    Text(Cow<'a, str>),
+    /// A number as it was written.
+    Number(Cow<'a, str>),
+    Bool(bool),
+    /// A list, an object, or a text that is no Unicode: JSON, and no single value.
+    Other(&'a str),
+}
+
+impl Scalar<'_> {
+    /// The value as people would write it; `None` for lists and objects.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) | Self::Number(text) => Some(text),
+            Self::Bool(true) => Some("true"),
+            Self::Bool(false) => Some("false"),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The exact number, also where it is sent as text.
+    pub(super) fn number(&self) -> Option<Decimal> {
+        match self {
+            Self::Text(text) | Self::Number(text) => number::exact(text),
+            Self::Bool(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// A text of nothing but blanks, which CRMs send for an empty field.
+    pub(super) fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(text) if text.trim().is_empty())
+    }
+
+    /// Whether the value says yes: true, a number other than 0, any text (contract §8.7).
+    pub(super) fn is_truthy(&self) -> bool {
+        match self {
+            Self::Bool(value) => *value,
+            Self::Number(_) => self.number().is_none_or(|number| number > Decimal::ZERO),
+            Self::Text(text) => !text.is_empty(),
+            Self::Other(_) => true,
+        }
+    }
+
+    /// Whether both are the same value; a number or truth value also as text, because the environment has only texts.
+    pub(super) fn is(&self, other: &Scalar<'_>) -> bool {
+        match (self, other) {
+            (Self::Other(_), _) | (_, Scalar::Other(_)) => false,
+            (Self::Number(_), _) | (_, Scalar::Number(_)) => {
+                self.number().is_some_and(|number| Some(number) == other.number()) || self.text() == other.text()
+            }
+            _ => self.text() == other.text(),
+        }
+    }
+}
+
+/// A single value of the configuration.
+#[derive(Debug, Clone)]
+pub(super) struct Constant(pub(super) Scalar<'static>);
+
+impl<'de> Deserialize<'de> for Constant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneConstant)
+    }
+}
+
+struct OneConstant;
+
+impl Visitor<'_> for OneConstant {
+    type Value = Constant;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a text, a number, true or false")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Constant, E> {
+        Ok(Constant(Scalar::Text(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Constant, E> {
+        Ok(Constant(Scalar::Bool(value)))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Constant, E> {
+        Ok(Constant(Scalar::Number(Cow::Owned(value.to_string()))))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Constant, E> {
+        Ok(Constant(Scalar::Number(Cow::Owned(value.to_string()))))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Constant, E> {
+        Ok(Constant(Scalar::Number(Cow::Owned(value.to_string()))))
+    }
+}
+
+/// One value of the configuration or a list of them.
+#[derive(Debug, Clone)]
+pub(super) enum Constants {
+    One(Constant),
+    List(Vec<Constant>),
+}
+
+impl Constants {
+    pub(super) fn all(&self) -> &[Constant] {
+        match self {
+            Self::One(constant) => std::slice::from_ref(constant),
+            Self::List(constants) => constants,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Constants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Constants;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a text, a number, true or false, or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Constants, E> {
+                OneConstant.visit_str(text).map(Constants::One)
+            }
+
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Constants, E> {
+                OneConstant.visit_bool(value).map(Constants::One)
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Constants, E> {
+                OneConstant.visit_i64(value).map(Constants::One)
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Constants, E> {
+                OneConstant.visit_u64(value).map(Constants::One)
+            }
+
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Constants, E> {
+                OneConstant.visit_f64(value).map(Constants::One)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Constants, A::Error> {
+                let mut constants = Vec::new();
+                while let Some(constant) = items.next_element()? {
+                    constants.push(constant);
+                }
+                Ok(Constants::List(constants))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// The JSON text of a list or object without the blanks between its parts, so that it stands on one line.
+pub(super) fn compact(text: &str) -> String {
+    let mut compact = String::with_capacity(text.len());
+    let (mut in_text, mut escaped) = (false, false);
+    for character in text.chars() {
+        if in_text || !character.is_ascii_whitespace() {
+            compact.push(character);
+        }
+        in_text ^= character == '"' && !escaped;
+        escaped = in_text && character == '\\' && !escaped;
+    }
+    compact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stays_as_it_was_written() {
+        let node =
+            Node::document(r#"{"id": 90071992547409931, "value": 1e400, "half": "\ud800", "a\u0062": 1, "ab": 2}"#)
+                .unwrap();
+        let text = |key: &str| node.member(key).and_then(Json::scalar);
+        assert_eq!(text("id"), Some(Scalar::Number("90071992547409931".into())));
+        assert_eq!(text("value"), Some(Scalar::Number("1e400".into())));
+        assert!(matches!(text("half"), Some(Scalar::Other(_))));
+        assert_eq!(text("ab"), Some(Scalar::Number("2".into())), "escapes in keys are read, the last of two wins");
+    }
+
+    #[test]
+    fn what_is_cut_or_followed_by_more_is_no_document() {
+        for text in ["", "{", "[1,", "{\"a\":1", "nul"] {
+            assert!(Node::document(text).is_err_and(|error| error.is_eof()), "{text}");
+        }
+        for text in ["{} {}", "<html>", "[1,]", "\u{feff}{}"] {
+            assert!(Node::document(text).is_err_and(|error| !error.is_eof()), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_to_come_is_said_by_value_and_not_by_presence() {
+        let truthy = |text: &str| {
+            let json: Json = serde_json::from_str(text).unwrap();
+            json.scalar().is_some_and(|value| value.is_truthy())
+        };
+        for text in ["true", "1", "\"https://crm.example/next\"", "{}"] {
+            assert!(truthy(text), "{text}");
+        }
+        for text in ["false", "0", "\"\"", "null", "-1"] {
+            assert!(!truthy(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_nested_value_is_put_on_one_line_and_its_texts_stay() {
+        assert_eq!(compact("{ \"a b\" : [ 1.50 ,\n \"c \\\" d\" ] }"), "{\"a b\":[1.50,\"c \\\" d\"]}");
+    }
+}
