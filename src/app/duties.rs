@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -33,8 +33,8 @@ pub(super) struct Duties {
     pub(super) tracker: TaskTracker,
     /// How many pulls run.
     pub(super) running: Arc<watch::Sender<usize>>,
-    /// Raised by every publish that wants a joined file.
-    pub(super) published: Arc<Notify>,
+    /// Counts the publishes that want a joined file.
+    pub(super) published: Arc<watch::Sender<u64>>,
 }
 
 impl Duties {
@@ -100,27 +100,35 @@ impl Duties {
         self.running.send_modify(|count| *count -= 1);
         log(&target, &ended);
         if ended.is_ok() && jobs.targets.len() > 1 {
-            self.published.notify_one();
+            self.published.send_modify(|count| *count += 1);
         }
     }
 
-    /// Writes joined summary and latest file once the runs due together have ended, and not too often.
+    /// Writes joined summary and latest file once the runs due together have ended, not too often, and once more
+    /// before the end if something was published since.
     pub(super) async fn join_published(self, stop: CancellationToken) {
-        let mut running = self.running.subscribe();
+        let (mut running, mut published) = (self.running.subscribe(), self.published.subscribe());
         loop {
             let stopping = tokio::select! {
-                () = self.published.notified() => false,
+                _ = published.changed() => false,
                 () = stop.cancelled() => true,
             };
+            let quiet = running.wait_for(|count| *count == 0);
+            if stopping {
+                let _ = quiet.await;
+            } else {
+                tokio::select! {
+                    _ = tokio::time::timeout(JOIN_AFTER, quiet) => {}
+                    () = stop.cancelled() => continue,
+                }
+            }
+            if !stopping || published.has_changed().unwrap_or(false) {
+                published.mark_unchanged();
+                self.join_now().await;
+            }
             if stopping {
                 return;
             }
-            let quiet = running.wait_for(|count| *count == 0);
-            tokio::select! {
-                _ = tokio::time::timeout(JOIN_AFTER, quiet) => {}
-                () = stop.cancelled() => {}
-            }
-            self.join_now().await;
             tokio::select! {
                 () = tokio::time::sleep(JOIN_EVERY) => {}
                 () = stop.cancelled() => {}

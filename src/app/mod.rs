@@ -6,7 +6,7 @@ mod systemd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
@@ -112,14 +112,13 @@ pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver
     let (events, received) = mpsc::channel(64);
     let planner = Planner::new(inputs.clock.now(), config.limits.jitter.0, planned(&config, &store));
     let scheduler = Scheduler { planner, clock: Arc::clone(&inputs.clock), events: received };
-    let (running, _) = watch::channel(0);
     let duties = Duties {
         jobs: Arc::new(Mutex::new(jobs)),
         tracker: TaskTracker::new(),
-        running: Arc::new(running),
-        published: Arc::new(Notify::new()),
+        running: Arc::new(watch::channel(0).0),
+        published: Arc::new(watch::channel(0).0),
     };
-    let joining = duties.tracker.spawn(duties.clone().join_published(stop.clone()));
+    duties.tracker.spawn(duties.clone().join_published(stop.clone()));
     info!(sources = config.sources.len(), cache = %store.layout.cache.display(), "Running");
     let mut daemon = Daemon { inputs, config, events, duties: duties.clone(), stop };
     let mut heartbeat = systemd::Heartbeat::default();
@@ -129,7 +128,6 @@ pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver
     systemd::ready();
     daemon.serve(&mut scheduling, early, requests).await;
     daemon.end().await;
-    drop(joining);
     Ok(())
 }
 

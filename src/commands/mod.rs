@@ -27,6 +27,8 @@ use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
 use crate::http::Clients;
 use crate::signals::Handlers;
+use crate::store::Store;
+use crate::store::layout::Place;
 use crate::telemetry;
 
 /// Pulls the sales pipeline out of any CRM on a schedule and publishes a complete snapshot or none at all.
@@ -118,7 +120,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
         Command::Run | Command::Pull(_) => unreachable!("both have returned above"),
         Command::Check => check::run(&inputs, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
-        Command::Summary(arguments) => summary::run(&inputs, &arguments, out),
+        Command::Summary(arguments) => summary::run(inputs, &arguments, out),
         Command::Snapshots(command) => snapshots::run(inputs, &command, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     }
@@ -155,6 +157,27 @@ fn load(inputs: &Inputs) -> Result<Config, Exit> {
 /// Whether nothing is wrong but that no source is configured; beside other problems that may only follow from them.
 fn lacks_only_a_source(report: &Report) -> bool {
     report.no_source && report.problems.len() == 1
+}
+
+/// The configuration; where there is none, but a demo was pulled into the output folder, the demo's.
+fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
+    let (config, report) = config::load(&inputs);
+    if let Some(config) = config {
+        return Ok((inputs, config));
+    }
+    if lacks_only_a_source(&report) {
+        let demo = Inputs { demo: true, ..inputs.clone() };
+        if let (Some(config), _) = config::load(&demo) {
+            let store = Store::new(config.layout.clone());
+            let pulled =
+                config.sources.values().any(|source| store.duties(&Place::Flat).contains_key(&source.target.duty()));
+            if pulled {
+                return Ok((demo, config));
+            }
+        }
+    }
+    tell_problems(&report);
+    Err(Exit::Config)
 }
 
 fn tell_problems(report: &Report) {

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::advice::Advice;
 use crate::app;
-use crate::commands::complain;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
+use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
 use crate::jobs::{Jobs, prune};
 use crate::model::number;
@@ -61,7 +61,7 @@ struct Row {
 }
 
 pub(super) fn run(inputs: Inputs, command: &Command, out: &mut impl Write) -> io::Result<Exit> {
-    let (inputs, config) = match super::status::load_or_demo(inputs) {
+    let (inputs, config) = match load_or_demo(inputs) {
         Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };

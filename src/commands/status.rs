@@ -6,17 +6,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use crate::advice::Advice;
 use crate::analysis::summary::Block;
 use crate::app;
-use crate::commands::complain;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
-use crate::config::{self, Config, Inputs, Scheduled};
+use crate::commands::{complain, load_or_demo};
+use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
 use crate::schedule::freshness::{Freshness, freshness};
-use crate::store::Store;
 use crate::store::error::StoreError;
-use crate::store::layout::Place;
 use crate::store::state::DutyState;
 use crate::store::summary::broken;
 use crate::telemetry::in_one_line;
@@ -118,27 +117,6 @@ pub(super) fn run(inputs: Inputs, arguments: &Arguments, out: &mut impl Write) -
     Ok(if arguments.exit_code && !status.ready { Exit::Stale } else { Exit::Ok })
 }
 
-/// The configuration; where there is none, but a demo was pulled into the output folder, the demo's.
-pub(super) fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
-    let (config, report) = config::load(&inputs);
-    if let Some(config) = config {
-        return Ok((inputs, config));
-    }
-    if super::lacks_only_a_source(&report) {
-        let demo = Inputs { demo: true, ..inputs.clone() };
-        if let (Some(config), _) = config::load(&demo) {
-            let store = Store::new(config.layout.clone());
-            let pulled =
-                config.sources.values().any(|source| store.duties(&Place::Flat).contains_key(&source.target.duty()));
-            if pulled {
-                return Ok((demo, config));
-            }
-        }
-    }
-    super::tell_problems(&report);
-    Err(Exit::Config)
-}
-
 fn look(config: &Config, jobs: &Jobs) -> Result<Status, StoreError> {
     let now = jobs.clock.now();
     let layout = &jobs.store.layout;
@@ -231,6 +209,7 @@ fn write_status(status: &Status, out: &mut impl Write) -> io::Result<()> {
     }
     for path in &status.set_aside {
         writeln!(out, "\nwarning: a summary could not be read and was set aside as {path}")?;
+        writeln!(out, "  hint: {}", Advice::InspectSetAside.text())?;
     }
     Ok(())
 }

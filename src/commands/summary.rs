@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::analysis::summary::markdown;
 use crate::app;
 use crate::commands::exit::Exit;
-use crate::commands::{complain, load};
+use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
 use crate::jobs::summarize;
 use crate::telemetry::in_one_line;
@@ -27,12 +27,12 @@ enum Format {
     Md,
 }
 
-pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
-    let config = match load(inputs) {
-        Ok(config) => config,
+pub(super) fn run(inputs: Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
+    let (inputs, config) = match load_or_demo(inputs) {
+        Ok(loaded) => loaded,
         Err(exit) => return Ok(exit),
     };
-    let jobs = app::jobs(&config, inputs, &CancellationToken::new());
+    let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }

@@ -6,11 +6,13 @@ use std::io::{self, BufWriter};
 use chrono::{DateTime, Utc};
 
 use crate::analysis::totals::{Figured, Fold, Overflow};
-use crate::jobs::Target;
+use crate::jobs::{Target, names};
 use crate::model::deal::Figures;
+use crate::model::finding::Findings;
 use crate::model::money::Rates;
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
 use crate::sources::pull::Fetched;
+use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
 use crate::store::spool::{Sorted, Spool};
@@ -57,14 +59,16 @@ pub fn assemble(
 ) -> Result<Assembled, AssembleError> {
     let sorted = spool.sort()?;
     let completeness = judge(&sorted, &fetched)?;
-    let (fold, leads) = write_leads(sorted, leads)?;
+    let mut findings = fetched.findings;
+    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings)?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
     let head = Head {
+        account: fetched.opened.account,
         demo: target.built.demo,
         schema_version: SCHEMA_VERSION,
         stages: fetched.opened.stages,
         completeness,
-        quality: Quality { findings: fetched.findings.into_list() },
+        quality: Quality { findings: findings.into_list() },
         run: Some(Run {
             started_at: fetched.started_at,
             finished_at: fetched.finished_at,
@@ -85,6 +89,7 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
         weighted_value: figures.weighted_value,
         stage_breakdown: figures.stage_breakdown,
         source,
+        account: None,
         demo: false,
         schema_version: SCHEMA_VERSION,
         currency: figures.currency,
@@ -98,15 +103,21 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
     }
 }
 
-/// Passes every record once through totals and into its line.
-pub fn write_leads(sorted: Sorted, leads: File) -> Result<(Fold, File), AssembleError> {
+/// Passes every record once through names and totals into its line.
+pub fn write_leads(
+    sorted: Sorted,
+    leads: File,
+    names: &Names,
+    findings: &mut Findings,
+) -> Result<(Fold, File), AssembleError> {
     let mut fold = Fold::default();
     let mut out = BufWriter::with_capacity(64 << 10, leads);
     let mut first = true;
     sorted.for_each::<AssembleError>(|record| {
-        let figures: Figures<'_> = serde_json::from_slice(record).map_err(io::Error::from)?;
+        let lead = names::lead(record, names, findings)?;
+        let figures: Figures<'_> = serde_json::from_slice(&lead).map_err(io::Error::from)?;
         fold.add(&figures)?;
-        lead_line(&mut out, record, first)?;
+        lead_line(&mut out, &lead, first)?;
         first = false;
         Ok(())
     })?;
@@ -118,7 +129,9 @@ pub fn write_leads(sorted: Sorted, leads: File) -> Result<(Fold, File), Assemble
 /// CRM gives one, must match the different deals that came.
 fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
-    let proof = match fetched.expected {
+    let proof = match fetched.listed {
+        None if fetched.counted == Some(different) => "cursor exhausted; count matches",
+        None if fetched.counted.is_some() => "cursor exhausted; count differs a little",
         None => "cursor exhausted",
         Some((least, most)) if (least..=most).contains(&different) => "cursor exhausted; count matches",
         Some((least, most)) => {
@@ -130,7 +143,7 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
         complete: true,
         proof: proof.to_owned(),
         pages: fetched.pages,
-        expected: fetched.expected.map(|(_, most)| most),
+        expected: fetched.listed.map(|(_, most)| most).or(fetched.counted),
         fetched: fetched.fetched,
         written: sorted.len() as u64,
         filtered: fetched.filtered,

@@ -45,6 +45,11 @@ impl Board {
         Ok(found)
     }
 
+    /// Takes note of a snapshot that was just published, so that it need not be read back.
+    pub fn published(&self, place: &Place, id: SnapshotId, head: Arc<Head>) {
+        self.lock().insert((place.clone(), id), Some(head));
+    }
+
     /// A file that is no snapshot is none for ever. One that cannot be read just now (no more open files, a bad disk)
     /// may be the newest all the same, so nothing older is put in its place.
     fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Result<Option<Arc<Head>>, StoreError> {

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod board;
+pub mod names;
 pub mod prune;
 pub mod pull;
 pub mod recover;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::advice::Advice;
 use crate::jobs::assemble::{AssembleError, assemble};
+use crate::jobs::names::record;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::model::deal::Deal;
 use crate::model::snapshot::Head;
@@ -124,11 +125,11 @@ async fn pull_and_publish(
             .await
             .map_err(|_| PullFailure::Panicked)??
     };
-    Ok(Published { id, head: Arc::new(head), took: jobs.clock.instant() - begun })
+    Ok(Published { id, head, took: jobs.clock.instant() - begun })
 }
 
 fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
-    spool.push(&deal.id, deal.updated_at, &serde_json::to_vec(deal)?)
+    spool.push(&deal.id, deal.updated_at, &record(deal)?)
 }
 
 /// Whether this is the first publish. The folder does not tell: a kill may have cut an adoption short.
@@ -143,7 +144,7 @@ fn publish(
     spool: Spool,
     fetched: Fetched,
     now: DateTime<Utc>,
-) -> Result<(SnapshotId, Head), PullFailure> {
+) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
     let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
     if let Place::Folder(name) = &target.place
         && never_succeeded(jobs, target)
@@ -158,8 +159,10 @@ fn publish(
         let _lock = jobs.store.lock_write()?;
         jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads)?
     };
+    let head = Arc::new(assembled.head);
+    jobs.board.published(&target.place, id, Arc::clone(&head));
     if jobs.targets.len() == 1 {
         summarize::refresh(jobs, now)?;
     }
-    Ok((id, assembled.head))
+    Ok((id, head))
 }

@@ -6,6 +6,7 @@ use tracing::{error, info};
 
 use crate::jobs::assemble::AssembleError;
 use crate::jobs::{Jobs, summarize};
+use crate::store::error::StoreError;
 use crate::telemetry::in_one_line;
 
 /// Brings the folders into order at start; a failure is logged, for the next publish tries again.
@@ -23,6 +24,16 @@ fn bring_into_order(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError
     if swept > 0 {
         info!(swept, "Removed {swept} unfinished files of a process that was killed");
     }
-    summarize::refresh(jobs, now)?;
+    if !is_in_order(jobs)? {
+        summarize::refresh(jobs, now)?;
+    }
     Ok(())
+}
+
+/// Whether the one source's newest snapshot is the latest file already. Of several sources that cannot be seen.
+fn is_in_order(jobs: &Jobs) -> Result<bool, StoreError> {
+    let mut targets = jobs.targets.values();
+    let (Some(target), None) = (targets.next(), targets.next()) else { return Ok(false) };
+    let newest = jobs.store.list(&target.place)?.pop();
+    Ok(newest.is_some_and(|id| jobs.store.is_latest(&target.place, id)))
 }

@@ -7,11 +7,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tracing::warn;
 
+use crate::advice::Advice;
 use crate::analysis::summary::{self, Summary};
 use crate::jobs::assemble::{AssembleError, head_of, write_leads};
 use crate::jobs::board::Newest;
 use crate::jobs::{Jobs, Target};
+use crate::model::finding::Findings;
 use crate::model::snapshot::{Completeness, Head, JoinedSource};
+use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
 use crate::store::summary::{Merged, Object, merge};
@@ -77,7 +80,8 @@ fn write_summary(jobs: &Jobs, whole: &Head, parts: &[Part<'_>], now: DateTime<Ut
         .collect();
     let summary = summary::summarize(whole, &newest);
     if let Merged::SetAside(path) = merge(&jobs.store.layout, &metadata(&summary)?, &summary, now)? {
-        warn!(path = %path.display(), "The summary could not be read; it was set aside and begun anew");
+        let advice = Advice::InspectSetAside.text();
+        warn!(path = %path.display(), advice, "The summary could not be read; it was set aside and begun anew");
     }
     Ok(summary)
 }
@@ -101,7 +105,7 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         })
         .map_err(StoreError::on("read snapshot", &path))?;
     }
-    let (fold, leads) = write_leads(spool.sort()?, jobs.store.scratch()?)?;
+    let (fold, leads) = write_leads(spool.sort()?, jobs.store.scratch()?, &Names::default(), &mut Findings::default())?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
     let head = Head {

@@ -25,6 +25,49 @@ pub enum Status {
     Lost,
 }
 
+/// A name that is looked up once all pages are in, so that each is asked for once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedName {
+    /// The field it belongs in.
+    pub field: NameField,
+    /// The source's table.
+    pub table: Cow<'static, str>,
+    /// The CRM's key.
+    pub key: String,
+    /// What stands in the field if nobody knows the key; it is a finding all the same.
+    pub missing: MissingName,
+}
+
+/// A field that is filled by a late look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameField {
+    /// `company`
+    Company,
+    /// `owner`
+    Owner,
+}
+
+impl NameField {
+    /// The key in the file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Company => "company",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// What stands for a name that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MissingName {
+    /// The CRM's key.
+    Key,
+    /// Nothing.
+    Null,
+}
+
 /// A deal's name where the CRM has none.
 pub const UNTITLED: &str = "(untitled)";
 
@@ -89,11 +132,17 @@ pub struct Deal {
     pub url: Option<String>,
     /// Fields mapped by the configuration, exact JSON each.
     pub custom: BTreeMap<String, Box<RawValue>>,
+    /// Names to be filled in once all pages are in.
+    #[serde(skip)]
+    pub wanted: Vec<WantedName>,
 }
 
 /// What totals need of a lead, borrowed from its JSON. Also reads a lead of the original format.
 #[derive(Debug, Deserialize)]
 pub struct Figures<'a> {
+    /// The CRM's id.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
     /// The stage's label.
     #[serde(borrow, default)]
     pub stage: Option<Cow<'a, str>>,

@@ -171,6 +171,9 @@ pub struct Head {
     pub stage_breakdown: StageBreakdown,
     /// The source's name; `all` in a joined file.
     pub source: String,
+    /// The account's id in the CRM, where it tells one.
+    #[serde(default)]
+    pub account: Option<String>,
     /// Whether these are invented deals.
     #[serde(default)]
     pub demo: bool,

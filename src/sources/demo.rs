@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::model::deal::{Deal, Status};
 use crate::model::money::Currency;
 use crate::settings::{Problem, Section};
-use crate::sources::source::{Opened, Page, Source, SourceError};
-use crate::sources::{Built, Context, Retry, Scope};
+use crate::sources::source::{Expected, Mapped, Opened, Page, Source, SourceError};
+use crate::sources::{Allow, Built, Context, Retry, Scope};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +27,7 @@ pub(super) fn build(section: Section, _context: &Context) -> Result<Built, Vec<P
         source: Arc::new(Demo),
         scope: Scope::default(),
         retry: Retry::default(),
+        allow: Allow::default(),
         scope_hash: String::new(),
         demo: true,
         secrets: Vec::new(),
@@ -39,13 +40,18 @@ struct Demo;
 #[async_trait]
 impl Source for Demo {
     async fn open(&self) -> Result<Opened, SourceError> {
-        Ok(Opened { currency: Some(usd()), expected: Some(5), ..Opened::default() })
+        let expected = Some(Expected { count: 5, exact: true });
+        Ok(Opened { currency: Some(usd()), expected, ..Opened::default() })
     }
 
     async fn page(&self, _opened: &Opened, _after: Option<&str>) -> Result<Page, SourceError> {
         let deals = five_deals();
         let ids = deals.iter().map(|deal| deal.id.clone()).collect();
         Ok(Page { deals, ids, ..Page::default() })
+    }
+
+    fn mapping(&self) -> Vec<Mapped> {
+        Vec::new()
     }
 
     fn requests(&self) -> u64 {

@@ -42,6 +42,8 @@ pub struct Built {
     pub scope: Scope,
     /// How stubbornly it is asked.
     pub retry: Retry,
+    /// What the gate lets pass.
+    pub allow: Allow,
     /// A hash of what the source is asked for; a change starts a new baseline.
     pub scope_hash: String,
     /// Whether its deals are invented.
@@ -71,7 +73,12 @@ pub const KINDS: [Kind; 2] = [
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 11] = [
+const NOT_SCOPE: [&str; 16] = [
+    "allow_empty",
+    "allow_unmatched",
+    "client_id",
+    "client_secret",
+    "refresh_token",
     "schedule",
     "auth",
     "api_key",
@@ -134,6 +141,15 @@ impl Scope {
     }
 }
 
+/// What the gate lets pass for a source; `allow_empty` and `allow_unmatched` of its section.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Allow {
+    /// No deals, where there were some.
+    pub empty: bool,
+    /// Fields that may match nothing: `name`, `stage`, `value`.
+    pub unmatched: Vec<String>,
+}
+
 /// How often a failed request is tried, and how long between; `retry` of a source's section.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,8 +184,19 @@ fn default_max() -> Span {
 }
 
 /// The keys of [`Common`].
-pub const COMMON_KEYS: [&str; 9] =
-    ["endpoint", "pipelines", "closed_within", "timeout", "max_body", "allow_http", "proxy", "ca_file", "retry"];
+pub const COMMON_KEYS: [&str; 11] = [
+    "endpoint",
+    "pipelines",
+    "closed_within",
+    "allow_empty",
+    "allow_unmatched",
+    "timeout",
+    "max_body",
+    "allow_http",
+    "proxy",
+    "ca_file",
+    "retry",
+];
 
 /// What every section of a CRM can say beside its own keys.
 #[derive(Debug)]
@@ -182,6 +209,8 @@ pub struct Common {
     pub http: http::Settings,
     /// How stubbornly.
     pub retry: Retry,
+    /// What the gate lets pass.
+    pub allow: Allow,
 }
 
 /// A closed deal's age that is still wanted: a length of time, or `all`.
@@ -213,6 +242,10 @@ impl Common {
             closed_within: ClosedWithin,
             #[serde(default)]
             retry: Retry,
+            #[serde(default)]
+            allow_empty: bool,
+            #[serde(default)]
+            allow_unmatched: Words,
         }
         fn ninety_days() -> ClosedWithin {
             ClosedWithin(Some(Duration::from_secs(90 * 24 * 3600)))
@@ -225,6 +258,7 @@ impl Common {
                 scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },
                 http,
                 retry: asked.retry,
+                allow: Allow { empty: asked.allow_empty, unmatched: asked.allow_unmatched.0 },
             }),
             (asked, http) => Err([asked.err(), http.err()].into_iter().flatten().flatten().collect()),
         }

@@ -16,10 +16,10 @@ use tracing::warn;
 
 use crate::advice::Advice;
 use crate::clock::Clock;
-use crate::model::deal::Deal;
+use crate::model::deal::{Deal, UNTITLED};
 use crate::model::finding::Findings;
 use crate::settings::Span;
-use crate::sources::source::{Opened, Page, SourceError};
+use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry};
 use crate::telemetry::in_one_line;
 
@@ -92,8 +92,14 @@ pub struct Fetched {
     pub filtered: u64,
     /// Records that could not be read.
     pub skipped: u64,
-    /// The least and the most the CRM said there are, while it was read.
-    pub expected: Option<(u64, u64)>,
+    /// The least and the most that the list itself said there are, while it was read.
+    pub listed: Option<(u64, u64)>,
+    /// How many a query of its own counted, before the first page.
+    pub counted: Option<u64>,
+    /// In how many records the fields had something that no deal can be without.
+    pub matched: Matched,
+    /// The names that the pages left open.
+    pub names: Names,
     /// What was odd.
     pub findings: Findings,
     /// When the first request was sent, UTC.
@@ -102,6 +108,28 @@ pub struct Fetched {
     pub finished_at: DateTime<Utc>,
     /// Requests sent, retries included.
     pub requests: u64,
+}
+
+/// In how many records the fields had something that no deal can be without (rule R07).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// Records that became deals, before the configuration left any out.
+    pub records: u64,
+    /// Those with a name.
+    pub name: u64,
+    /// Those with a stage.
+    pub stage: u64,
+    /// Those with a value.
+    pub value: u64,
+}
+
+impl Matched {
+    fn add(&mut self, deal: &Deal) {
+        self.records += 1;
+        self.name += u64::from(deal.name != UNTITLED);
+        self.stage += u64::from(deal.stage.is_some());
+        self.value += u64::from(deal.value.is_some());
+    }
 }
 
 /// Reads all deals of a source once, page by page, into `sink`; nothing is kept here but what the guards need.
@@ -140,7 +168,10 @@ impl Walk<'_> {
         let opened = self.step("open the source", || source.open()).await?;
         let mut guards = Guards::default();
         let mut fetched = Fetched {
-            expected: opened.expected.map(|count| (count, count)),
+            listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
+            counted: opened.expected.filter(|expected| !expected.exact).map(|expected| expected.count),
+            matched: Matched::default(),
+            names: Names::default(),
             opened,
             pages: 0,
             fetched: 0,
@@ -151,6 +182,7 @@ impl Walk<'_> {
             finished_at: started_at,
             requests: 0,
         };
+        let mut wanted = Wanted::default();
         let mut after: Option<String> = None;
         loop {
             let step = format!("read page {}", fetched.pages + 1);
@@ -158,11 +190,11 @@ impl Walk<'_> {
             let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
             guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
-            self.take(page, &mut fetched, &mut sink)?;
+            self.take(page, &mut fetched, &mut wanted, &mut sink)?;
             progress(Progress {
                 pages: fetched.pages,
                 fetched: fetched.fetched,
-                expected: fetched.expected.map(|(_, most)| most),
+                expected: fetched.listed.map(|(_, most)| most).or(fetched.counted),
             });
             if after.is_none() {
                 break;
@@ -170,6 +202,9 @@ impl Walk<'_> {
             if self.stop.is_cancelled() {
                 return Err(PullError::Stopped);
             }
+        }
+        if !wanted.0.is_empty() {
+            fetched.names = self.step("look up names", || source.names(&fetched.opened, &wanted)).await?;
         }
         fetched.finished_at = self.clock.now();
         fetched.requests = source.requests() - before;
@@ -181,21 +216,26 @@ impl Walk<'_> {
         &self,
         mut page: Page,
         fetched: &mut Fetched,
+        wanted: &mut Wanted,
         sink: &mut impl FnMut(&[Deal]) -> io::Result<()>,
     ) -> Result<(), PullError> {
         fetched.pages += 1;
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
-            let (least, most) = fetched.expected.unwrap_or((total, total));
-            fetched.expected = Some((least.min(total), most.max(total)));
+            let (least, most) = fetched.listed.unwrap_or((total, total));
+            fetched.listed = Some((least.min(total), most.max(total)));
         }
         let now = fetched.started_at;
         let received = page.deals.len();
+        page.deals.iter().for_each(|deal| fetched.matched.add(deal));
         page.deals.retain(|deal| self.built.scope.wants(deal, now));
         fetched.filtered += page.filtered + (received - page.deals.len()) as u64;
         fetched.skipped += page.skipped;
         for deal in &mut page.deals {
             deal.currency = deal.currency.or(fetched.opened.currency);
+            for name in &deal.wanted {
+                wanted.0.entry(name.table.clone().into_owned()).or_default().insert(name.key.clone());
+            }
         }
         fetched.findings.merge(page.findings);
         sink(&page.deals).map_err(PullError::Spool)

@@ -2,7 +2,7 @@
 //!
 //! Whatever is the same for all CRMs (retry, limits, deadline, cursor guards) stands once, in `sources::pull`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,6 +24,14 @@ pub trait Source: Send + Sync {
     /// Reads one page; `after` is the `next` of the page before, `None` for the first.
     async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError>;
 
+    /// Looks up the names that the pages left open, after the last page. A source that leaves none need not answer.
+    async fn names(&self, _opened: &Opened, _wanted: &Wanted) -> Result<Names, SourceError> {
+        Ok(Names::default())
+    }
+
+    /// Which field comes from where, in the CRM's words: for `check --connect`.
+    fn mapping(&self) -> Vec<Mapped>;
+
     /// How many requests this source has sent since the start.
     fn requests(&self) -> u64;
 }
@@ -31,15 +39,51 @@ pub trait Source: Send + Sync {
 /// What is known before the first page.
 #[derive(Debug, Clone, Default)]
 pub struct Opened {
+    /// The account's id in the CRM: another one is another company's data.
+    pub account: Option<String>,
     /// The account's own currency: a deal without one is in this.
     pub currency: Option<Currency>,
     /// The stages of all pipelines, in order; empty where the CRM lists none.
     pub stages: Vec<Stage>,
     /// How many deals there are, where the CRM says so beforehand.
-    pub expected: Option<u64>,
+    pub expected: Option<Expected>,
+    /// What a whole pull costs, where it can be told beforehand.
+    pub cost: Option<Cost>,
     /// Look-up tables: table → key → name.
     pub names: Names,
 }
+
+/// A count of all deals, taken before they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// How many.
+    pub count: u64,
+    /// Whether the list and the count are one and the same query. A count of its own may lag behind, and is judged with
+    /// a tolerance (rule R02).
+    pub exact: bool,
+}
+
+/// What a whole pull costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Requests.
+    pub requests: u64,
+    /// How many the CRM allows in a day.
+    pub daily_limit: Option<u64>,
+}
+
+/// A field and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// The deal's field, `custom.x` for a mapped one.
+    pub field: String,
+    /// The CRM's word for it.
+    pub from: String,
+}
+
+/// Keys by table whose names are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted(pub BTreeMap<String, BTreeSet<String>>);
 
 /// Look-up tables by name, each from a CRM's key to what people read.
 #[derive(Debug, Clone, Default)]

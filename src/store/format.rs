@@ -34,6 +34,8 @@ struct Opening<'a> {
 #[derive(Serialize)]
 struct Closing<'a> {
     source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: &'a Option<String>,
     demo: bool,
     schema_version: u32,
     currency: Option<Currency>,
@@ -59,6 +61,7 @@ pub fn write<W: Write>(head: &Head, out: &mut W, leads: impl FnOnce(&mut W) -> i
     })?;
     let closing = serde_json::to_string_pretty(&Closing {
         source: &head.source,
+        account: &head.account,
         demo: head.demo,
         schema_version: head.schema_version,
         currency: head.currency,

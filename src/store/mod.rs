@@ -13,7 +13,7 @@ pub mod state;
 pub mod summary;
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -185,6 +185,30 @@ impl Store {
         let mut file = File::open(&snapshot).map_err(StoreError::on("open", &snapshot))?;
         draft.append(&mut file).map_err(StoreError::on("write", &self.layout.latest()))?;
         draft.commit_over(&self.layout.latest())
+    }
+
+    /// Whether the latest file is, byte for byte, this snapshot, and a summary stands beside it. The latest is written
+    /// last, so all is as it should be then.
+    pub fn is_latest(&self, place: &Place, id: SnapshotId) -> bool {
+        let same = || -> io::Result<bool> {
+            let snapshot = self.layout.snapshot(place, id);
+            let (mut one, mut other) = (File::open(snapshot)?, File::open(self.layout.latest())?);
+            if one.metadata()?.len() != other.metadata()?.len() {
+                return Ok(false);
+            }
+            let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+            loop {
+                let read = one.read(&mut left)?;
+                if read == 0 {
+                    return Ok(true);
+                }
+                other.read_exact(&mut right[..read])?;
+                if left[..read] != right[..read] {
+                    return Ok(false);
+                }
+            }
+        };
+        self.layout.summary().is_file() && same().unwrap_or(false)
     }
 
     /// Deletes snapshots, going on past single failures; what is no regular file by now is left alone.

@@ -30,6 +30,8 @@ pub enum Verdict {
     },
     /// One of the newest few.
     AmongNewest,
+    /// The newest that can be read, whatever its age.
+    LastGood,
     /// The clock looks wrong, so nothing goes.
     ClockSuspect,
     /// Older than the retention.
@@ -51,6 +53,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Young { days } => write!(formatter, "keep: {days} days old"),
             Self::AmongNewest => formatter.write_str("keep: one of the newest"),
+            Self::LastGood => formatter.write_str("keep: the last good one"),
             Self::ClockSuspect => formatter.write_str("keep: the clock looks wrong"),
             Self::Expired { days } => write!(formatter, "delete: {days} days old"),
         }
@@ -85,20 +88,27 @@ pub struct Plan {
 }
 
 impl Policy {
-    /// Plans one folder. `force` says that the clock is right, whatever it looks like.
-    pub fn plan(&self, snapshots: &[SnapshotId], now: DateTime<Utc>, force: bool) -> Plan {
+    /// Plans one folder, whose newest readable snapshot is `last_good`. `force` says that the clock is right, whatever
+    /// it looks like.
+    pub fn plan(
+        &self,
+        snapshots: &[SnapshotId],
+        last_good: Option<SnapshotId>,
+        now: DateTime<Utc>,
+        force: bool,
+    ) -> Plan {
         let mut ordered = snapshots.to_vec();
         ordered.sort_unstable();
         ordered.dedup();
         let doubt = if force { None } else { self.doubt(ordered.last(), now) };
-        // The last good one stays even with `keep_at_least = 0`.
-        let newest = ordered.len().saturating_sub(self.keep_at_least.max(1) as usize);
+        let newest = ordered.len().saturating_sub(self.keep_at_least as usize);
         let verdict = |(index, id): (usize, SnapshotId)| {
             let age = now - id.time;
             let verdict = match doubt {
                 Some(_) => Verdict::ClockSuspect,
                 None if age <= self.retention() => Verdict::Young { days: age.num_days() },
                 None if index >= newest => Verdict::AmongNewest,
+                None if last_good == Some(id) => Verdict::LastGood,
                 None => Verdict::Expired { days: age.num_days() },
             };
             (id, verdict)
@@ -134,6 +144,11 @@ mod tests {
         "2026-11-22T12:00:00Z".parse().unwrap()
     }
 
+    /// All can be read.
+    fn plan(policy: Policy, snapshots: &[SnapshotId], force: bool) -> Plan {
+        policy.plan(snapshots, snapshots.iter().max().copied(), now(), force)
+    }
+
     fn aged(days: &[i64]) -> Vec<SnapshotId> {
         days.iter().map(|days| SnapshotId::first_of(now() - TimeDelta::days(*days))).collect()
     }
@@ -144,23 +159,25 @@ mod tests {
 
     #[test]
     fn what_is_older_than_the_retention_goes() {
-        assert_eq!(deleted(&POLICY.plan(&aged(&[40, 31, 30, 1, 0]), now(), false)), [40, 31]);
+        assert_eq!(deleted(&plan(POLICY, &aged(&[40, 31, 30, 1, 0]), false)), [40, 31]);
     }
 
     #[test]
     fn the_newest_few_stay_however_old() {
-        assert_eq!(deleted(&POLICY.plan(&aged(&[400, 300, 200]), now(), true)), [400]);
+        assert_eq!(deleted(&plan(POLICY, &aged(&[400, 300, 200]), true)), [400]);
         let policy = Policy { days: 1, keep_at_least: 0 };
-        assert_eq!(deleted(&policy.plan(&aged(&[400, 300]), now(), true)), [400], "the last good one stays");
+        assert_eq!(deleted(&plan(policy, &aged(&[400, 300]), true)), [400], "the last good one stays");
+        let broken_newest = policy.plan(&aged(&[400, 300, 200]), aged(&[300]).first().copied(), now(), true);
+        assert_eq!(deleted(&broken_newest), [400, 200], "and it is not the newest one if that cannot be read");
     }
 
     #[test]
     fn nothing_goes_while_the_clock_looks_wrong() {
-        let future = POLICY.plan(&aged(&[400, 31, -1]), now(), false);
+        let future = plan(POLICY, &aged(&[400, 31, -1]), false);
         assert_eq!((future.doubt, deleted(&future)), (Some(ClockDoubt::NewestInFuture), vec![]));
-        let silent = POLICY.plan(&aged(&[400, 31, 16]), now(), false);
+        let silent = plan(POLICY, &aged(&[400, 31, 16]), false);
         assert_eq!((silent.doubt, deleted(&silent)), (Some(ClockDoubt::LongSilence), vec![]));
-        assert_eq!(deleted(&POLICY.plan(&aged(&[400, 31, 16]), now(), true)), [400], "unless it is forced");
+        assert_eq!(deleted(&plan(POLICY, &aged(&[400, 31, 16]), true)), [400], "unless it is forced");
     }
 
     proptest! {
@@ -169,19 +186,19 @@ mod tests {
             mut days in prop::collection::vec(-5_i64..500, 0..40), keep_at_least in 0_u32..5, force: bool
         ) {
             let policy = Policy { days: 30, keep_at_least };
-            let plan = policy.plan(&aged(&days), now(), force);
+            let planned = plan(policy, &aged(&days), force);
             days.reverse();
-            prop_assert_eq!(&plan, &policy.plan(&aged(&days), now(), force));
+            prop_assert_eq!(&planned, &plan(policy, &aged(&days), force));
             days.sort_unstable();
             days.dedup();
-            prop_assert_eq!(plan.verdicts.len(), days.len());
-            if let Some((_, newest)) = plan.verdicts.last() {
+            prop_assert_eq!(planned.verdicts.len(), days.len());
+            if let Some((_, newest)) = planned.verdicts.last() {
                 prop_assert!(!newest.goes());
             }
-            let kept = plan.verdicts.iter().filter(|(_, verdict)| !verdict.goes()).count();
+            let kept = planned.verdicts.iter().filter(|(_, verdict)| !verdict.goes()).count();
             prop_assert!(kept >= days.len().min(keep_at_least as usize));
-            let remaining: Vec<_> = plan.verdicts.iter().filter(|(_, verdict)| !verdict.goes()).map(|(id, _)| *id).collect();
-            let again = policy.plan(&remaining, now(), force);
+            let remaining: Vec<_> = planned.verdicts.iter().filter(|(_, verdict)| !verdict.goes()).map(|(id, _)| *id).collect();
+            let again = plan(policy, &remaining, force);
             prop_assert!(again.verdicts.iter().all(|(_, verdict)| !verdict.goes()), "a second run finds nothing");
         }
     }

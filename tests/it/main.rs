@@ -5,11 +5,13 @@
 mod bad_input;
 mod config;
 mod documents;
+mod fake_rest;
 mod kill;
 mod layers;
 mod life;
 mod packaging;
 mod program;
+mod rest;
 mod schedule;
 mod schedule_dst;
 mod schedule_library;

@@ -19,7 +19,7 @@ use crate::sources::rest::casts::{Amount, Cast, Casting, Chance, Format, Target,
 use crate::sources::rest::json::{Constant, Json, Node, Scalar};
 use crate::sources::rest::lookup::Missing;
 use crate::sources::rest::path::Path;
-use crate::sources::source::Names;
+use crate::sources::source::{Mapped, Names};
 
 /// What a field can say in its long form; the short form is the path alone.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -106,6 +106,7 @@ pub(super) struct Mapping {
     close_date: Option<Field<NaiveDate>>,
     custom: Vec<(String, Field<Box<RawValue>>)>,
     lookups: BTreeSet<String>,
+    origins: Vec<Mapped>,
 }
 
 impl Mapping {
@@ -117,6 +118,7 @@ impl Mapping {
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut asked = ask(section, &mut problems);
+        let origins = asked.iter().map(|(name, asked)| asked.origin(name)).collect();
         keep_keys_of_labels(&mut asked);
         let mut builder = Builder { asked, lookups, day_zone, used: BTreeSet::new(), problems };
         let id = builder.id();
@@ -132,10 +134,27 @@ impl Mapping {
         match id {
             Some(id) if builder.problems.is_empty() => {
                 let lookups = builder.used;
-                Ok(Self { id, name, texts, instants, value, currency, probability, close_date, custom, lookups })
+                Ok(Self {
+                    id,
+                    name,
+                    texts,
+                    instants,
+                    value,
+                    currency,
+                    probability,
+                    close_date,
+                    custom,
+                    lookups,
+                    origins,
+                })
             }
             _ => Err(builder.problems),
         }
+    }
+
+    /// Which field comes from which path.
+    pub(super) fn origins(&self) -> Vec<Mapped> {
+        self.origins.clone()
     }
 
     /// The tables that fields look into.
@@ -197,6 +216,14 @@ impl Mapping {
 struct Asked {
     place: Vec<String>,
     keys: Keys,
+}
+
+impl Asked {
+    /// Where the field comes from, for people.
+    fn origin(&self, field: &str) -> Mapped {
+        let from = self.keys.path.as_ref().map_or_else(|| "(constant)".to_owned(), ToString::to_string);
+        Mapped { field: field.to_owned(), from }
+    }
 }
 
 /// Reads every field on its own, so that one mistake hides no other.

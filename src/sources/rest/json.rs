@@ -4,10 +4,11 @@
 //! that no `f64` holds would lose the whole page.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::de::{self, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -28,21 +29,6 @@ impl<'a> Json<'a> {
         self.text() == "null"
     }
 
-    /// The member of an object; of two with the same key, the last.
-    pub(super) fn member(self, key: &str) -> Option<Json<'a>> {
-        self.text().starts_with('{').then(|| find_member(self.text(), key).ok().flatten())?
-    }
-
-    /// The item of a list; from the end if negative.
-    pub(super) fn item(self, index: i64) -> Option<Json<'a>> {
-        pick(&self.items()?, index)
-    }
-
-    /// All items, if it is a list.
-    pub(super) fn items(self) -> Option<Vec<Json<'a>>> {
-        self.text().starts_with('[').then(|| serde_json::from_str(self.text()).ok())?
-    }
-
     /// The value, unless it is null.
     pub(super) fn scalar(self) -> Option<Scalar<'a>> {
         let text = self.text();
@@ -58,65 +44,73 @@ impl<'a> Json<'a> {
     }
 }
 
-fn pick<'a>(items: &[Json<'a>], index: i64) -> Option<Json<'a>> {
-    let place = usize::try_from(index.unsigned_abs()).ok()?;
-    let place = if index < 0 { items.len().checked_sub(place)? } else { place };
-    items.get(place).copied()
-}
-
 /// A text that borrows where it holds no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// One object or list, split once, so that twenty fields cost one reading of the record.
+/// A value that is split when a path first goes through it, and only once: twenty fields below one object cost one
+/// reading of it.
 pub(super) struct Node<'a> {
-    whole: Option<Json<'a>>,
-    parts: Parts<'a>,
+    /// `None` for a whole answer, of which only the parts are known.
+    json: Option<Json<'a>>,
+    parts: OnceCell<Parts<'a>>,
 }
 
 enum Parts<'a> {
-    Object(Vec<(Cow<'a, str>, Json<'a>)>),
-    List(Vec<Json<'a>>),
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+    List(Vec<Node<'a>>),
     Neither,
 }
 
 impl<'a> Node<'a> {
     /// What an answer without a body holds.
     pub(super) fn nothing() -> Self {
-        Self { whole: None, parts: Parts::Neither }
+        Self { json: None, parts: OnceCell::from(Parts::Neither) }
     }
 
     /// A whole answer; this is where all of it is checked to be JSON.
     pub(super) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
-        Ok(Self { whole: None, parts: split(text)? })
+        Ok(Self { json: None, parts: OnceCell::from(split(text)?) })
     }
 
-    /// One record of it.
-    pub(super) fn record(json: Json<'a>) -> Self {
-        Self { whole: Some(json), parts: split(json.text()).unwrap_or(Parts::Neither) }
+    /// One value of it.
+    pub(super) fn of(json: Json<'a>) -> Self {
+        Self { json: Some(json), parts: OnceCell::new() }
     }
 
-    /// The value itself; of a whole answer only its parts are known.
-    pub(super) fn whole(&self) -> Option<Json<'a>> {
-        self.whole
+    /// The value itself.
+    pub(super) fn json(&self) -> Option<Json<'a>> {
+        self.json
     }
 
-    pub(super) fn member(&self, key: &str) -> Option<Json<'a>> {
-        let Parts::Object(members) = &self.parts else { return None };
-        members.iter().rfind(|(name, _)| name == key).map(|(_, value)| *value)
+    fn parts(&self) -> &Parts<'a> {
+        self.parts.get_or_init(|| self.json.and_then(|json| split(json.text()).ok()).unwrap_or(Parts::Neither))
     }
 
-    pub(super) fn item(&self, index: i64) -> Option<Json<'a>> {
-        let Parts::List(items) = &self.parts else { return None };
-        pick(items, index)
+    /// The member of an object; of two with the same key, the last.
+    pub(super) fn member(&self, key: &str) -> Option<&Node<'a>> {
+        let Parts::Object(members) = self.parts() else { return None };
+        members.iter().rfind(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    pub(super) fn items(&self) -> Option<&[Json<'a>]> {
-        match &self.parts {
-            Parts::List(items) => Some(items),
-            _ => None,
-        }
+    /// The item of a list; from the end if negative.
+    pub(super) fn item(&self, index: i64) -> Option<&Node<'a>> {
+        let Parts::List(items) = self.parts() else { return None };
+        let place = usize::try_from(index.unsigned_abs()).ok()?;
+        items.get(if index < 0 { items.len().checked_sub(place)? } else { place })
+    }
+
+    /// All items, if it is a list.
+    pub(super) fn items(&self) -> Option<Vec<Json<'a>>> {
+        let Parts::List(items) = self.parts() else { return None };
+        Some(items.iter().filter_map(|item| item.json).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Node<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Json::deserialize(deserializer).map(Self::of)
     }
 }
 
@@ -128,9 +122,9 @@ fn split(text: &str) -> Result<Parts<'_>, serde_json::Error> {
     }
 }
 
-struct Members<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+struct Members<'a>(Vec<(Cow<'a, str>, Node<'a>)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct All;
         impl<'de> Visitor<'de> for All {
@@ -142,7 +136,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::with_capacity(16);
-                while let Some((key, value)) = map.next_entry::<Text<'de>, Json<'de>>()? {
+                while let Some((key, value)) = map.next_entry::<Text<'de>, Node<'de>>()? {
                     members.push((key.0, value));
                 }
                 Ok(Members(members))
@@ -150,31 +144,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
         }
         deserializer.deserialize_map(All)
     }
-}
-
-/// Reads an object for one member only, without keeping the others.
-fn find_member<'a>(text: &'a str, key: &str) -> Result<Option<Json<'a>>, serde_json::Error> {
-    struct One<'k>(&'k str);
-    impl<'de> Visitor<'de> for One<'_> {
-        type Value = Option<Json<'de>>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = None;
-            while let Some(key) = map.next_key::<Text<'de>>()? {
-                if key.0 == self.0 {
-                    found = Some(map.next_value()?);
-                } else {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-            Ok(found)
-        }
-    }
-    serde_json::Deserializer::from_str(text).deserialize_map(One(key))
 }
 
 /// A value that is not null: of a record, of a look-up, or of the configuration.
@@ -355,7 +324,7 @@ mod tests {
         let node =
             Node::document(r#"{"id": 90071992547409931, "value": 1e400, "half": "\ud800", "a\u0062": 1, "ab": 2}"#)
                 .unwrap();
-        let text = |key: &str| node.member(key).and_then(Json::scalar);
+        let text = |key: &str| node.member(key)?.json()?.scalar();
         assert_eq!(text("id"), Some(Scalar::Number("90071992547409931".into())));
         assert_eq!(text("value"), Some(Scalar::Number("1e400".into())));
         assert!(matches!(text("half"), Some(Scalar::Other(_))));

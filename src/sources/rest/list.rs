@@ -75,11 +75,6 @@ impl List {
         }
     }
 
-    /// Whether everything is expected in one answer.
-    pub(super) fn is_unpaged(&self) -> bool {
-        matches!(self.paging, Paging::None)
-    }
-
     /// The list's own headers.
     pub(super) fn headers(&self) -> &Headers {
         &self.headers

@@ -179,7 +179,7 @@ impl ListTable {
 
     /// A row's key and name; a row without either names nothing.
     fn entry(&self, row: Json<'_>) -> Option<(String, String)> {
-        let row = Node::record(row);
+        let row = Node::of(row);
         if !self.list.records.wants(&row) {
             return None;
         }

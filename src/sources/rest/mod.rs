@@ -41,7 +41,7 @@ use crate::sources::rest::lookup::{Lookup, fingerprint};
 use crate::sources::rest::paging::Paging;
 use crate::sources::rest::records::Keys as RecordsKeys;
 use crate::sources::rest::status::StatusRule;
-use crate::sources::source::{Names, Opened, Page, Source, SourceError};
+use crate::sources::source::{Mapped, Names, Opened, Page, Source, SourceError};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// The tables of a `rest` section; `headers` beside them.
@@ -65,6 +65,8 @@ struct RateKeys {
 struct Settings {
     auth: Auth,
     headers: Headers,
+    /// Whether the section says anything of paging.
+    is_paging_said: bool,
     deals: List,
     mapping: Mapping,
     lookups: BTreeMap<String, Lookup>,
@@ -79,15 +81,9 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     let settings = read(&mut section, context, &mut problems);
     let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&TABLES).copied().collect();
     keep(section.read::<Nothing>(&also), &mut problems);
-    let endpoint = common.as_ref().map(|common| common.endpoint.as_deref());
-    if endpoint == Some(None) {
-        problems.push(Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2"));
-    }
-    let (Some(common), Some(Some(endpoint)), Some(settings)) = (&common, endpoint, settings) else {
-        return Err(problems);
-    };
-    let http = Http::new(&context.clients, endpoint, &common.http, settings.pace).map_err(|problem| vec![problem]);
-    let Some(http) = keep(http, &mut problems) else { return Err(problems) };
+    let pace = settings.as_ref().and_then(|settings| settings.pace);
+    let http = common.as_ref().and_then(|common| keep(connect(common, pace, context), &mut problems));
+    let (Some(common), Some(http), Some(settings)) = (common, http, settings) else { return Err(problems) };
     problems.extend(wrong_addresses(&settings, &http));
     if !common.scope.pipelines.is_empty() && !settings.mapping.has_pipeline() {
         let problem = Problem::at("pipelines", "no deal would be left: the fields say nothing of pipelines");
@@ -96,19 +92,26 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     if !problems.is_empty() {
         return Err(problems);
     }
-    let secrets = secrets(&settings);
-    let warnings = warnings(&settings);
+    let (secrets, warnings) = (secrets(&settings), warnings(&settings));
     let Settings { auth, headers, deals, mapping, lookups, status, .. } = settings;
     let client = Client { http, auth, headers, keyring: context.keyring.clone(), clock: context.clock.clone() };
     Ok(Built {
         source: Arc::new(Rest { client, deals, mapping, lookups, status }),
-        scope: common.scope.clone(),
+        scope: common.scope,
         retry: common.retry,
+        allow: common.allow.clone(),
         scope_hash: String::new(),
         demo: false,
         secrets,
         warnings,
     })
+}
+
+fn connect(common: &Common, pace: Option<Pace>, context: &Context) -> Result<Http, Vec<Problem>> {
+    let Some(endpoint) = &common.endpoint else {
+        return Err(vec![Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2")]);
+    };
+    Http::new(&context.clients, endpoint, &common.http, pace).map_err(|problem| vec![problem])
 }
 
 /// Takes a part that is right, or notes what is wrong with it.
@@ -132,6 +135,7 @@ fn read(section: &mut Section, context: &Context, problems: &mut Vec<Problem>) -
     let auth = part(section, "auth", problems, Auth::read);
     let headers = keep(read_headers(section), problems);
     let request = part(section, "request", problems, |table| table.read::<Request>(&[]));
+    let is_paging_said = section.0.contains_key("paging");
     let paging = part(section, "paging", problems, Paging::read);
     let records = part(section, "records", problems, |table| table.read::<RecordsKeys>(&[])?.check());
     let deals = request.zip(paging).zip(records).and_then(|((request, paging), records)| {
@@ -153,6 +157,7 @@ fn read(section: &mut Section, context: &Context, problems: &mut Vec<Problem>) -
     Some(Settings {
         auth: auth?,
         headers: headers?,
+        is_paging_said,
         deals: deals?,
         mapping: mapping?,
         lookups: lookups?,
@@ -239,9 +244,9 @@ fn warnings(settings: &Settings) -> Vec<Problem> {
         let warning = Problem::at("status", "is not set: its deals count in none of open, won and lost");
         warnings.push(warning.hint("say which stages or values are won and lost; `status = {}` if all deals are open"));
     }
-    if settings.deals.is_unpaged() {
-        let warning = Problem::at("paging", "only one answer is read");
-        warnings.push(warning.hint("right if this CRM sends all deals at once; else see its documentation on paging"));
+    if !settings.is_paging_said {
+        let warning = Problem::at("paging", "is not set: only one answer is read");
+        warnings.push(warning.hint("`paging = { type = \"none\" }` if this CRM sends all deals at once"));
     }
     if settings.mapping.lacks_currency() {
         let warning = Problem::at("fields.currency", "is not mapped: deals are counted and not priced");
@@ -284,13 +289,17 @@ impl Source for Rest {
         let batch = self.deals.split(&self.client, &answer, &document, after)?;
         let mut page = Page { total: batch.total, next: batch.next, ..Page::default() };
         for (index, record) in batch.records.into_iter().enumerate() {
-            let node = Node::record(record);
+            let node = Node::of(record);
             let id = self
                 .take(&node, opened, &mut page)
                 .map_err(|why| SourceError::Mapping(format!("record {} of the page: {why}", index + 1)))?;
             page.ids.push(id.or_else(|| self.mapping.id(&node)).unwrap_or_else(|| fingerprint(record)));
         }
         Ok(page)
+    }
+
+    fn mapping(&self) -> Vec<Mapped> {
+        self.mapping.origins()
     }
 
     fn requests(&self) -> u64 {

@@ -48,27 +48,20 @@ struct Stop {
 impl Path {
     /// The value there; `None` where it is null or something on the way is missing.
     pub(super) fn find<'a>(&self, node: &Node<'a>) -> Option<Json<'a>> {
-        self.follow(node).ok().filter(|found| !found.is_null())
+        self.follow(node).ok()?.json().filter(|found| !found.is_null())
     }
 
-    fn follow<'a>(&self, node: &Node<'a>) -> Result<Json<'a>, Stop> {
-        let Some((first, rest)) = self.steps.split_first() else {
-            return node.whole().ok_or(Stop { step: 0, null: false });
-        };
-        let begun = match first {
-            Step::Key(key) => node.member(key),
-            Step::Index(index) => node.item(*index),
-        };
-        let mut here = begun.ok_or(Stop { step: 0, null: false })?;
-        for (before, step) in rest.iter().enumerate() {
-            if here.is_null() {
-                return Err(Stop { step: before, null: true });
-            }
+    fn follow<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, Stop> {
+        let mut here = node;
+        for (index, step) in self.steps.iter().enumerate() {
             let next = match step {
                 Step::Key(key) => here.member(key),
                 Step::Index(index) => here.item(*index),
             };
-            here = next.ok_or(Stop { step: before + 1, null: false })?;
+            here = next.ok_or_else(|| match here.json() {
+                Some(json) if index > 0 && json.is_null() => Stop { step: index - 1, null: true },
+                _ => Stop { step: index, null: false },
+            })?;
         }
         Ok(here)
     }
@@ -94,17 +87,14 @@ impl ListPath {
 
     /// The records. What is no list is an error that names the step; null is an empty list only if `null_is_empty`.
     pub(super) fn records<'a>(&self, document: &Node<'a>, null_is_empty: bool) -> Result<Vec<Json<'a>>, String> {
-        let list = if self.list.steps.is_empty() {
-            document.items().map(<[_]>::to_vec).ok_or_else(|| self.wrong("$", "is not a list"))
-        } else {
-            self.list_at(&self.list, self.list.follow(document), null_is_empty)
-        }?;
+        let list = self.list_at(&self.list, self.list.follow(document), null_is_empty)?;
         let Some(each) = &self.each else { return Ok(list) };
         let mut records = Vec::with_capacity(list.len());
         for item in list {
-            match each.follow(&Node::record(item)) {
-                Ok(found) if !found.is_null() && !found.text().starts_with('[') => records.push(found),
-                found => records.extend(self.list_at(each, found, null_is_empty)?),
+            let item = Node::of(item);
+            match each.follow(&item).map(Node::json) {
+                Ok(Some(found)) if !found.is_null() && !found.text().starts_with('[') => records.push(found),
+                _ => records.extend(self.list_at(each, each.follow(&item), null_is_empty)?),
             }
         }
         Ok(records)
@@ -113,13 +103,14 @@ impl ListPath {
     fn list_at<'a>(
         &self,
         path: &Path,
-        found: Result<Json<'a>, Stop>,
+        found: Result<&Node<'a>, Stop>,
         null_is_empty: bool,
     ) -> Result<Vec<Json<'a>>, String> {
+        let is_null = |node: &Node<'a>| node.json().is_some_and(Json::is_null);
         let last = path.step_name(path.steps.len().saturating_sub(1));
         match found {
-            Ok(found) if found.is_null() && null_is_empty => Ok(Vec::new()),
-            Ok(found) if found.is_null() => Err(self.wrong(&last, "is null")),
+            Ok(found) if is_null(found) && null_is_empty => Ok(Vec::new()),
+            Ok(found) if is_null(found) => Err(self.wrong(&last, "is null")),
             Ok(found) => found.items().ok_or_else(|| self.wrong(&last, "is not a list")),
             Err(Stop { null: true, .. }) if null_is_empty => Ok(Vec::new()),
             Err(Stop { step, null }) => {

@@ -127,7 +127,7 @@ impl Condition {
             Op::Ge => compares(Ordering::is_ge),
             Op::Exists => found.is_some(),
             Op::Missing => found.is_none(),
-            Op::Contains => match found.and_then(Json::items) {
+            Op::Contains => match found.and_then(|found| Node::of(found).items()) {
                 Some(items) => items.iter().filter_map(|item| item.scalar()).any(|item| item.is(&self.values[0])),
                 None => self.tries(value.as_ref(), |text, part| text.contains(part)),
             },
