@@ -58,7 +58,10 @@ fn a_config_that_is_no_toml_names_the_line_and_shows_nothing_of_it() {
 #[test]
 fn problems_of_env_local_and_the_environment_name_their_places() {
     let folder = Folder::new();
-    folder.write(".env.local", &format!("SALES_PIPELINE_SOURCE=demo\nSALES_PIPELINE_API_KEY={CANARY}\nSALES_PIPELINE_CASH=x\n"));
+    folder.write(
+        ".env.local",
+        &format!("SALES_PIPELINE_SOURCE=demo\nSALES_PIPELINE_API_KEY={CANARY}\nSALES_PIPELINE_CASH=x\n"),
+    );
     let mut command = folder.command(&["check"]);
     command.env("SALES_PIPELINE_RETENTION__DAYS", CANARY);
     insta::assert_snapshot!("problems_of_the_environment", told(&folder, &run(command), 78));
@@ -125,7 +128,10 @@ fn as_nobody(folder: &Folder, words: &[&str]) -> Option<Command> {
     if probe.output().is_ok_and(|output| output.status.success()) {
         return Some(folder.command_under(&wrapper, words));
     }
-    could_not_run("a folder that cannot be written", "root can always write, and setpriv cannot run the program as nobody");
+    could_not_run(
+        "a folder that cannot be written",
+        "root can always write, and setpriv cannot run the program as nobody",
+    );
     None
 }
 
@@ -162,7 +168,10 @@ fn a_broken_summary_is_set_aside_publishing_goes_on_and_status_says_so() {
         let [aside] = &aside[..] else { panic!("set aside for {broken:?}: {aside:?}") };
         assert_eq!(folder.read(&format!("output/{aside}")), broken, "it is kept to the letter");
         let status = folder.run(&["status", "--demo"]);
-        let said = format!("warning: a summary could not be read and was set aside as {}", folder.join("output").join(aside).display());
+        let said = format!(
+            "warning: a summary could not be read and was set aside as {}",
+            folder.join("output").join(aside).display()
+        );
         assert!(status.assert_code(0).stdout.contains(&said), "{status:#?}");
     }
 }
@@ -205,7 +214,12 @@ fn what_is_not_exactly_ours_is_neither_listed_nor_pruned_nor_swept() {
     let old = cache("sales_pipeline_20250101_000000.json");
     folder.write(&old, &snapshot);
 
-    for foreign in ["notes.txt", "sales_pipeline_20250101_000001.json.bak", "sales_pipeline_20250101.json", "sales_pipeline_20250101_000001_1.json"] {
+    for foreign in [
+        "notes.txt",
+        "sales_pipeline_20250101_000001.json.bak",
+        "sales_pipeline_20250101.json",
+        "sales_pipeline_20250101_000001_1.json",
+    ] {
         folder.write(&cache(foreign), "theirs");
     }
     folder.write(&cache("sales_pipeline_20250101_000002.json/theirs"), "theirs");
@@ -228,4 +242,44 @@ fn what_is_not_exactly_ours_is_neither_listed_nor_pruned_nor_swept() {
     let gone: Vec<&String> = before.iter().filter(|name| !after.contains(name)).collect();
     assert_eq!(gone, ["sales_pipeline_20250101_000000.json"]);
     assert_eq!(folder.read("elsewhere.json"), snapshot);
+}
+
+/// A `rest` source whose key is in one of the forms of a secret.
+fn rest_source(name: &str, key: &str) -> String {
+    format!(
+        "[sources.{name}]\nkind = \"rest\"\nendpoint = \"http://127.0.0.1:9\"\nrequest = {{ path = \"/deals\" }}\n\
+         auth = {{ type = \"bearer\", token = {key} }}\nrecords = {{ path = \"$.data\" }}\n\
+         fields = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\" }}\n"
+    )
+}
+
+#[test]
+fn a_secret_that_is_not_there_is_told_before_anything_is_pulled() {
+    let folder = Folder::new();
+    folder.write("empty", "");
+    let sources = [
+        ("a", "{ env = \"NO_SUCH_VARIABLE\" }".to_owned()),
+        ("b", format!("{{ file = \"{}\" }}", folder.join("no-such-file").display())),
+        ("c", format!("{{ file = \"{}\" }}", folder.join("empty").display())),
+        ("d", "{ credential = \"no-such-credential\" }".to_owned()),
+        ("e", format!("\"{CANARY}\"")),
+    ];
+    folder.write_config(&sources.map(|(name, key)| rest_source(name, &key)).concat());
+    insta::assert_snapshot!("missing_secrets", told(&folder, &folder.run(&["check"]), 78));
+    told(&folder, &folder.run(&["pull"]), 78);
+    assert!(!folder.join("output").exists(), "nothing is written");
+}
+
+#[test]
+fn a_source_that_cannot_be_reached_is_told_without_its_secret_and_the_data_stays() {
+    let folder = Folder::new();
+    let fails_once = format!(
+        "{}retry = {{ attempts = 1, base = \"1ms\", max = \"1ms\" }}\n",
+        rest_source("a", &format!("\"{CANARY}\""))
+    );
+    folder.write_config(&format!("{fails_once}[sources.b]\nkind = \"demo\"\n"));
+    insta::assert_snapshot!("unreachable_source", told(&folder, &folder.run(&["pull"]), 69));
+    assert_eq!(folder.snapshots("b").len(), 1, "the other source is published all the same");
+    let status = folder.run(&["status"]);
+    assert!(told(&folder, &status, 0).contains("a: failing since "), "{status:#?}");
 }

@@ -277,7 +277,8 @@ fn trace_workers(daemon: &Running, words: &[&str]) -> Running {
     for worker in &workers {
         wait_for("strace to attach", || {
             let status = task_file(worker, "status");
-            (status.is_empty() || status.lines().any(|line| line == format!("TracerPid:\t{}", strace.id()))).then_some(())
+            (status.is_empty() || status.lines().any(|line| line == format!("TracerPid:\t{}", strace.id())))
+                .then_some(())
         });
     }
     strace
@@ -416,7 +417,8 @@ fn a_call_that_fails_anywhere_in_a_pull_is_told_and_leaves_the_old_data_whole() 
         let folder = Folder::copy_of(&before);
         let (fault, calls) = (point.inject(&format!("error={error}")), format!("trace={}", point.call));
         let trace = folder.join("trace").display().to_string();
-        let ended = run(folder.command_under(&["strace", "-f", "-y", "-o", &trace, "-e", &calls, "-e", &fault], &words));
+        let ended =
+            run(folder.command_under(&["strace", "-f", "-y", "-o", &trace, "-e", &calls, "-e", &fault], &words));
         if !failed_in(&folder) {
             // It was, for one, the message that could not be written.
             return;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -145,6 +146,40 @@ fn a_second_term_ends_the_daemon_at_once() {
     assert!(told.elapsed() < GRACE / 4, "it took {:?}", told.elapsed());
 }
 
+/// A server that takes connections and never answers; gives its address.
+fn silent_server() -> (TcpListener, String) {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    server.set_nonblocking(true).expect("a socket can be set so");
+    let address = format!("http://{}", server.local_addr().expect("it is bound"));
+    (server, address)
+}
+
+#[test]
+fn a_crm_that_never_answers_keeps_nobody_from_ending() {
+    let (server, address) = silent_server();
+    let folder = Folder::new();
+    folder.write_config(&format!(
+        "[sources.silent]\nkind = \"rest\"\nendpoint = \"{address}\"\nrequest = {{ path = \"/deals\" }}\n\
+         records = {{ path = \"$.data\" }}\nauth = {{ type = \"none\" }}\n\
+         fields = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\" }}\n"
+    ));
+    let mut daemon = running_daemon(&folder, &["run"]);
+    let asking = wait_for("the daemon to ask", || server.accept().ok());
+    daemon.signal(Signal::TERM);
+    daemon.wait_for("\"Ending\"");
+    let told = Instant::now();
+    daemon.stop().assert_code(130);
+    assert!(told.elapsed() < Duration::from_secs(2), "a second TERM took {:?}", told.elapsed());
+    drop(asking);
+
+    let daemon = running_daemon(&folder, &["run"]);
+    folder.run(&["status"]).assert_code(0);
+    let told = Instant::now();
+    daemon.stop().assert_code(0);
+    assert!(told.elapsed() < GRACE, "one TERM took {:?}", told.elapsed());
+    assert!(folder.snapshots("silent").is_empty() && !folder.join("output/sales_pipeline.json").exists());
+}
+
 #[test]
 fn a_pull_that_cannot_end_is_cut_when_the_grace_is_over() {
     let folder = Folder::new();
@@ -213,7 +248,8 @@ fn status_beside_the_daemon_tells_the_truth() {
     let folder = Folder::new();
     let mut daemon = running_daemon(&folder, &["run", "--demo"]);
     daemon.wait_for("Published 5 deals");
-    let status = || serde_json::from_str::<serde_json::Value>(&folder.run(&["status", "--demo", "--json"]).stdout).unwrap();
+    let status =
+        || serde_json::from_str::<serde_json::Value>(&folder.run(&["status", "--demo", "--json"]).stdout).unwrap();
     let beside = status();
     assert_eq!(beside["daemon"], daemon.id());
     assert_eq!(beside["ready"], true);

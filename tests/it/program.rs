@@ -13,8 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, kill_process};
 pub(crate) use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -89,7 +89,8 @@ impl Folder {
         let path = self.join(name);
         fs::create_dir_all(path.parent().expect("it is in the folder")).expect("a folder can be made");
         let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o640).open(&path).expect("a file can be made");
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(0o640).open(&path).expect("a file can be made");
         file.write_all(text.as_bytes()).expect("a file can be written");
         path
     }
@@ -193,7 +194,8 @@ impl Outcome {
 
     /// Everything a person reads, the folder's path and what differs from run to run taken out.
     pub(crate) fn told(&self, folder: &Folder) -> String {
-        let mut told = format!("exit code {}\n", self.code().map_or_else(|| "none".to_owned(), |code| code.to_string()));
+        let mut told =
+            format!("exit code {}\n", self.code().map_or_else(|| "none".to_owned(), |code| code.to_string()));
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             for line in text.lines() {
                 told.push_str(&format!("{name}: {}\n", redact(line, folder)));
