@@ -26,7 +26,6 @@ use crate::store::layout::Place;
 use crate::store::lock::Lock;
 use crate::store::state::DutyState;
 use crate::store::{NotOurs, Store};
-use crate::telemetry::in_one_line;
 
 /// The duty that closes the day.
 pub const SUMMARY: &str = "summary";
@@ -111,16 +110,14 @@ pub fn planned(config: &Config, store: &Store) -> Vec<Planned> {
 }
 
 /// Runs until TERM or INT. `requests` brings the signals; the config was read from `inputs` and is good.
-pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Request>) -> Result<(), RunError> {
+pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver<Request>) -> Result<(), RunError> {
     let store = Store::new(config.layout.clone());
     store.prepare()?;
     let _lock = hold(&store)?;
     let stop = CancellationToken::new();
     let jobs = Arc::new(jobs(&config, &inputs, &stop));
     refuse_demo_over_live(&jobs)?;
-    if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
-        error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
-    }
+    let Some(early) = recover_first(&jobs, &mut requests).await else { return Ok(()) };
     let (events, received) = mpsc::channel(64);
     let planner = Planner::new(inputs.clock.now(), config.limits.jitter.0, planned(&config, &store));
     let scheduler = Scheduler { planner, clock: Arc::clone(&inputs.clock), events: received };
@@ -138,7 +135,7 @@ pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Req
         scheduler.run(tick::ticks, |due, running| duties.start(due, running), |planner| heartbeat.beat(planner));
     tokio::pin!(scheduling);
     systemd::ready();
-    daemon.serve(&mut scheduling, requests).await;
+    daemon.serve(&mut scheduling, early, requests).await;
     daemon.end().await;
     Ok(())
 }
@@ -148,6 +145,26 @@ pub fn refuse_demo_over_live(jobs: &Jobs) -> Result<(), RunError> {
     let refused = recover::is_demo_over_live(jobs)?;
     let cache = jobs.store.layout.cache.display().to_string();
     if refused { Err(RunError::DemoOverLive { cache }) } else { Ok(()) }
+}
+
+/// Brings the folders into order, off this thread: a lock may be another process's for a while. Gives what was asked
+/// in the meantime, or nothing if that was to end.
+async fn recover_first(jobs: &Arc<Jobs>, requests: &mut UnboundedReceiver<Request>) -> Option<Vec<Request>> {
+    let recovering = {
+        let jobs = Arc::clone(jobs);
+        tokio::task::spawn_blocking(move || recover::recover(&jobs, jobs.clock.now()))
+    };
+    tokio::pin!(recovering);
+    let mut early = Vec::new();
+    loop {
+        tokio::select! {
+            _ = &mut recovering => return Some(early),
+            request = requests.recv() => match request.unwrap_or(Request::Stop) {
+                Request::Stop => return None,
+                request => early.push(request),
+            },
+        }
+    }
 }
 
 /// Takes the lock that `run` holds for life.
@@ -167,16 +184,21 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Follows the signals until one says stop.
+    /// Follows the signals, those that came `early` first, until one says stop.
     async fn serve(
         &mut self,
         scheduling: &mut (impl Future<Output = ()> + Unpin),
+        early: Vec<Request>,
         mut requests: UnboundedReceiver<Request>,
     ) {
+        let mut early = early.into_iter();
         loop {
-            let request = tokio::select! {
-                () = &mut *scheduling => return,
-                request = requests.recv() => request.unwrap_or(Request::Stop),
+            let request = match early.next() {
+                Some(request) => request,
+                None => tokio::select! {
+                    () = &mut *scheduling => return,
+                    request = requests.recv() => request.unwrap_or(Request::Stop),
+                },
             };
             let event = match request {
                 Request::Stop => return,

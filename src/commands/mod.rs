@@ -154,13 +154,18 @@ fn load(inputs: &Inputs) -> Result<Config, Exit> {
     })
 }
 
+/// Whether nothing is wrong but that no source is configured; beside other problems that may only follow from them.
+fn lacks_only_a_source(report: &Report) -> bool {
+    report.no_source && report.problems.len() == 1
+}
+
 /// The configuration; where there is none, but a demo was pulled into the output folder, the demo's.
 fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
     let (config, report) = config::load(&inputs);
     if let Some(config) = config {
         return Ok((inputs, config));
     }
-    if report.no_source {
+    if lacks_only_a_source(&report) {
         let demo = Inputs { demo: true, ..inputs.clone() };
         if let (Some(config), _) = config::load(&demo) {
             let store = Store::new(config.layout.clone());
@@ -176,7 +181,7 @@ fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
 }
 
 fn tell_problems(report: &Report) {
-    if report.no_source {
+    if lacks_only_a_source(report) {
         let ways = "no source is configured\n  \
              to try it:          sales-pipeline --demo pull\n  \
              to pull your CRM:   put a [sources.<name>] section into config/sales-pipeline.toml\n                      \

@@ -16,7 +16,7 @@ use crate::jobs::pull::{Published, PullFailure, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
 use crate::model::name::SourceName;
 use crate::signals::{Handlers, Request};
-use crate::sources::pull::Progress;
+use crate::sources::pull::{Progress, PullError};
 use crate::telemetry::in_one_line;
 
 /// How often a lock that somebody holds is tried again.
@@ -56,10 +56,14 @@ pub(super) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         tokio::spawn(stop_on_signal(requests, stop));
-        if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
-            tracing::error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+        let recovering = {
+            let jobs = Arc::clone(&jobs);
+            tokio::task::spawn_blocking(move || recover::recover(&jobs, jobs.clock.now()))
+        };
+        tokio::select! {
+            _ = recovering => pull_all(&jobs, targets, out).await,
+            () = jobs.stop.cancelled() => Ok(Exit::Interrupted),
         }
-        pull_all(&jobs, targets, out).await
     });
     runtime.shutdown_background();
     exit
@@ -129,10 +133,13 @@ async fn pull_or_wait(
     let patience = jobs.clock.instant() + jobs.pull_deadline.0;
     loop {
         match pull(jobs, target, None, &progress).await {
-            Err(PullFailure::Busy) if jobs.clock.instant() < patience && !jobs.stop.is_cancelled() => {}
+            Err(PullFailure::Busy) if jobs.clock.instant() < patience => {}
             ended => return ended,
         }
-        tokio::time::sleep(TRY_AGAIN).await;
+        tokio::select! {
+            () = tokio::time::sleep(TRY_AGAIN) => {}
+            () = jobs.stop.cancelled() => return Err(PullError::Stopped.into()),
+        }
         if let Some(published) = published_since(jobs, target, begun)? {
             return Ok(published);
         }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::analysis::totals::{Figured, Fold, Overflow};
 use crate::jobs::{Target, names};
@@ -98,7 +98,8 @@ pub fn assemble(
 /// A head with its figures; everything else empty.
 pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> Head {
     Head {
-        timestamp,
+        // As precise as the file, so that a head in memory equals one that was read.
+        timestamp: timestamp.trunc_subsecs(6),
         total_leads: figures.total_leads,
         total_value: figures.total_value,
         weighted_value: figures.weighted_value,

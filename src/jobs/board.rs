@@ -4,6 +4,7 @@
 //! name is new, for a published file never changes.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::error;
@@ -33,8 +34,13 @@ pub struct Board(Mutex<Heads>);
 impl Board {
     /// The newest snapshot of a place that can be read; a broken one is passed over, and said once.
     pub fn newest(&self, store: &Store, place: &Place) -> Result<Option<Newest>, StoreError> {
-        let listed = store.list(place)?;
-        let found = listed.iter().rev().find_map(|id| Some(Newest { id: *id, head: self.head(store, place, *id)? }));
+        let mut found = None;
+        for id in store.list(place)?.into_iter().rev() {
+            if let Some(head) = self.head(store, place, id)? {
+                found = Some(Newest { id, head });
+                break;
+            }
+        }
         self.forget_older(place, found.as_ref().map(|newest| newest.id));
         Ok(found)
     }
@@ -44,20 +50,28 @@ impl Board {
         self.lock().insert((place.clone(), id), Some(head));
     }
 
-    fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Option<Arc<Head>> {
+    /// A file that is no snapshot is none for ever. One that cannot be read just now (no more open files, a bad disk)
+    /// may be the newest all the same, so nothing older is put in its place.
+    fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Result<Option<Arc<Head>>, StoreError> {
         let key = (place.clone(), id);
         if let Some(known) = self.lock().get(&key) {
-            return known.clone();
+            return Ok(known.clone());
         }
         let head = match store.head(place, id) {
             Ok(head) => Some(Arc::new(head)),
-            Err(error) => {
-                error!(error = in_one_line(&error), snapshot.id = %id, "A snapshot cannot be read and is passed over");
-                None
-            }
+            Err(error) => match error.kind() {
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                    let error = in_one_line(&error);
+                    error!(error, snapshot.id = %id, "A snapshot cannot be read and is passed over");
+                    None
+                }
+                // Pruned since it was listed.
+                ErrorKind::NotFound => return Ok(None),
+                _ => return Err(error),
+            },
         };
         self.lock().insert(key, head.clone());
-        head
+        Ok(head)
     }
 
     fn forget_older(&self, place: &Place, newest: Option<SnapshotId>) {

@@ -17,6 +17,7 @@ use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
+use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// Why nothing was published.
@@ -54,7 +55,7 @@ impl PullFailure {
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Fetch(error) => error.advice(),
             Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
-            Self::Assemble(AssembleError::Io(_)) => Some(Advice::FreeDisk),
+            Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
             Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
             Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
             Self::Held { .. } => Some(Advice::AcceptOrMend),
@@ -88,25 +89,41 @@ pub async fn pull(
 ) -> Result<Published, PullFailure> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
     let begun = jobs.clock.now();
-    jobs.store.remember(&target.place, &target.duty(), |state| state.begin(due, begun))?;
+    remember(jobs, target, move |state| state.begin(due, begun)).await?;
     let ended = pull_and_publish(jobs, target, progress).await;
     let now = jobs.clock.now();
-    match &ended {
-        Ok(_) => jobs.store.remember(&target.place, &target.duty(), |state| state.succeed(now))?,
+    let remembered = match &ended {
+        Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
         // A stop is nobody's failure: the next start catches up.
-        Err(PullFailure::Fetch(PullError::Stopped)) => {}
+        Err(PullFailure::Fetch(PullError::Stopped)) => Ok(()),
         Err(PullFailure::Held { snapshot, holds }) => {
-            let reasons = holds.iter().map(ToString::to_string).collect();
-            jobs.store
-                .remember(&target.place, &target.duty(), |state| state.hold(snapshot.to_string(), reasons, now))?;
+            let (snapshot, reasons) = (snapshot.to_string(), holds.iter().map(ToString::to_string).collect());
+            remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await
         }
         Err(failure) => {
-            let advice = failure.advice().map(|advice| advice.text().to_owned());
-            jobs.store
-                .remember(&target.place, &target.duty(), |state| state.fail(now, in_one_line(failure), advice))?;
+            let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.text().to_owned()));
+            remember(jobs, target, move |state| state.fail(now, error, advice)).await
         }
+    };
+    // What became of the pull is told whether or not it could be noted down.
+    if let Err(error) = remembered {
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "The end of a pull could not be noted down");
     }
     ended
+}
+
+/// Notes down what the duty did, off the runtime's thread: the write lock may be another process's for a while, and
+/// signals and schedule must go on meanwhile.
+async fn remember(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    change: impl FnOnce(&mut DutyState) + Send + 'static,
+) -> Result<(), PullFailure> {
+    let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
+    tokio::task::spawn_blocking(move || jobs.store.remember(&target.place, &target.duty(), change))
+        .await
+        .map_err(|_| PullFailure::Panicked)?
+        .map_err(PullFailure::Store)
 }
 
 async fn pull_and_publish(
@@ -169,6 +186,11 @@ fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<
     Err(PullFailure::Held { snapshot, holds })
 }
 
+/// Whether this is the first publish. The folder does not tell: a kill may have cut an adoption short.
+fn never_succeeded(jobs: &Jobs, target: &Target) -> bool {
+    jobs.store.duties(&target.place).get(&target.duty()).is_none_or(|state| state.last_success.is_none())
+}
+
 /// Assembles, then writes snapshot, summary and latest file, in this order: whoever reads the latest finds the rest.
 fn publish(
     jobs: &Jobs,
@@ -180,7 +202,9 @@ fn publish(
     let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
     set_demo_aside(jobs, target)?;
     hold_back(jobs, target, &mut assembled)?;
-    if let Place::Folder(name) = &target.place {
+    if let Place::Folder(name) = &target.place
+        && never_succeeded(jobs, target)
+    {
         let _lock = jobs.store.lock_write()?;
         let adopted = jobs.store.adopt(name)?;
         if adopted > 0 {

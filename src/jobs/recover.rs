@@ -2,11 +2,12 @@
 //! snapshots.
 
 use chrono::{DateTime, Utc};
-use tracing::info;
+use tracing::{error, info};
 
 use crate::jobs::assemble::AssembleError;
 use crate::jobs::{Jobs, summarize};
 use crate::store::error::StoreError;
+use crate::telemetry::in_one_line;
 
 /// Whether the configured sources are a demo, and the folder holds live data: nothing may be written then.
 pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
@@ -21,8 +22,14 @@ pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
     Ok(false)
 }
 
-/// Brings the folders into order at start.
-pub fn recover(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
+/// Brings the folders into order at start; a failure is logged, for the next publish tries again.
+pub fn recover(jobs: &Jobs, now: DateTime<Utc>) {
+    if let Err(error) = bring_into_order(jobs, now) {
+        error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+    }
+}
+
+fn bring_into_order(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
     let swept = {
         let _lock = jobs.store.lock_write()?;
         jobs.store.sweep()?

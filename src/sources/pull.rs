@@ -62,7 +62,7 @@ impl PullError {
         match self {
             Self::Source { source, .. } => Some(source.advice()),
             Self::Deadline(_) => Some(Advice::RaiseDeadline),
-            Self::Spool(_) => Some(Advice::FreeDisk),
+            Self::Spool(error) => Some(Advice::on_io(error.kind())),
             Self::Stopped => None,
         }
     }

@@ -252,15 +252,12 @@ impl Store {
         (removed, errors)
     }
 
-    /// Moves the flat files of a source into its folder, where it has none yet: what it wrote before it had a section
-    /// of its own.
+    /// Moves the flat files of a source into its folder: what it wrote before it had a section of its own. A file
+    /// whose name stands there already stays where it is.
     pub fn adopt(&self, name: &SourceName) -> Result<u64, StoreError> {
         let place = Place::Folder(name.clone());
         let folder = self.layout.folder(&place);
         atomic::make_folder(&folder)?;
-        if !self.list(&place)?.is_empty() {
-            return Ok(0);
-        }
         self.move_where(&Place::Flat, &folder, |head| head.source == name.as_str())
     }
 

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bad_input;
 mod config;
 mod documents;
 mod fake_rest;
+mod kill;
 mod layers;
+mod life;
 mod packaging;
+mod program;
 mod rest;
 mod schedule;
 mod schedule_dst;
