@@ -171,11 +171,21 @@ impl Store {
         Ok(id)
     }
 
-    /// Puts a held snapshot among the good ones: `false` if one of its name is there.
-    pub fn accept(&self, source: &SourceName, place: &Place, id: SnapshotId) -> Result<bool, StoreError> {
-        let (from, to) = (self.layout.held(source).join(id.file_name()), self.layout.snapshot(place, id));
+    /// The head of a held snapshot.
+    pub fn held_head(&self, source: &SourceName, id: SnapshotId) -> Result<Head, StoreError> {
+        let path = self.layout.held(source).join(id.file_name());
+        format::read_head(&path).map_err(StoreError::on("read snapshot", &path))
+    }
+
+    /// Puts a held snapshot among the good ones, under the first free name of its second.
+    pub fn accept(&self, source: &SourceName, place: &Place, held: SnapshotId) -> Result<SnapshotId, StoreError> {
+        let from = self.layout.held(source).join(held.file_name());
         atomic::make_folder(&self.layout.folder(place))?;
-        atomic::move_new(&from, &to)
+        let mut id = SnapshotId::first_of(held.time);
+        while !atomic::move_new(&from, &self.layout.snapshot(place, id))? {
+            id = id.next();
+        }
+        Ok(id)
     }
 
     fn write_new(folder: &Path, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
