@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod connect;
 mod exit;
 mod pull;
 mod run;
@@ -70,7 +71,7 @@ enum Command {
     /// Pull once, now, and write everything a scheduled pull writes
     Pull(pull::Arguments),
     /// Check the configuration without the network: all problems at once, and when each source is next pulled
-    Check,
+    Check(check::Arguments),
     /// Show each source: last snapshot, age, deals, value, next run, health
     Status(status::Arguments),
     /// Rebuild the daily summary from the newest snapshots and print it
@@ -118,7 +119,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
     }
     match arguments.command {
         Command::Run | Command::Pull(_) => unreachable!("both have returned above"),
-        Command::Check => check::run(&inputs, out),
+        Command::Check(arguments) => check::run(&inputs, &arguments, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
         Command::Summary(arguments) => summary::run(inputs, &arguments, out),
         Command::Snapshots(command) => snapshots::run(inputs, &command, out),

@@ -233,9 +233,7 @@ impl Walk<'_> {
         fetched.skipped += page.skipped;
         for deal in &mut page.deals {
             deal.currency = deal.currency.or(fetched.opened.currency);
-            for name in &deal.wanted {
-                wanted.0.entry(name.table.clone().into_owned()).or_default().insert(name.key.clone());
-            }
+            wanted.add(deal);
         }
         fetched.findings.merge(page.findings);
         sink(&page.deals).map_err(PullError::Spool)

@@ -167,8 +167,9 @@ fn assert_exact_totals(folder: &Folder) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_sources_are_read_listed_and_planned() {
     let folder = Folder::new();
-    let sections: String = (0..1_000).map(|index| format!("[sources.s{index}]\nkind = \"demo\"\n")).collect();
-    folder.write_config(&format!("schedule = \"0 0 1 1 *\"\n{sections}"));
+    let mut config = "schedule = \"0 0 1 1 *\"\n".to_owned();
+    (0..1_000).for_each(|index| config += &format!("[sources.s{index}]\nkind = \"demo\"\n"));
+    folder.write_config(&config);
     folder.run(&["check"]).assert_code(0);
     let pulled = folder.run(&["pull"]);
     pulled.assert_code(0);
