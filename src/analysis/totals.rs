@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::model::deal::{Figures, Status};
 use crate::model::money::{Currency, Rates};
+use crate::model::ordered::Ordered;
 use crate::model::pipeline::Stage;
 use crate::model::snapshot::{CurrencyTotals, NO_STAGE, StageBreakdown, StatusTotals, Totals};
 
@@ -117,7 +118,7 @@ impl Fold {
             total_leads: self.leads,
             total_value: sum.value,
             weighted_value: sum.weighted,
-            stage_breakdown: StageBreakdown(self.breakdown),
+            stage_breakdown: Ordered(self.breakdown),
             totals,
             currency: base,
         })

@@ -18,7 +18,7 @@ use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
 use crate::store::state::DutyState;
-use crate::store::summary::{Merged, Object, merge};
+use crate::store::summary::{Merged, Object, merge, set};
 
 /// Above this many deals a joined file holds no leads.
 const MAX_JOINED: u64 = 250_000;
@@ -64,9 +64,9 @@ fn parts(jobs: &Jobs) -> Result<Vec<Part<'_>>, StoreError> {
 /// What the file says of itself beside our block.
 fn metadata(summary: &Summary) -> io::Result<Object> {
     let mut metadata = Object::default();
-    metadata.set("sales_pipeline_enabled", &true)?;
-    metadata.set("demo", &summary.demo)?;
-    metadata.set("sales_pipeline_version", &env!("CARGO_PKG_VERSION"))?;
+    set(&mut metadata, "sales_pipeline_enabled", &true)?;
+    set(&mut metadata, "demo", &summary.demo)?;
+    set(&mut metadata, "sales_pipeline_version", &env!("CARGO_PKG_VERSION"))?;
     Ok(metadata)
 }
 
