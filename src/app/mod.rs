@@ -177,12 +177,13 @@ impl Daemon {
     ) {
         let mut early = early.into_iter();
         loop {
-            let request = match early.next() {
-                Some(request) => request,
-                None => tokio::select! {
+            let request = if let Some(request) = early.next() {
+                request
+            } else {
+                tokio::select! {
                     () = &mut *scheduling => return,
                     request = requests.recv() => request.unwrap_or(Request::Stop),
-                },
+                }
             };
             let event = match request {
                 Request::Stop => return,
