@@ -113,7 +113,9 @@ impl Folder {
     /// The names of a place's snapshots, oldest first; `place` is a folder in the cache, or empty.
     pub(crate) fn snapshots(&self, place: &str) -> Vec<String> {
         let mut names = names(&self.join("output/sales_cache").join(place));
-        names.retain(|name| name.starts_with("sales_pipeline_") && name.ends_with(".json"));
+        names.retain(|name| {
+            name.strip_prefix("sales_pipeline_").is_some_and(|rest| rest.strip_suffix(".json").is_some())
+        });
         names.sort_by_key(|name| age_order(name));
         names
     }
@@ -198,7 +200,7 @@ impl Outcome {
             format!("exit code {}\n", self.code().map_or_else(|| "none".to_owned(), |code| code.to_string()));
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             for line in text.lines() {
-                told.push_str(&format!("{name}: {}\n", redact(line, folder)));
+                told.extend([name, ": ", &redact(line, folder), "\n"]);
             }
         }
         told
