@@ -3,7 +3,7 @@
 mod duties;
 mod systemd;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{Semaphore, watch};
@@ -43,6 +43,12 @@ pub enum RunError {
     /// The lock cannot be taken.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folders hold live data, and this is a demo.
+    #[error("`{cache}` holds live data")]
+    DemoOverLive {
+        /// The cache.
+        cache: String,
+    },
     /// Another daemon works in the same folders.
     #[error("another `run` works in `{cache}`{holder}")]
     AlreadyRunning {
@@ -59,6 +65,7 @@ impl RunError {
         match self {
             Self::NotOurs(error) => error.advice(),
             Self::Store(error) => error.advice(),
+            Self::DemoOverLive { .. } => Advice::KeepDemoApart,
             Self::AlreadyRunning { .. } => Advice::StopOtherInstance,
         }
     }
@@ -76,6 +83,7 @@ pub fn jobs(config: &Config, inputs: &Inputs, stop: &CancellationToken) -> Jobs 
         clock: Arc::clone(&inputs.clock),
         stop: stop.clone(),
         board: Board::default(),
+        demo_aside: OnceLock::new(),
     }
 }
 
@@ -108,6 +116,7 @@ pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver
     let _lock = hold(&store)?;
     let stop = CancellationToken::new();
     let jobs = Arc::new(jobs(&config, &inputs, &stop));
+    refuse_demo_over_live(&jobs)?;
     let Some(early) = recover_first(&jobs, &mut requests).await else { return Ok(()) };
     let (events, received) = mpsc::channel(64);
     let planner = Planner::new(inputs.clock.now(), config.limits.jitter.0, planned(&config, &store));
@@ -129,6 +138,13 @@ pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver
     daemon.serve(&mut scheduling, early, requests).await;
     daemon.end().await;
     Ok(())
+}
+
+/// Refuses to write invented deals over live ones.
+pub fn refuse_demo_over_live(jobs: &Jobs) -> Result<(), RunError> {
+    let refused = recover::is_demo_over_live(jobs)?;
+    let cache = jobs.store.layout.cache.display().to_string();
+    if refused { Err(RunError::DemoOverLive { cache }) } else { Ok(()) }
 }
 
 /// Brings the folders into order, off this thread: a lock may be another process's for a while. Gives what was asked

@@ -48,6 +48,9 @@ pub(super) fn run(
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
+    if let Err(error) = app::refuse_demo_over_live(&jobs) {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::of_advice(error.advice())));
+    }
     let (sender, requests) = mpsc::unbounded_channel();
     handlers.forward(sender)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -74,7 +77,8 @@ async fn stop_on_signal(mut requests: mpsc::UnboundedReceiver<Request>, stop: Ca
     }
 }
 
-fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
+/// The targets of the named sources; all where none is named.
+pub(super) fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
     if wanted.is_empty() {
         return Ok(jobs.targets.values().cloned().collect());
     }
@@ -153,7 +157,7 @@ fn published_since(
     if succeeded.is_none_or(|at| at < begun) {
         return Ok(None);
     }
-    let newest = jobs.board.newest(&jobs.store, &target.place)?;
+    let newest = jobs.newest(target)?;
     Ok(newest.map(|newest| Published { id: newest.id, head: newest.head, took: Duration::ZERO }))
 }
 

@@ -11,7 +11,7 @@ use crate::model::deal::Figures;
 use crate::model::finding::Findings;
 use crate::model::money::Rates;
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
-use crate::sources::pull::Fetched;
+use crate::sources::pull::{Fetched, Matched};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
@@ -46,6 +46,19 @@ pub struct Assembled {
     pub head: Head,
     /// The lines of the leads.
     pub leads: File,
+    /// What the gate judges beside the head.
+    pub evidence: Evidence,
+}
+
+/// What was seen on the way that the head does not hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence {
+    /// Different records that came, before the configuration left any out.
+    pub fetched: u64,
+    /// How many an independent query counted.
+    pub counted: Option<u64>,
+    /// In how many records the fields had something that no deal can be without.
+    pub matched: Matched,
 }
 
 /// Assembles a snapshot of `target` as of `now`; `leads` is an empty file.
@@ -59,6 +72,8 @@ pub fn assemble(
 ) -> Result<Assembled, AssembleError> {
     let sorted = spool.sort()?;
     let completeness = judge(&sorted, &fetched)?;
+    let evidence =
+        Evidence { fetched: fetched.fetched - sorted.duplicates, counted: fetched.counted, matched: fetched.matched };
     let mut findings = fetched.findings;
     let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings)?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
@@ -77,7 +92,7 @@ pub fn assemble(
         }),
         ..head_of(figures, target.name.to_string(), now)
     };
-    Ok(Assembled { head, leads })
+    Ok(Assembled { head, leads, evidence })
 }
 
 /// A head with its figures; everything else empty.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::advice::Advice;
-use crate::jobs::assemble::{AssembleError, assemble};
+use crate::analysis::gate::{self, Allowed, Candidate, Hold};
+use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::model::deal::Deal;
@@ -34,6 +35,14 @@ pub enum PullFailure {
     /// A file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A complete pull that the gate stopped: set aside, and the last good data stays.
+    #[error("held: {}", reasons(holds))]
+    Held {
+        /// The name of what was set aside.
+        snapshot: SnapshotId,
+        /// Why.
+        holds: Vec<Hold>,
+    },
     /// The task died; nothing was published.
     #[error("the pull ended in a panic")]
     Panicked,
@@ -49,9 +58,14 @@ impl PullFailure {
             Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
             Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
             Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
+            Self::Held { .. } => Some(Advice::AcceptOrMend),
             Self::Panicked => None,
         }
     }
+}
+
+fn reasons(holds: &[Hold]) -> String {
+    holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A published snapshot.
@@ -82,6 +96,10 @@ pub async fn pull(
         Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
         // A stop is nobody's failure: the next start catches up.
         Err(PullFailure::Fetch(PullError::Stopped)) => Ok(()),
+        Err(PullFailure::Held { snapshot, holds }) => {
+            let (snapshot, reasons) = (snapshot.to_string(), holds.iter().map(ToString::to_string).collect());
+            remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await
+        }
         Err(failure) => {
             let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.text().to_owned()));
             remember(jobs, target, move |state| state.fail(now, error, advice)).await
@@ -132,6 +150,42 @@ fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
     spool.push(&deal.id, deal.updated_at, &record(deal)?)
 }
 
+/// The first live pull in a folder moves invented snapshots out of the way, and says so.
+fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
+    if target.built.demo || jobs.demo_aside.get().is_some() {
+        return Ok(());
+    }
+    let _lock = jobs.store.lock_write()?;
+    let moved = jobs.store.set_demo_aside()?;
+    if moved > 0 {
+        let folder = jobs.store.layout.demo();
+        tracing::warn!(moved, folder = %folder.display(), "Moved {moved} demo snapshots aside: live data begins here");
+    }
+    let _ = jobs.demo_aside.set(());
+    Ok(())
+}
+
+/// Judges what was assembled against the last good data; what the gate stops is set aside.
+fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<(), PullFailure> {
+    let last_good = jobs.newest(target)?;
+    let Evidence { fetched, counted, matched } = assembled.evidence;
+    let candidate = Candidate {
+        head: &assembled.head,
+        fetched,
+        counted,
+        matched: &[("name", matched.name), ("stage", matched.stage), ("value", matched.value)],
+        records: matched.records,
+    };
+    let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
+    let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let _lock = jobs.store.lock_write()?;
+    let snapshot = jobs.store.hold(&target.name, &assembled.head, &mut assembled.leads)?;
+    Err(PullFailure::Held { snapshot, holds })
+}
+
 /// Whether this is the first publish. The folder does not tell: a kill may have cut an adoption short.
 fn never_succeeded(jobs: &Jobs, target: &Target) -> bool {
     jobs.store.duties(&target.place).get(&target.duty()).is_none_or(|state| state.last_success.is_none())
@@ -146,6 +200,8 @@ fn publish(
     now: DateTime<Utc>,
 ) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
     let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
+    set_demo_aside(jobs, target)?;
+    hold_back(jobs, target, &mut assembled)?;
     if let Place::Folder(name) = &target.place
         && never_succeeded(jobs, target)
     {

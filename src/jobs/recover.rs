@@ -9,6 +9,19 @@ use crate::jobs::{Jobs, summarize};
 use crate::store::error::StoreError;
 use crate::telemetry::in_one_line;
 
+/// Whether the configured sources are a demo, and the folder holds live data: nothing may be written then.
+pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
+    if !jobs.targets.values().all(|target| target.built.demo) {
+        return Ok(false);
+    }
+    for place in jobs.store.places()? {
+        if jobs.board.newest(&jobs.store, &place)?.is_some_and(|newest| !newest.head.demo) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Brings the folders into order at start; a failure is logged, for the next publish tries again.
 pub fn recover(jobs: &Jobs, now: DateTime<Utc>) {
     if let Err(error) = bring_into_order(jobs, now) {

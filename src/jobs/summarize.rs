@@ -17,6 +17,7 @@ use crate::model::snapshot::{Completeness, Head, JoinedSource};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
+use crate::store::state::DutyState;
 use crate::store::summary::{Merged, Object, merge};
 
 /// Above this many deals a joined file holds no leads.
@@ -53,8 +54,8 @@ pub fn refresh(jobs: &Jobs, now: DateTime<Utc>) -> Result<Option<Summary>, Assem
 fn parts(jobs: &Jobs) -> Result<Vec<Part<'_>>, StoreError> {
     let mut parts = Vec::with_capacity(jobs.targets.len());
     for target in jobs.targets.values() {
-        let newest = jobs.board.newest(&jobs.store, &target.place)?;
-        let stale_since = jobs.store.duties(&target.place).get(&target.duty()).and_then(|state| state.failing_since);
+        let newest = jobs.newest(target)?;
+        let stale_since = jobs.store.duties(&target.place).get(&target.duty()).and_then(DutyState::stale_since);
         parts.push(Part { target, newest, stale_since });
     }
     Ok(parts)

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags};
 use tempfile::NamedTempFile;
 
 use crate::store::error::StoreError;
@@ -79,6 +80,18 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut draft = Draft::begin(parent(path))?;
     draft.write_all(bytes).map_err(StoreError::on("write", path))?;
     draft.commit_over(path)
+}
+
+/// Moves a file to where nothing may stand yet: `false` if something does. Both folders are synced.
+pub fn move_new(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::EXIST) => return Ok(false),
+        Err(error) => return Err(StoreError::on("move", from)(error.into())),
+    }
+    sync_folder(to)?;
+    sync_folder(from)?;
+    Ok(true)
 }
 
 /// Makes the folder and those above it.

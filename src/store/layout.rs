@@ -102,6 +102,16 @@ impl Layout {
         self.folder(place).join(id.file_name())
     }
 
+    /// The folder of a source's held snapshots.
+    pub fn held(&self, source: &SourceName) -> PathBuf {
+        self.cache.join("held").join(source.as_str())
+    }
+
+    /// Where demo snapshots go when the first live pull comes.
+    pub fn demo(&self) -> PathBuf {
+        self.cache.join(".demo")
+    }
+
     /// The latest file.
     pub fn latest(&self) -> PathBuf {
         self.output.join(LATEST)

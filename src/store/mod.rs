@@ -27,6 +27,9 @@ use crate::store::lock::Lock;
 use crate::store::spool::Spool;
 use crate::store::state::{Duties, DutyState};
 
+/// How many held snapshots of a source stay.
+const KEEP_HELD: usize = 10;
+
 /// Why the folders cannot be written into.
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
@@ -136,12 +139,12 @@ impl Store {
 
     /// The snapshots of a place, oldest first: regular files whose names are exactly ours.
     pub fn list(&self, place: &Place) -> Result<Vec<SnapshotId>, StoreError> {
-        let mut found: Vec<SnapshotId> = entries(&self.layout.folder(place))?
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-            .filter_map(|entry| SnapshotId::of_file_name(entry.file_name().to_str()?))
-            .collect();
-        found.sort_unstable();
-        Ok(found)
+        list(&self.layout.folder(place))
+    }
+
+    /// The held snapshots of a source, oldest first.
+    pub fn list_held(&self, source: &SourceName) -> Result<Vec<SnapshotId>, StoreError> {
+        list(&self.layout.held(source))
     }
 
     /// A snapshot's head, its leads checked for form.
@@ -152,12 +155,44 @@ impl Store {
 
     /// Writes a snapshot: head and leads whole, under a name that nothing had before.
     pub fn publish(&self, place: &Place, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
-        let folder = self.layout.folder(place);
+        Self::write_new(&self.layout.folder(place), head, leads)
+    }
+
+    /// Sets a snapshot aside, where no reader takes it for data; of many only the newest few stay.
+    pub fn hold(&self, source: &SourceName, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
+        let folder = self.layout.held(source);
+        atomic::make_folder(&folder)?;
+        let id = Self::write_new(&folder, head, leads)?;
+        let all = list(&folder)?;
+        for old in all.iter().rev().skip(KEEP_HELD) {
+            let path = folder.join(old.file_name());
+            fs::remove_file(&path).map_err(StoreError::on("delete", &path))?;
+        }
+        Ok(id)
+    }
+
+    /// The head of a held snapshot.
+    pub fn held_head(&self, source: &SourceName, id: SnapshotId) -> Result<Head, StoreError> {
+        let path = self.layout.held(source).join(id.file_name());
+        format::read_head(&path).map_err(StoreError::on("read snapshot", &path))
+    }
+
+    /// Puts a held snapshot among the good ones, under the first free name of its second.
+    pub fn accept(&self, source: &SourceName, place: &Place, held: SnapshotId) -> Result<SnapshotId, StoreError> {
+        let from = self.layout.held(source).join(held.file_name());
+        atomic::make_folder(&self.layout.folder(place))?;
+        let mut id = SnapshotId::first_of(held.time);
+        while !atomic::move_new(&from, &self.layout.snapshot(place, id))? {
+            id = id.next();
+        }
+        Ok(id)
+    }
+
+    fn write_new(folder: &Path, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
         let mut id = SnapshotId::first_of(head.timestamp);
         loop {
-            let path = self.layout.snapshot(place, id);
-            let draft = Self::draft(&folder, head, leads)?;
-            if draft.commit_new(&path)? {
+            let draft = Self::draft(folder, head, leads)?;
+            if draft.commit_new(&folder.join(id.file_name()))? {
                 return Ok(id);
             }
             id = id.next();
@@ -233,19 +268,32 @@ impl Store {
         let place = Place::Folder(name.clone());
         let folder = self.layout.folder(&place);
         atomic::make_folder(&folder)?;
-        let mut adopted = 0;
-        for id in self.list(&Place::Flat)? {
-            let (from, to) = (self.layout.snapshot(&Place::Flat, id), self.layout.snapshot(&place, id));
-            let ours = self.head(&Place::Flat, id).is_ok_and(|head| head.source == name.as_str());
-            if ours && to.symlink_metadata().is_err() {
-                fs::rename(&from, &to).map_err(StoreError::on("move", &from))?;
-                adopted += 1;
+        self.move_where(&Place::Flat, &folder, |head| head.source == name.as_str())
+    }
+
+    /// Moves the invented snapshots of every place aside, so that live data never stands among them.
+    pub fn set_demo_aside(&self) -> Result<u64, StoreError> {
+        let mut moved = 0;
+        for place in self.places()? {
+            let mut folder = self.layout.demo();
+            if let Place::Folder(name) = &place {
+                folder.push(name.as_str());
+            }
+            moved += self.move_where(&place, &folder, |head| head.demo)?;
+        }
+        Ok(moved)
+    }
+
+    /// Moves the snapshots of a place whose heads are as wanted.
+    fn move_where(&self, place: &Place, to: &Path, wanted: impl Fn(&Head) -> bool) -> Result<u64, StoreError> {
+        let mut moved = 0;
+        for id in self.list(place)? {
+            if self.head(place, id).is_ok_and(|head| wanted(&head)) {
+                atomic::make_folder(to)?;
+                moved += u64::from(atomic::move_new(&self.layout.snapshot(place, id), &to.join(id.file_name()))?);
             }
         }
-        if adopted > 0 {
-            atomic::sync_folder(&self.layout.snapshot(&place, SnapshotId::first_of(chrono::DateTime::UNIX_EPOCH)))?;
-        }
-        Ok(adopted)
+        Ok(moved)
     }
 
     /// Removes what a killed process left anywhere. Named drafts are written under the write lock alone, which the
@@ -269,6 +317,16 @@ impl Store {
         let _lock = self.lock_write()?;
         state::change(&self.layout.state(place), duty, change)
     }
+}
+
+/// The snapshots of a folder, oldest first: regular files whose names are exactly ours.
+fn list(folder: &Path) -> Result<Vec<SnapshotId>, StoreError> {
+    let mut found: Vec<SnapshotId> = entries(folder)?
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .filter_map(|entry| SnapshotId::of_file_name(entry.file_name().to_str()?))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// A folder's entries; none where there is no folder.

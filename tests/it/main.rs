@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod config;
+mod daemon;
 mod documents;
 mod fake_rest;
+mod gate;
 mod kill;
 mod layers;
 mod life;
