@@ -45,8 +45,12 @@ pub(crate) fn print_figure(figure: &str) {
 }
 
 /// Waits until `found` finds something; fails with `what` after [`PATIENCE`].
-pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn wait_for<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, found)
+}
+
+fn wait_within<T>(patience: Duration, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = found() {
             return found;
@@ -342,8 +346,14 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) fn outcome(mut self) -> Outcome {
-        let status = wait_for("the end of the program", || self.child.try_wait().expect("it is our child"));
+    pub(crate) fn outcome(self) -> Outcome {
+        self.outcome_within(PATIENCE)
+    }
+
+    /// Waits for its end, which may take longer than usual.
+    pub(crate) fn outcome_within(mut self, patience: Duration) -> Outcome {
+        let ended = || self.child.try_wait().expect("it is our child");
+        let status = wait_within(patience, "the end of the program", ended);
         self.listening.take().map(JoinHandle::join);
         let stdout = self.stdout.take().and_then(|stdout| stdout.join().ok()).unwrap_or_default();
         Outcome { status, stdout, stderr: self.log() }
