@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::program::{
-    Folder, Outcome, Running, Signal, catches_all, for_each_in_parallel, is_long, is_quick, is_root, print_figure, run,
+    Folder, Outcome, Running, Signal, catches_all, for_each_in_parallel, is_long, is_quick, is_root, print_figure,
     send, wait_for,
 };
 use crate::skip::could_not_run;
@@ -85,8 +85,8 @@ fn usr1_and_hup_in_the_first_50_ms_kill_nobody() {
         wait_until(started + *moment);
         daemon.signal(Signal::HUP);
         daemon.signal(Signal::USR1);
-        daemon.wait_for("Published 5 deals");
-        assert!(daemon.log().contains("Following the new configuration"), "{}", daemon.log());
+        let served = ["Published 5 deals", "Following the new configuration", "Asked to pull every source now"];
+        wait_for("what was asked", || served.iter().all(|line| daemon.log().contains(line)).then_some(()));
         daemon.stop().assert_code(0);
     });
     print_figure(&format!(
@@ -126,11 +126,14 @@ fn term_at_any_moment_ends_the_daemon_well_and_within_grace() {
 }
 
 /// A daemon whose pull cannot end, since the write lock is held; it has been told to end once.
-fn ending_daemon(folder: &Folder, words: &[&str]) -> (Running, File) {
-    let mut daemon = running_daemon(folder, words);
+fn ending_daemon(folder: &Folder) -> (Running, File) {
+    folder.run(&["pull"]).assert_code(0);
+    let mut daemon = running_daemon(folder, &["run"]);
     let lock = hold(folder, "write");
     daemon.signal(Signal::USR1);
-    daemon.wait_for("Asked to pull every source now");
+    // Whoever pulls a source writes its number into the source's lock.
+    let number = daemon.id().to_string();
+    wait_for("the pull to begin", || (folder.read("output/sales_cache/.locks/pull-a").trim() == number).then_some(()));
     daemon.signal(Signal::TERM);
     daemon.wait_for("\"Ending\"");
     (daemon, lock)
@@ -139,7 +142,8 @@ fn ending_daemon(folder: &Folder, words: &[&str]) -> (Running, File) {
 #[test]
 fn a_second_term_ends_the_daemon_at_once() {
     let folder = Folder::new();
-    let (mut daemon, _lock) = ending_daemon(&folder, &["run", "--demo"]);
+    folder.write_config(&yearly());
+    let (mut daemon, _lock) = ending_daemon(&folder);
     assert!(daemon.is_alive());
     let told = Instant::now();
     daemon.stop().assert_code(130);
@@ -184,13 +188,13 @@ fn a_crm_that_never_answers_keeps_nobody_from_ending() {
 fn a_pull_that_cannot_end_is_cut_when_the_grace_is_over() {
     let folder = Folder::new();
     folder.write_config(&format!("limits.grace = \"500ms\"\n{}", yearly()));
-    folder.run(&["pull"]).assert_code(0);
-    let latest = folder.read("output/sales_pipeline.json");
-    let (daemon, _lock) = ending_daemon(&folder, &["run"]);
+    let (daemon, _lock) = ending_daemon(&folder);
     let ended = daemon.outcome();
     ended.assert_code(0);
     assert!(ended.stderr.contains("were cut; nothing half is published"), "{ended:#?}");
-    assert_eq!(folder.read("output/sales_pipeline.json"), latest);
+    assert_eq!(folder.snapshots("a").len(), 1);
+    let newest = format!("output/sales_cache/a/{}", folder.snapshots("a")[0]);
+    assert_eq!(folder.read("output/sales_pipeline.json"), folder.read(&newest));
 }
 
 #[test]
@@ -392,9 +396,8 @@ fn a_config_error_of_pid_1_waits_30_s() {
     }
     let folder = Folder::new();
     let begun = Instant::now();
-    let mut command = Command::new("timeout");
-    command.arg("60").arg("unshare").args(Contained::command(&folder, &["run"]).get_args());
-    run(command).assert_code(78);
+    let daemon = Contained::start(&folder, &["run"]);
+    daemon.outer.outcome_within(Duration::from_secs(60)).assert_code(78);
     let took = begun.elapsed();
     assert!((29..45).contains(&took.as_secs()), "it took {took:?}");
 }

@@ -45,8 +45,12 @@ pub(crate) fn print_figure(figure: &str) {
 }
 
 /// Waits until `found` finds something; fails with `what` after [`PATIENCE`].
-pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn wait_for<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, found)
+}
+
+fn wait_within<T>(patience: Duration, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = found() {
             return found;
@@ -113,7 +117,9 @@ impl Folder {
     /// The names of a place's snapshots, oldest first; `place` is a folder in the cache, or empty.
     pub(crate) fn snapshots(&self, place: &str) -> Vec<String> {
         let mut names = names(&self.join("output/sales_cache").join(place));
-        names.retain(|name| name.starts_with("sales_pipeline_") && name.ends_with(".json"));
+        names.retain(|name| {
+            name.strip_prefix("sales_pipeline_").is_some_and(|rest| rest.strip_suffix(".json").is_some())
+        });
         names.sort_by_key(|name| age_order(name));
         names
     }
@@ -198,7 +204,7 @@ impl Outcome {
             format!("exit code {}\n", self.code().map_or_else(|| "none".to_owned(), |code| code.to_string()));
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
             for line in text.lines() {
-                told.push_str(&format!("{name}: {}\n", redact(line, folder)));
+                told.extend([name, ": ", &redact(line, folder), "\n"]);
             }
         }
         told
@@ -340,8 +346,14 @@ impl Running {
     }
 
     /// Waits for its end.
-    pub(crate) fn outcome(mut self) -> Outcome {
-        let status = wait_for("the end of the program", || self.child.try_wait().expect("it is our child"));
+    pub(crate) fn outcome(self) -> Outcome {
+        self.outcome_within(PATIENCE)
+    }
+
+    /// Waits for its end, which may take longer than usual.
+    pub(crate) fn outcome_within(mut self, patience: Duration) -> Outcome {
+        let ended = || self.child.try_wait().expect("it is our child");
+        let status = wait_within(patience, "the end of the program", ended);
         self.listening.take().map(JoinHandle::join);
         let stdout = self.stdout.take().and_then(|stdout| stdout.join().ok()).unwrap_or_default();
         Outcome { status, stdout, stderr: self.log() }
