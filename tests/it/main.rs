@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::format_push_string, reason = "tests build texts piece by piece")]
-#![expect(clippy::case_sensitive_file_extension_comparisons, reason = "the names are our own")]
 
 mod bad_input;
 mod config;
