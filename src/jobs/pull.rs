@@ -156,7 +156,12 @@ fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
         return Ok(());
     }
     let _lock = jobs.store.lock_write()?;
-    let moved = jobs.store.set_demo_aside()?;
+    let mut moved = 0;
+    for place in jobs.store.places()? {
+        if jobs.board.newest(&jobs.store, &place)?.is_some_and(|newest| newest.head.demo) {
+            moved += jobs.store.set_demo_aside(&place)?;
+        }
+    }
     if moved > 0 {
         let folder = jobs.store.layout.demo();
         tracing::warn!(moved, folder = %folder.display(), "Moved {moved} demo snapshots aside: live data begins here");

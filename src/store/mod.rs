@@ -271,17 +271,13 @@ impl Store {
         self.move_where(&Place::Flat, &folder, |head| head.source == name.as_str())
     }
 
-    /// Moves the invented snapshots of every place aside, so that live data never stands among them.
-    pub fn set_demo_aside(&self) -> Result<u64, StoreError> {
-        let mut moved = 0;
-        for place in self.places()? {
-            let mut folder = self.layout.demo();
-            if let Place::Folder(name) = &place {
-                folder.push(name.as_str());
-            }
-            moved += self.move_where(&place, &folder, |head| head.demo)?;
+    /// Moves the invented snapshots of a place aside, so that live data never stands among them.
+    pub fn set_demo_aside(&self, place: &Place) -> Result<u64, StoreError> {
+        let mut folder = self.layout.demo();
+        if let Place::Folder(name) = place {
+            folder.push(name.as_str());
         }
-        Ok(moved)
+        self.move_where(place, &folder, |head| head.demo)
     }
 
     /// Moves the snapshots of a place whose heads are as wanted.
