@@ -119,7 +119,7 @@ fn skim(mut file: impl BufRead) -> io::Result<Option<Head>> {
             b"  \"leads\": [\n" => inside = true,
             b"  ],\n" if inside => inside = false,
             lead if inside && lead.starts_with(b"    {") && (lead.ends_with(b"},\n") || lead.ends_with(b"}\n")) => {
-                leads += 1
+                leads += 1;
             }
             _ if inside => return Ok(None),
             other => around.extend_from_slice(other),
