@@ -123,5 +123,5 @@ pub fn change(path: &Path, duty: &str, change: impl FnOnce(&mut DutyState)) -> R
     change(duties.entry(duty.to_owned()).or_default());
     let text = serde_json::to_vec_pretty(&duties)
         .map_err(|error| StoreError::on("write", path)(std::io::Error::new(ErrorKind::InvalidData, error)))?;
-    atomic::replace(path, &text)
+    atomic::replace_lightly(path, &text)
 }
