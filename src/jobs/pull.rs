@@ -89,13 +89,14 @@ pub async fn pull(
 ) -> Result<Published, PullFailure> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
     let begun = jobs.clock.now();
+    let before = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
     remember(jobs, target, move |state| state.begin(due, begun)).await?;
     let ended = pull_and_publish(jobs, target, progress).await;
     let now = jobs.clock.now();
     let remembered = match &ended {
         Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
-        // A stop is nobody's failure: the next start catches up.
-        Err(PullFailure::Fetch(PullError::Stopped)) => Ok(()),
+        // A stop is nobody's failure: as if it had not begun, so that the next start catches up.
+        Err(PullFailure::Fetch(PullError::Stopped)) => remember(jobs, target, move |state| *state = before).await,
         Err(PullFailure::Held { snapshot, holds }) => {
             let (snapshot, reasons) = (snapshot.to_string(), holds.iter().map(ToString::to_string).collect());
             remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await

@@ -32,7 +32,7 @@ const MAX_EMPTY_PAGES: u32 = 3;
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 /// What a request in flight may still take once the program is to end.
-const END_OF_PAGE: Duration = Duration::from_secs(5);
+const END_OF_PAGE: Duration = Duration::from_secs(2);
 
 /// Why a pull did not end.
 #[derive(Debug, thiserror::Error)]

@@ -179,3 +179,19 @@ async fn a_thousand_sources_are_read_listed_and_planned() {
     assert_eq!(latest["total_leads"], 5 * count);
     assert_eq!(status(&folder)["sources"].as_array().unwrap().len(), count);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_that_term_cuts_short_is_caught_up_at_the_next_start() {
+    let crm = FakeRest::start(deals(30)).await.fail(Fault::Slow(std::time::Duration::from_secs(60)));
+    let folder = Folder::new();
+    let limits = "schedule = \"0 0 1 1 *\"\n[limits]\ngrace = \"10s\"\n";
+    folder.write_config(&format!("{limits}[sources.crm]\n{}", crm.section(Paging::Cursor)));
+    let daemon = folder.start(&["run"]);
+    wait_for("a request", || (!crm.requests().is_empty()).then_some(()));
+    daemon.stop().assert_code(0);
+    assert!(folder.snapshots("crm").is_empty(), "nothing half");
+
+    let daemon = folder.start(&["run"]);
+    wait_for("the pull that was cut", || (!folder.snapshots("crm").is_empty()).then_some(()));
+    daemon.stop().assert_code(0);
+}
