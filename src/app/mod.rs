@@ -26,6 +26,7 @@ use crate::store::layout::Place;
 use crate::store::lock::Lock;
 use crate::store::state::DutyState;
 use crate::store::{NotOurs, Store};
+use crate::telemetry::in_one_line;
 
 /// The duty that closes the day.
 pub const SUMMARY: &str = "summary";
@@ -239,13 +240,27 @@ impl Daemon {
             return None;
         }
         report.warnings.iter().for_each(|warning| warn!(%warning, "Configuration"));
-        let jobs = Arc::new(jobs(&config, &self.inputs, &self.stop));
+        let mut jobs = jobs(&config, &self.inputs, &self.stop);
+        if config.limits.parallel == self.config.limits.parallel {
+            // What runs already counts.
+            jobs.slots = Arc::clone(&self.current().slots);
+        }
+        if let Err(error) = refuse_demo_over_live(&jobs) {
+            error!(error = in_one_line(&error), "The old configuration stays");
+            return None;
+        }
+        let jobs = Arc::new(jobs);
         let planned = planned(&config, &jobs.store);
         let jitter = config.limits.jitter.0;
         info!(sources = config.sources.len(), "Following the new configuration");
         *self.duties.jobs.lock().unwrap_or_else(PoisonError::into_inner) = jobs;
         self.config = config;
         Some(Event::Reload { jitter, planned })
+    }
+
+    /// What new runs work with.
+    fn current(&self) -> Arc<Jobs> {
+        Arc::clone(&self.duties.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes no new work and gives what runs the time it is granted.

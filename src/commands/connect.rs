@@ -67,7 +67,7 @@ fn write_page(
     (opened, page, names): (Opened, Page, Names),
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let account = opened.account.as_deref().unwrap_or("not told");
+    let account = Escaped(opened.account.as_deref().unwrap_or("not told"));
     let currency = opened.currency.map_or_else(|| "not told".to_owned(), |currency| currency.to_string());
     let more = if page.next.is_some() { "there are more" } else { "all there are" };
     writeln!(out, "  credentials  accepted")?;

@@ -46,9 +46,10 @@ impl Exit {
             PullFailure::Fetch(PullError::Spool(_))
             | PullFailure::Store(_)
             | PullFailure::Assemble(AssembleError::Io(_) | AssembleError::Store(_)) => Self::CannotWrite,
-            PullFailure::Fetch(PullError::Deadline(_)) | PullFailure::Assemble(_) | PullFailure::Panicked => {
-                Self::Unavailable
-            }
+            PullFailure::Elsewhere(_)
+            | PullFailure::Fetch(PullError::Deadline(_))
+            | PullFailure::Assemble(_)
+            | PullFailure::Panicked => Self::Unavailable,
         }
     }
 

@@ -98,7 +98,7 @@ pub fn run(handlers: io::Result<Handlers>) -> ExitCode {
         Ok(handlers) => handlers,
         Err(error) => return complain(&format!("signals cannot be handled: {error}"), None, Exit::Config).into(),
     };
-    let level = if matches!(arguments.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::ERROR };
+    let level = if matches!(arguments.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::WARN };
     telemetry::start(std::env::var("SALES_PIPELINE_LOG").ok().as_deref(), level);
     match dispatch(arguments, handlers) {
         Ok(exit) => exit.into(),
@@ -129,9 +129,10 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
 
 /// What the world hands in, read once.
 fn inputs(arguments: &Arguments) -> Inputs {
-    let text = |text: OsString| text.into_string().ok();
+    // What is no UTF-8 is kept as near as it goes: a wrong path is told, a missing variable would not be.
+    let text = |text: OsString| text.to_string_lossy().into_owned();
     let environment: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+        std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Inputs {
         file: arguments.config.clone(),

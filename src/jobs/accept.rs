@@ -6,7 +6,7 @@ use crate::advice::Advice;
 use crate::jobs::assemble::AssembleError;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::store::error::StoreError;
-use crate::store::layout::SnapshotId;
+use crate::store::layout::{Place, SnapshotId};
 use crate::store::state::AcceptedState;
 
 /// Why nothing was accepted.
@@ -67,6 +67,9 @@ pub fn accept(
     }
     let accepted = {
         let _lock = jobs.store.lock_write()?;
+        if let Place::Folder(name) = &target.place {
+            jobs.store.adopt(name)?;
+        }
         jobs.store.accept(&target.name, &target.place, chosen)?
     };
     jobs.store.remember(&target.place, &target.duty(), |state| {

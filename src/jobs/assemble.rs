@@ -146,6 +146,13 @@ pub fn write_leads(
 fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
     let proof = match fetched.listed {
+        Some((least, most)) if least < most && (least..=most).contains(&different) => {
+            return Ok(complete(
+                sorted,
+                fetched,
+                format!("cursor exhausted; count {least} to {most} while it was read"),
+            ));
+        }
         None if fetched.counted == Some(different) => "cursor exhausted; count matches",
         None if fetched.counted.is_some() => "cursor exhausted; count differs a little",
         None => "cursor exhausted",
@@ -155,9 +162,13 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
             return Err(AssembleError::Incomplete { expected, fetched: different });
         }
     };
-    Ok(Completeness {
+    Ok(complete(sorted, fetched, proof.to_owned()))
+}
+
+fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {
+    Completeness {
         complete: true,
-        proof: proof.to_owned(),
+        proof,
         pages: fetched.pages,
         expected: fetched.listed.map(|(_, most)| most).or(fetched.counted),
         fetched: fetched.fetched,
@@ -165,5 +176,5 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
         filtered: fetched.filtered,
         skipped: fetched.skipped,
         duplicates: sorted.duplicates,
-    })
+    }
 }

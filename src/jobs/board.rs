@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::error;
 
 use crate::model::snapshot::Head;
@@ -14,6 +15,14 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::telemetry::in_one_line;
+
+/// How far a snapshot may be ahead of the clock.
+const AHEAD: TimeDelta = TimeDelta::minutes(10);
+
+/// Whether a snapshot's name says a time that has not come: some clock was wrong.
+pub fn is_from_future(id: SnapshotId, now: DateTime<Utc>) -> bool {
+    id.time > now + AHEAD
+}
 
 /// A source's newest snapshot.
 #[derive(Debug, Clone)]
@@ -32,10 +41,11 @@ type Heads = HashMap<(Place, SnapshotId), Option<Arc<Head>>>;
 pub struct Board(Mutex<Heads>);
 
 impl Board {
-    /// The newest snapshot of a place that can be read; a broken one is passed over, and said once.
-    pub fn newest(&self, store: &Store, place: &Place) -> Result<Option<Newest>, StoreError> {
+    /// The newest snapshot of a place that can be read. A broken one is passed over, and said once; so is one from the
+    /// future, which would else stay the newest until then.
+    pub fn newest(&self, store: &Store, place: &Place, now: DateTime<Utc>) -> Result<Option<Newest>, StoreError> {
         let mut found = None;
-        for id in store.list(place)?.into_iter().rev() {
+        for id in store.list(place)?.into_iter().rev().filter(|id| !is_from_future(*id, now)) {
             if let Some(head) = self.head(store, place, id)? {
                 found = Some(Newest { id, head });
                 break;

@@ -26,6 +26,9 @@ pub enum PullFailure {
     /// Another process pulls this source.
     #[error("another process is pulling this source")]
     Busy,
+    /// Another process pulled this source while this one waited, and it failed.
+    #[error("another process pulled it meanwhile: {0}")]
+    Elsewhere(String),
     /// The source could not be read to its end.
     #[error(transparent)]
     Fetch(#[from] PullError),
@@ -59,7 +62,7 @@ impl PullFailure {
             Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
             Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
             Self::Held { .. } => Some(Advice::AcceptOrMend),
-            Self::Panicked => None,
+            Self::Panicked | Self::Elsewhere(_) => None,
         }
     }
 }
@@ -113,6 +116,14 @@ pub async fn pull(
     ended
 }
 
+/// Notes down a failure that the pull itself could not: a panic.
+pub async fn note_failure(jobs: &Arc<Jobs>, target: &Arc<Target>, failure: &PullFailure) {
+    let (now, error) = (jobs.clock.now(), in_one_line(failure));
+    if let Err(error) = remember(jobs, target, move |state| state.fail(now, error, None)).await {
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "A panic could not be noted down");
+    }
+}
+
 /// Notes down what the duty did, off the runtime's thread: the write lock may be another process's for a while, and
 /// signals and schedule must go on meanwhile.
 async fn remember(
@@ -158,8 +169,9 @@ fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
     }
     let _lock = jobs.store.lock_write()?;
     let mut moved = 0;
-    for place in jobs.store.places()? {
-        if jobs.board.newest(&jobs.store, &place)?.is_some_and(|newest| newest.head.demo) {
+    let is_a_demos = |place: &Place| jobs.targets.values().any(|target| target.built.demo && target.place == *place);
+    for place in jobs.store.places()?.into_iter().filter(|place| !is_a_demos(place)) {
+        if jobs.board.newest(&jobs.store, &place, jobs.clock.now())?.is_some_and(|newest| newest.head.demo) {
             moved += jobs.store.set_demo_aside(&place)?;
         }
     }
@@ -175,13 +187,10 @@ fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
 fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<(), PullFailure> {
     let last_good = jobs.newest(target)?;
     let Evidence { fetched, counted, matched } = assembled.evidence;
-    let candidate = Candidate {
-        head: &assembled.head,
-        fetched,
-        counted,
-        matched: &[("name", matched.name), ("stage", matched.stage), ("value", matched.value)],
-        records: matched.records,
-    };
+    let mapping = target.built.source.mapping();
+    let mut found = vec![("name", matched.name), ("stage", matched.stage), ("value", matched.value)];
+    found.retain(|(field, _)| mapping.iter().any(|mapped| mapped.field == *field));
+    let candidate = Candidate { head: &assembled.head, fetched, counted, matched: &found, records: matched.records };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
     if holds.is_empty() {

@@ -14,8 +14,9 @@ pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
     if !jobs.targets.values().all(|target| target.built.demo) {
         return Ok(false);
     }
+    let now = jobs.clock.now();
     for place in jobs.store.places()? {
-        if jobs.board.newest(&jobs.store, &place)?.is_some_and(|newest| !newest.head.demo) {
+        if jobs.board.newest(&jobs.store, &place, now)?.is_some_and(|newest| !newest.head.demo) {
             return Ok(true);
         }
     }
@@ -47,6 +48,6 @@ fn bring_into_order(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError
 fn is_in_order(jobs: &Jobs) -> Result<bool, StoreError> {
     let mut targets = jobs.targets.values();
     let (Some(target), None) = (targets.next(), targets.next()) else { return Ok(false) };
-    let newest = jobs.store.list(&target.place)?.pop();
-    Ok(newest.is_some_and(|id| jobs.store.is_latest(&target.place, id)))
+    let newest = jobs.newest(target)?;
+    Ok(newest.is_some_and(|newest| jobs.store.is_latest(&target.place, newest.id)))
 }

@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::advice::Advice;
 use crate::model::name::SourceName;
@@ -74,7 +75,7 @@ impl Store {
     /// Makes the folders, and refuses those of another user and those that cannot be written.
     pub fn prepare(&self) -> Result<(), NotOurs> {
         let Layout { output, cache } = &self.layout;
-        for folder in [output, cache, &self.layout.locks()] {
+        for folder in [output, cache] {
             atomic::make_folder(folder)?;
         }
         let owner = fs::metadata(cache).map_err(StoreError::on("look at", cache))?.uid();
@@ -82,15 +83,22 @@ impl Store {
         if owner != user {
             return Err(NotOurs::Owner { path: cache.clone(), owner, user });
         }
+        atomic::make_folder(&self.layout.locks())?;
         for folder in [output, cache] {
             tempfile::tempfile_in(folder).map_err(StoreError::on("write into", folder))?;
         }
         Ok(())
     }
 
-    /// The lock that `run` holds for life.
+    /// The lock that `run` holds for life. Whoever only asks who holds it has it for an instant, so it is tried again.
     pub fn lock_run(&self) -> Result<Option<Lock>, StoreError> {
-        Lock::try_take(&self.run_lock())
+        for _ in 0..10 {
+            if let Some(lock) = Lock::try_take(&self.run_lock())? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(None)
     }
 
     /// The process of the daemon that works here, if one does.
@@ -298,6 +306,9 @@ impl Store {
         let mut swept = atomic::sweep(&self.layout.output)?;
         for place in self.places()? {
             swept += atomic::sweep(&self.layout.folder(&place))?;
+            if let Place::Folder(name) = &place {
+                swept += atomic::sweep(&self.layout.held(name))?;
+            }
         }
         Ok(swept)
     }
