@@ -3,6 +3,8 @@
 //! Errors belong to their modules; the cures are shared, so that stderr, log and page say the same and a test can
 //! hold every one against `docs/runbook.md`.
 
+use std::io::ErrorKind;
+
 /// A cure. Each has a heading in `docs/runbook.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
@@ -51,6 +53,14 @@ pub enum Advice {
 }
 
 impl Advice {
+    /// The cure for a file that cannot be read or written.
+    pub fn on_io(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::FreeDisk,
+            _ => Self::MakeWritable,
+        }
+    }
+
     /// Every cure, for the runbook's test.
     pub const ALL: [Self; 21] = [
         Self::RenewCredentials,

@@ -42,17 +42,23 @@ impl Exit {
             PullFailure::Busy => Self::Busy,
             PullFailure::Held { .. } => Self::Held,
             PullFailure::Fetch(PullError::Stopped) => Self::Interrupted,
-            PullFailure::Fetch(PullError::Source { source, .. }) => match source.root() {
-                SourceError::Refused { .. } | SourceError::Forbidden { .. } => Self::Refused,
-                SourceError::Secret(_) => Self::Config,
-                _ => Self::Unavailable,
-            },
+            PullFailure::Fetch(PullError::Source { source, .. }) => Self::of_source(source),
             PullFailure::Fetch(PullError::Spool(_))
             | PullFailure::Store(_)
             | PullFailure::Assemble(AssembleError::Io(_) | AssembleError::Store(_)) => Self::CannotWrite,
-            PullFailure::Fetch(PullError::Deadline(_)) | PullFailure::Assemble(_) | PullFailure::Panicked => {
-                Self::Unavailable
-            }
+            PullFailure::Elsewhere(_)
+            | PullFailure::Fetch(PullError::Deadline(_))
+            | PullFailure::Assemble(_)
+            | PullFailure::Panicked => Self::Unavailable,
+        }
+    }
+
+    /// How an answer of a CRM ends the command.
+    pub(super) fn of_source(error: &SourceError) -> Self {
+        match error.root() {
+            SourceError::Refused { .. } | SourceError::Forbidden { .. } => Self::Refused,
+            SourceError::Secret(_) => Self::Config,
+            _ => Self::Unavailable,
         }
     }
 

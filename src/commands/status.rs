@@ -14,6 +14,7 @@ use crate::commands::table::{self, Lean};
 use crate::commands::{complain, load_or_demo};
 use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
+use crate::jobs::board::is_from_future;
 use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
@@ -147,7 +148,7 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
     let state = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
     let head = newest.as_ref().map(|newest| newest.head.as_ref());
     let good = head.map(|head| head.timestamp);
-    let first_tried = state.failing_since.or(state.last_attempt);
+    let first_tried = state.stale_since().or(state.last_attempt);
     let judged = freshness(&source.schedule, good, first_tried, jobs.pull_deadline.0, now);
     Ok(SourceStatus {
         source: target.name.to_string(),
@@ -174,8 +175,18 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         advice: state.advice,
         hold: state.hold,
         accepted: state.accepted,
-        warnings: target.built.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        warnings: warnings(source, jobs, now)?,
     })
+}
+
+/// What the configuration warns of, and snapshots that are passed over.
+fn warnings(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    let target = &source.target;
+    let mut warnings: Vec<String> = target.built.warnings.iter().map(|warning| warning.message.clone()).collect();
+    let ahead = jobs.store.list(&target.place)?.into_iter().filter(|id| is_from_future(*id, now));
+    warnings
+        .extend(ahead.map(|id| format!("snapshot {id} is from the future and is passed over: set the clock right")));
+    Ok(warnings)
 }
 
 fn health(judged: Freshness, state: &DutyState) -> Health {

@@ -6,7 +6,7 @@ use crate::advice::Advice;
 use crate::jobs::assemble::AssembleError;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::store::error::StoreError;
-use crate::store::layout::SnapshotId;
+use crate::store::layout::{Place, SnapshotId};
 use crate::store::state::AcceptedState;
 
 /// Why nothing was accepted.
@@ -61,19 +61,23 @@ pub fn accept(
     let held = jobs.store.list_held(&target.name)?;
     let chosen = held.iter().rev().find(|held| id.is_none_or(|id| held.to_string() == id)).copied();
     let chosen = chosen.ok_or_else(|| not_held(target, &held))?;
-    if let Some(newest) = jobs.newest(target)?.filter(|newest| newest.id >= chosen) {
+    let timestamp = jobs.store.held_head(&target.name, chosen)?.timestamp;
+    if let Some(newest) = jobs.newest(target)?.filter(|newest| newest.head.timestamp >= timestamp) {
         return Err(AcceptError::Outdated { newest: newest.id });
     }
-    {
+    let accepted = {
         let _lock = jobs.store.lock_write()?;
-        jobs.store.accept(&target.name, &target.place, chosen)?;
-    }
+        if let Place::Folder(name) = &target.place {
+            jobs.store.adopt(name)?;
+        }
+        jobs.store.accept(&target.name, &target.place, chosen)?
+    };
     jobs.store.remember(&target.place, &target.duty(), |state| {
         state.succeed(now);
-        state.accepted = Some(AcceptedState { snapshot: chosen.to_string(), note: note.to_owned(), at: now });
+        state.accepted = Some(AcceptedState { snapshot: accepted.to_string(), note: note.to_owned(), at: now });
     })?;
     summarize::refresh(jobs, now)?;
-    Ok(chosen)
+    Ok(accepted)
 }
 
 fn not_held(target: &Target, held: &[SnapshotId]) -> AcceptError {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::analysis::totals::{Figured, Fold, Overflow};
 use crate::jobs::{Target, names};
@@ -98,7 +98,8 @@ pub fn assemble(
 /// A head with its figures; everything else empty.
 pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> Head {
     Head {
-        timestamp,
+        // As precise as the file, so that a head in memory equals one that was read.
+        timestamp: timestamp.trunc_subsecs(6),
         total_leads: figures.total_leads,
         total_value: figures.total_value,
         weighted_value: figures.weighted_value,
@@ -145,6 +146,13 @@ pub fn write_leads(
 fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
     let proof = match fetched.listed {
+        Some((least, most)) if least < most && (least..=most).contains(&different) => {
+            return Ok(complete(
+                sorted,
+                fetched,
+                format!("cursor exhausted; count {least} to {most} while it was read"),
+            ));
+        }
         None if fetched.counted == Some(different) => "cursor exhausted; count matches",
         None if fetched.counted.is_some() => "cursor exhausted; count differs a little",
         None => "cursor exhausted",
@@ -154,9 +162,13 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
             return Err(AssembleError::Incomplete { expected, fetched: different });
         }
     };
-    Ok(Completeness {
+    Ok(complete(sorted, fetched, proof.to_owned()))
+}
+
+fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {
+    Completeness {
         complete: true,
-        proof: proof.to_owned(),
+        proof,
         pages: fetched.pages,
         expected: fetched.listed.map(|(_, most)| most).or(fetched.counted),
         fetched: fetched.fetched,
@@ -164,5 +176,5 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
         filtered: fetched.filtered,
         skipped: fetched.skipped,
         duplicates: sorted.duplicates,
-    })
+    }
 }

@@ -71,7 +71,7 @@ pub struct Jobs {
 impl Jobs {
     /// The newest snapshot of a source. Invented deals are never taken for a live source's, nor the reverse.
     pub fn newest(&self, target: &Target) -> Result<Option<Newest>, StoreError> {
-        let newest = self.board.newest(&self.store, &target.place)?;
+        let newest = self.board.newest(&self.store, &target.place, self.clock.now())?;
         Ok(newest.filter(|newest| newest.head.demo == target.built.demo))
     }
 }

@@ -109,6 +109,13 @@ impl Wanted {
         }
         pieces
     }
+
+    /// Takes in the names that a deal leaves open.
+    pub fn add(&mut self, deal: &Deal) {
+        for name in &deal.wanted {
+            self.0.entry(name.table.to_string()).or_default().insert(name.key.clone());
+        }
+    }
 }
 
 /// Look-up tables by name, each from a CRM's key to what people read.

@@ -13,8 +13,8 @@ use crate::model::name::SourceName;
 pub const LATEST: &str = "sales_pipeline.json";
 /// The day's figures, shared with other programs.
 pub const SUMMARY: &str = "daily_summary.json";
-/// Temporary files of ours start so; a sweep removes them.
-pub const TEMPORARY: &str = ".tmp-";
+/// Temporary files of ours start so; a sweep removes them, and nobody else's.
+pub const TEMPORARY: &str = ".tmp-sales_pipeline-";
 /// What a duty did last, beside the files it wrote.
 pub const STATE: &str = ".state.json";
 

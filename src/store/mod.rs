@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::advice::Advice;
 use crate::model::name::SourceName;
@@ -74,7 +75,7 @@ impl Store {
     /// Makes the folders, and refuses those of another user and those that cannot be written.
     pub fn prepare(&self) -> Result<(), NotOurs> {
         let Layout { output, cache } = &self.layout;
-        for folder in [output, cache, &self.layout.locks()] {
+        for folder in [output, cache] {
             atomic::make_folder(folder)?;
         }
         let owner = fs::metadata(cache).map_err(StoreError::on("look at", cache))?.uid();
@@ -82,15 +83,22 @@ impl Store {
         if owner != user {
             return Err(NotOurs::Owner { path: cache.clone(), owner, user });
         }
+        atomic::make_folder(&self.layout.locks())?;
         for folder in [output, cache] {
             tempfile::tempfile_in(folder).map_err(StoreError::on("write into", folder))?;
         }
         Ok(())
     }
 
-    /// The lock that `run` holds for life.
+    /// The lock that `run` holds for life. Whoever only asks who holds it has it for an instant, so it is tried again.
     pub fn lock_run(&self) -> Result<Option<Lock>, StoreError> {
-        Lock::try_take(&self.run_lock())
+        for _ in 0..10 {
+            if let Some(lock) = Lock::try_take(&self.run_lock())? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(None)
     }
 
     /// The process of the daemon that works here, if one does.
@@ -171,11 +179,21 @@ impl Store {
         Ok(id)
     }
 
-    /// Puts a held snapshot among the good ones: `false` if one of its name is there.
-    pub fn accept(&self, source: &SourceName, place: &Place, id: SnapshotId) -> Result<bool, StoreError> {
-        let (from, to) = (self.layout.held(source).join(id.file_name()), self.layout.snapshot(place, id));
+    /// The head of a held snapshot.
+    pub fn held_head(&self, source: &SourceName, id: SnapshotId) -> Result<Head, StoreError> {
+        let path = self.layout.held(source).join(id.file_name());
+        format::read_head(&path).map_err(StoreError::on("read snapshot", &path))
+    }
+
+    /// Puts a held snapshot among the good ones, under the first free name of its second.
+    pub fn accept(&self, source: &SourceName, place: &Place, held: SnapshotId) -> Result<SnapshotId, StoreError> {
+        let from = self.layout.held(source).join(held.file_name());
         atomic::make_folder(&self.layout.folder(place))?;
-        atomic::move_new(&from, &to)
+        let mut id = SnapshotId::first_of(held.time);
+        while !atomic::move_new(&from, &self.layout.snapshot(place, id))? {
+            id = id.next();
+        }
+        Ok(id)
     }
 
     fn write_new(folder: &Path, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
@@ -252,29 +270,22 @@ impl Store {
         (removed, errors)
     }
 
-    /// Moves the flat files of a source into its folder, where it has none yet: what it wrote before it had a section
-    /// of its own.
+    /// Moves the flat files of a source into its folder: what it wrote before it had a section of its own. A file
+    /// whose name stands there already stays where it is.
     pub fn adopt(&self, name: &SourceName) -> Result<u64, StoreError> {
         let place = Place::Folder(name.clone());
         let folder = self.layout.folder(&place);
         atomic::make_folder(&folder)?;
-        if !self.list(&place)?.is_empty() {
-            return Ok(0);
-        }
         self.move_where(&Place::Flat, &folder, |head| head.source == name.as_str())
     }
 
-    /// Moves the invented snapshots of every place aside, so that live data never stands among them.
-    pub fn set_demo_aside(&self) -> Result<u64, StoreError> {
-        let mut moved = 0;
-        for place in self.places()? {
-            let mut folder = self.layout.demo();
-            if let Place::Folder(name) = &place {
-                folder.push(name.as_str());
-            }
-            moved += self.move_where(&place, &folder, |head| head.demo)?;
+    /// Moves the invented snapshots of a place aside, so that live data never stands among them.
+    pub fn set_demo_aside(&self, place: &Place) -> Result<u64, StoreError> {
+        let mut folder = self.layout.demo();
+        if let Place::Folder(name) = place {
+            folder.push(name.as_str());
         }
-        Ok(moved)
+        self.move_where(place, &folder, |head| head.demo)
     }
 
     /// Moves the snapshots of a place whose heads are as wanted.
@@ -295,6 +306,9 @@ impl Store {
         let mut swept = atomic::sweep(&self.layout.output)?;
         for place in self.places()? {
             swept += atomic::sweep(&self.layout.folder(&place))?;
+            if let Place::Folder(name) = &place {
+                swept += atomic::sweep(&self.layout.held(name))?;
+            }
         }
         Ok(swept)
     }

@@ -66,7 +66,8 @@ impl DutyState {
 
     /// Since when there is no new data: the first failure or hold since the last success, UTC.
     pub fn stale_since(&self) -> Option<DateTime<Utc>> {
-        self.failing_since.or(self.hold.as_ref().map(|held| held.since))
+        let held = self.hold.as_ref().map(|held| held.since);
+        [self.failing_since, held].into_iter().flatten().min()
     }
 
     /// A run begins.
@@ -88,7 +89,7 @@ impl DutyState {
 
     /// A complete pull was held: the source answers, so it does not fail.
     pub fn hold(&mut self, snapshot: String, reasons: Vec<String>, now: DateTime<Utc>) {
-        let since = self.hold.as_ref().map_or(now, |held| held.since);
+        let since = self.stale_since().unwrap_or(now);
         let hold = Some(HeldState { snapshot, reasons, since });
         *self = Self {
             last_due: self.last_due,
@@ -123,5 +124,5 @@ pub fn change(path: &Path, duty: &str, change: impl FnOnce(&mut DutyState)) -> R
     change(duties.entry(duty.to_owned()).or_default());
     let text = serde_json::to_vec_pretty(&duties)
         .map_err(|error| StoreError::on("write", path)(std::io::Error::new(ErrorKind::InvalidData, error)))?;
-    atomic::replace(path, &text)
+    atomic::replace_lightly(path, &text)
 }

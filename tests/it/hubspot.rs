@@ -562,6 +562,11 @@ async fn four_variables_are_enough_to_publish_an_account() {
     assert!(leads.is_subset(&recent) && leads.len() > 50, "{} leads", leads.len());
     assert_eq!((&latest["source"], &latest["account"]), (&"hubspot".into(), &"12345678".into()));
     assert_eq!(latest["completeness"]["proof"], "cursor exhausted; count matches");
+    let connected = program(folder.path(), &crm, TOKEN, &["check", "--connect"]).await;
+    let said = String::from_utf8_lossy(&connected.stdout).into_owned();
+    for part in ["account      12345678, currency USD", "first page   100 records", "hs_deal_stage_probability"] {
+        assert!(said.contains(part), "no `{part}` in\n{said}");
+    }
     let refused = program(folder.path(), &crm, "pat-na1-canary-wrong", &["pull"]).await;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(77), "{said}");
