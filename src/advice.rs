@@ -3,6 +3,8 @@
 //! Errors belong to their modules; the cures are shared, so that stderr, log and page say the same and a test can
 //! hold every one against `docs/runbook.md`.
 
+use std::io::ErrorKind;
+
 /// A cure. Each has a heading in `docs/runbook.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
@@ -42,11 +44,23 @@ pub enum Advice {
     InspectSetAside,
     /// The clock looks wrong, so nothing was deleted.
     CheckClock,
+    /// A complete pull is held.
+    AcceptOrMend,
+    /// Invented deals would stand over live ones.
+    KeepDemoApart,
 }
 
 impl Advice {
+    /// The cure for a file that cannot be read or written.
+    pub fn on_io(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::FreeDisk,
+            _ => Self::MakeWritable,
+        }
+    }
+
     /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::RenewCredentials,
         Self::GrantPermission,
         Self::ProvideSecret,
@@ -65,6 +79,8 @@ impl Advice {
         Self::StopOtherInstance,
         Self::InspectSetAside,
         Self::CheckClock,
+        Self::AcceptOrMend,
+        Self::KeepDemoApart,
     ];
 
     /// The heading in `docs/runbook.md`.
@@ -88,6 +104,8 @@ impl Advice {
             Self::StopOtherInstance => "Another instance works here",
             Self::InspectSetAside => "A broken file was set aside",
             Self::CheckClock => "The clock looks wrong",
+            Self::AcceptOrMend => "A pull is held",
+            Self::KeepDemoApart => "The folder holds live data",
         }
     }
 
@@ -111,6 +129,10 @@ impl Advice {
             Self::RunAsOwner => "run the command as the user who owns the cache",
             Self::StopOtherInstance => "stop the other instance, or give this one its own --output",
             Self::InspectSetAside => "look at the file that was set aside, then delete it",
+            Self::AcceptOrMend => {
+                "mend the source, or look at what is held and run `snapshots accept SOURCE --note TEXT` if it is right"
+            }
+            Self::KeepDemoApart => "choose --output DIR: a demo does not replace live data",
             Self::CheckClock => "set the clock right; if it is right, run `snapshots prune --force`",
         }
     }

@@ -235,7 +235,7 @@ impl Http {
 
     /// The URL of a path below the endpoint, or of an absolute URL on the same origin.
     pub fn url(&self, path: &str) -> Result<Url, HttpError> {
-        let url = if path.contains("://") {
+        let url = if path.starts_with("http://") || path.starts_with("https://") {
             Url::parse(path).map_err(|_| HttpError::NotAUrl)?
         } else {
             let base = self.endpoint.as_str().trim_end_matches('/');

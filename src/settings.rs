@@ -13,6 +13,9 @@ use figment::{Figment, Profile};
 use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+/// No setting is longer; clocks overflow beyond.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// A length of time, written `30s`, `15m`, `90d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
@@ -20,9 +23,8 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|_| de::Error::custom("expected a length of time such as `30s`, `15m` or `90d`"))
+        let span = humantime::parse_duration(&text).ok().filter(|span| *span <= LONGEST);
+        span.map(Self).ok_or_else(|| de::Error::custom("expected a length of time such as `30s`, `15m` or `90d`"))
     }
 }
 

@@ -34,13 +34,15 @@ impl Handlers {
     /// Registers the handlers. From here on the process survives HUP and USR1, and a second TERM or INT ends it at
     /// once with 130.
     pub fn register() -> io::Result<Self> {
+        // First, so that no signal falls between the flag and those who hear of it.
+        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
             // The order matters: the first signal finds the flag down and raises it, the second finds it up.
             flag::register_conditional_shutdown(signal, i32::from(ENDED_BY_SIGNAL), Arc::clone(&stopping))?;
             flag::register(signal, Arc::clone(&stopping))?;
         }
-        Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map(Self)
+        Ok(Self(signals))
     }
 
     /// Hands every signal on to `requests`, from a thread of its own that ends with the process.

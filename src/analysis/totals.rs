@@ -6,6 +6,8 @@ use rust_decimal::Decimal;
 
 use crate::model::deal::{Figures, Status};
 use crate::model::money::{Currency, Rates};
+use crate::model::number;
+use crate::model::ordered::Ordered;
 use crate::model::pipeline::Stage;
 use crate::model::snapshot::{CurrencyTotals, NO_STAGE, StageBreakdown, StatusTotals, Totals};
 
@@ -13,6 +15,14 @@ use crate::model::snapshot::{CurrencyTotals, NO_STAGE, StageBreakdown, StatusTot
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the sum of the deals' values has more than 28 digits")]
 pub struct Overflow;
+
+/// An exact sum: one that would have to be rounded, or could not be read back from its text, is an overflow.
+fn sum(one: Decimal, other: Decimal) -> Result<Decimal, Overflow> {
+    let (one, other) = (one.normalize(), other.normalize());
+    let sum = one.checked_add(other).ok_or(Overflow)?;
+    let is_exact = sum.scale() >= one.scale().max(other.scale()) && number::is_bounded(&sum);
+    if is_exact { Ok(sum) } else { Err(Overflow) }
+}
 
 /// A count of deals by status and currency, being filled.
 #[derive(Debug, Default)]
@@ -71,12 +81,12 @@ impl Fold {
         };
         let native = group.by_currency.entry(currency).or_default();
         native.count += 1;
-        native.value = native.value.checked_add(value).ok_or(Overflow)?;
+        native.value = sum(native.value, value)?;
         match deal.probability() {
             None => native.unweighted += 1,
             Some(probability) => {
                 let weighted = value.checked_mul(probability).ok_or(Overflow)?;
-                native.weighted = native.weighted.checked_add(weighted).ok_or(Overflow)?;
+                native.weighted = sum(native.weighted, weighted)?;
             }
         }
         Ok(())
@@ -94,14 +104,14 @@ impl Fold {
     /// The figures in the base currency: the configured one, else the account's, else the one most deals are in.
     pub fn finish(mut self, rates: &Rates, account: Option<Currency>, stages: &[Stage]) -> Result<Figured, Overflow> {
         let base = rates.base.or(account).or_else(|| self.commonest());
-        let mut sum = StatusTotals::default();
+        let mut all = StatusTotals::default();
         let mut totals = Totals::default();
         for (status, group) in &self.groups {
             let priced = group.price(base, rates)?;
             totals.unpriced += priced.unpriced;
             totals.unweighted += priced.unweighted;
-            sum.value = sum.value.checked_add(priced.totals.value).ok_or(Overflow)?;
-            sum.weighted = sum.weighted.checked_add(priced.totals.weighted).ok_or(Overflow)?;
+            all.value = sum(all.value, priced.totals.value)?;
+            all.weighted = sum(all.weighted, priced.totals.weighted)?;
             match status {
                 Some(Status::Open) => totals.open = priced.totals,
                 Some(Status::Won) => totals.won = priced.totals,
@@ -115,9 +125,9 @@ impl Fold {
         self.breakdown.sort_by_key(|(label, _)| order.get(label.as_str()).copied().unwrap_or(usize::MAX));
         Ok(Figured {
             total_leads: self.leads,
-            total_value: sum.value,
-            weighted_value: sum.weighted,
-            stage_breakdown: StageBreakdown(self.breakdown),
+            total_value: all.value,
+            weighted_value: all.weighted,
+            stage_breakdown: Ordered(self.breakdown),
             totals,
             currency: base,
         })
@@ -158,8 +168,8 @@ impl Group {
                 unpriced += native.count;
                 continue;
             };
-            totals.value = totals.value.checked_add(value).ok_or(Overflow)?;
-            totals.weighted = totals.weighted.checked_add(weighted).ok_or(Overflow)?;
+            totals.value = sum(totals.value, value)?;
+            totals.weighted = sum(totals.weighted, weighted)?;
         }
         if let Some(base) = base {
             totals.value = base.round(totals.value);
@@ -191,7 +201,7 @@ mod tests {
     #[test]
     fn dollars_are_never_added_to_euros_without_a_rate() {
         let figures = figured(&MIXED, &Rates::default(), Some("EUR"));
-        assert_eq!(figures.total_value.to_string(), "100.10");
+        assert_eq!(figures.total_value.to_string(), "100.1");
         assert_eq!((figures.totals.unpriced, figures.totals.unweighted), (3, 1));
         assert_eq!(figures.totals.open.by_currency.len(), 2, "the native sums are there all the same");
         assert_eq!(figures.totals.won.count, 1, "a deal that cannot be priced is counted");
@@ -203,8 +213,8 @@ mod tests {
         let worth = [("USD", "0.92"), ("GBP", "1.15")];
         let worth = worth.map(|(code, rate)| (code.parse().unwrap(), rate.parse().unwrap()));
         let figures = figured(&MIXED, &Rates { base: Some(base), worth: worth.into() }, None);
-        assert_eq!(figures.total_value.to_string(), "629.10");
-        assert_eq!(figures.totals.open.value.to_string(), "445.10");
+        assert_eq!(figures.total_value.to_string(), "629.1");
+        assert_eq!(figures.totals.open.value.to_string(), "445.1");
         assert_eq!(figures.totals.unpriced, 1);
     }
 
@@ -225,7 +235,7 @@ mod tests {
     #[test]
     fn a_sum_beyond_exact_decimals_is_an_error_and_no_figure() {
         let mut fold = Fold::default();
-        let lead = r#"{"value": 79000000000000000000000000000, "status": "open", "currency": "EUR"}"#;
+        let lead = r#"{"value": 9000000000000000000000000000, "status": "open", "currency": "EUR"}"#;
         let lead: Figures<'_> = serde_json::from_str(lead).unwrap();
         assert_eq!(fold.add(&lead), Ok(()));
         assert_eq!(fold.add(&lead), Err(Overflow));

@@ -96,6 +96,9 @@ impl Duties {
             tokio::spawn(async move { pull::pull(&jobs, &target, due_at, |_| ()).await })
         };
         let ended = task.await.unwrap_or(Err(PullFailure::Panicked));
+        if let Err(failure @ PullFailure::Panicked) = &ended {
+            pull::note_failure(&jobs, &target, failure).await;
+        }
         drop(permit);
         self.running.send_modify(|count| *count -= 1);
         log(&target, &ended);

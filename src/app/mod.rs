@@ -3,7 +3,7 @@
 mod duties;
 mod systemd;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::{Semaphore, watch};
@@ -44,6 +44,12 @@ pub enum RunError {
     /// The lock cannot be taken.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folders hold live data, and this is a demo.
+    #[error("`{cache}` holds live data")]
+    DemoOverLive {
+        /// The cache.
+        cache: String,
+    },
     /// Another daemon works in the same folders.
     #[error("another `run` works in `{cache}`{holder}")]
     AlreadyRunning {
@@ -60,6 +66,7 @@ impl RunError {
         match self {
             Self::NotOurs(error) => error.advice(),
             Self::Store(error) => error.advice(),
+            Self::DemoOverLive { .. } => Advice::KeepDemoApart,
             Self::AlreadyRunning { .. } => Advice::StopOtherInstance,
         }
     }
@@ -77,6 +84,7 @@ pub fn jobs(config: &Config, inputs: &Inputs, stop: &CancellationToken) -> Jobs 
         clock: Arc::clone(&inputs.clock),
         stop: stop.clone(),
         board: Board::default(),
+        demo_aside: OnceLock::new(),
     }
 }
 
@@ -103,15 +111,14 @@ pub fn planned(config: &Config, store: &Store) -> Vec<Planned> {
 }
 
 /// Runs until TERM or INT. `requests` brings the signals; the config was read from `inputs` and is good.
-pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Request>) -> Result<(), RunError> {
+pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver<Request>) -> Result<(), RunError> {
     let store = Store::new(config.layout.clone());
     store.prepare()?;
     let _lock = hold(&store)?;
     let stop = CancellationToken::new();
     let jobs = Arc::new(jobs(&config, &inputs, &stop));
-    if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
-        error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
-    }
+    refuse_demo_over_live(&jobs)?;
+    let Some(early) = recover_first(&jobs, &mut requests).await else { return Ok(()) };
     let (events, received) = mpsc::channel(64);
     let planner = Planner::new(inputs.clock.now(), config.limits.jitter.0, planned(&config, &store));
     let scheduler = Scheduler { planner, clock: Arc::clone(&inputs.clock), events: received };
@@ -129,9 +136,36 @@ pub async fn run(inputs: Inputs, config: Config, requests: UnboundedReceiver<Req
         scheduler.run(tick::ticks, |due, running| duties.start(due, running), |planner| heartbeat.beat(planner));
     tokio::pin!(scheduling);
     systemd::ready();
-    daemon.serve(&mut scheduling, requests).await;
+    daemon.serve(&mut scheduling, early, requests).await;
     daemon.end().await;
     Ok(())
+}
+
+/// Refuses to write invented deals over live ones.
+pub fn refuse_demo_over_live(jobs: &Jobs) -> Result<(), RunError> {
+    let refused = recover::is_demo_over_live(jobs)?;
+    let cache = jobs.store.layout.cache.display().to_string();
+    if refused { Err(RunError::DemoOverLive { cache }) } else { Ok(()) }
+}
+
+/// Brings the folders into order, off this thread: a lock may be another process's for a while. Gives what was asked
+/// in the meantime, or nothing if that was to end.
+async fn recover_first(jobs: &Arc<Jobs>, requests: &mut UnboundedReceiver<Request>) -> Option<Vec<Request>> {
+    let recovering = {
+        let jobs = Arc::clone(jobs);
+        tokio::task::spawn_blocking(move || recover::recover(&jobs, jobs.clock.now()))
+    };
+    tokio::pin!(recovering);
+    let mut early = Vec::new();
+    loop {
+        tokio::select! {
+            _ = &mut recovering => return Some(early),
+            request = requests.recv() => match request.unwrap_or(Request::Stop) {
+                Request::Stop => return None,
+                request => early.push(request),
+            },
+        }
+    }
 }
 
 /// Takes the lock that `run` holds for life.
@@ -151,16 +185,22 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Follows the signals until one says stop.
+    /// Follows the signals, those that came `early` first, until one says stop.
     async fn serve(
         &mut self,
         scheduling: &mut (impl Future<Output = ()> + Unpin),
+        early: Vec<Request>,
         mut requests: UnboundedReceiver<Request>,
     ) {
+        let mut early = early.into_iter();
         loop {
-            let request = tokio::select! {
-                () = &mut *scheduling => return,
-                request = requests.recv() => request.unwrap_or(Request::Stop),
+            let request = if let Some(request) = early.next() {
+                request
+            } else {
+                tokio::select! {
+                    () = &mut *scheduling => return,
+                    request = requests.recv() => request.unwrap_or(Request::Stop),
+                }
             };
             let event = match request {
                 Request::Stop => return,
@@ -200,13 +240,27 @@ impl Daemon {
             return None;
         }
         report.warnings.iter().for_each(|warning| warn!(%warning, "Configuration"));
-        let jobs = Arc::new(jobs(&config, &self.inputs, &self.stop));
+        let mut jobs = jobs(&config, &self.inputs, &self.stop);
+        if config.limits.parallel == self.config.limits.parallel {
+            // What runs already counts.
+            jobs.slots = Arc::clone(&self.current().slots);
+        }
+        if let Err(error) = refuse_demo_over_live(&jobs) {
+            error!(error = in_one_line(&error), "The old configuration stays");
+            return None;
+        }
+        let jobs = Arc::new(jobs);
         let planned = planned(&config, &jobs.store);
         let jitter = config.limits.jitter.0;
         info!(sources = config.sources.len(), "Following the new configuration");
         *self.duties.jobs.lock().unwrap_or_else(PoisonError::into_inner) = jobs;
         self.config = config;
         Some(Event::Reload { jitter, planned })
+    }
+
+    /// What new runs work with.
+    fn current(&self) -> Arc<Jobs> {
+        Arc::clone(&self.duties.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes no new work and gives what runs the time it is granted.

@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 
-use crate::app::{PRUNE, SUMMARY};
+use crate::app::{self, PRUNE, SUMMARY};
 use crate::commands::exit::Exit;
-use crate::commands::tell_problems;
+use crate::commands::pull::choose;
+use crate::commands::{connect, tell_problems};
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
 use crate::schedule::cron::Cron;
@@ -14,7 +16,14 @@ use crate::schedule::cron::Cron;
 /// How many runs of each schedule are shown.
 const RUNS: usize = 5;
 
-pub(super) fn run(inputs: &Inputs, out: &mut impl Write) -> io::Result<Exit> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Also try the sources: credentials, account, first page, and what each field holds [default: all]
+    #[arg(long, value_name = "SOURCE", num_args = 0..)]
+    connect: Option<Vec<String>>,
+}
+
+pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
     let (config, report) = config::load(inputs);
     write_files(&report, out)?;
     for warning in &report.warnings {
@@ -30,7 +39,12 @@ pub(super) fn run(inputs: &Inputs, out: &mut impl Write) -> io::Result<Exit> {
     let count = config.sources.len();
     writeln!(out, "ok:      {count} {}", if count == 1 { "source" } else { "sources" })?;
     write_schedules(&config, inputs.clock.now(), out)?;
-    Ok(Exit::Ok)
+    let Some(wanted) = &arguments.connect else { return Ok(Exit::Ok) };
+    let jobs = app::jobs(&config, inputs, &CancellationToken::new());
+    match choose(&jobs, wanted) {
+        Ok(targets) => connect::run(&jobs, &targets, out),
+        Err(exit) => Ok(exit),
+    }
 }
 
 fn write_files(report: &Report, out: &mut impl Write) -> io::Result<()> {

@@ -19,6 +19,8 @@ pub(super) enum Exit {
     Stale = 1,
     /// The command line is wrong.
     Usage = 64,
+    /// A complete pull was held.
+    Held = 65,
     /// A source is unavailable: transport, limits, broken paging.
     Unavailable = 69,
     /// Something cannot be written, or belongs to somebody else.
@@ -38,24 +40,35 @@ impl Exit {
     pub(super) fn of(failure: &PullFailure) -> Self {
         match failure {
             PullFailure::Busy => Self::Busy,
+            PullFailure::Held { .. } => Self::Held,
             PullFailure::Fetch(PullError::Stopped) => Self::Interrupted,
-            PullFailure::Fetch(PullError::Source { source, .. }) => match source.root() {
-                SourceError::Refused { .. } | SourceError::Forbidden { .. } => Self::Refused,
-                SourceError::Secret(_) => Self::Config,
-                _ => Self::Unavailable,
-            },
+            PullFailure::Fetch(PullError::Source { source, .. }) => Self::of_source(source),
             PullFailure::Fetch(PullError::Spool(_))
             | PullFailure::Store(_)
             | PullFailure::Assemble(AssembleError::Io(_) | AssembleError::Store(_)) => Self::CannotWrite,
-            PullFailure::Fetch(PullError::Deadline(_)) | PullFailure::Assemble(_) | PullFailure::Panicked => {
-                Self::Unavailable
-            }
+            PullFailure::Elsewhere(_)
+            | PullFailure::Fetch(PullError::Deadline(_))
+            | PullFailure::Assemble(_)
+            | PullFailure::Panicked => Self::Unavailable,
+        }
+    }
+
+    /// How an answer of a CRM ends the command.
+    pub(super) fn of_source(error: &SourceError) -> Self {
+        match error.root() {
+            SourceError::Refused { .. } | SourceError::Forbidden { .. } => Self::Refused,
+            SourceError::Secret(_) => Self::Config,
+            _ => Self::Unavailable,
         }
     }
 
     /// How a refusal of the store ends the command.
     pub(super) fn of_advice(advice: Advice) -> Self {
-        if advice == Advice::StopOtherInstance { Self::Busy } else { Self::CannotWrite }
+        match advice {
+            Advice::StopOtherInstance => Self::Busy,
+            Advice::KeepDemoApart => Self::Config,
+            _ => Self::CannotWrite,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod connect;
 mod exit;
 mod pull;
 mod run;
@@ -58,7 +59,7 @@ Run it:         sales-pipeline run
 Is it right?    sales-pipeline check
 How is it?      sales-pipeline status
 
-Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 69 a source unavailable, 73 cannot
+Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 65 held, 69 a source unavailable, 73 cannot
 write, 75 another instance, 77 credentials refused, 78 configuration, 130 ended by a signal.";
 
 #[derive(Debug, Subcommand)]
@@ -70,7 +71,7 @@ enum Command {
     /// Pull once, now, and write everything a scheduled pull writes
     Pull(pull::Arguments),
     /// Check the configuration without the network: all problems at once, and when each source is next pulled
-    Check,
+    Check(check::Arguments),
     /// Show each source: last snapshot, age, deals, value, next run, health
     Status(status::Arguments),
     /// Rebuild the daily summary from the newest snapshots and print it
@@ -97,7 +98,7 @@ pub fn run(handlers: io::Result<Handlers>) -> ExitCode {
         Ok(handlers) => handlers,
         Err(error) => return complain(&format!("signals cannot be handled: {error}"), None, Exit::Config).into(),
     };
-    let level = if matches!(arguments.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::ERROR };
+    let level = if matches!(arguments.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::WARN };
     telemetry::start(std::env::var("SALES_PIPELINE_LOG").ok().as_deref(), level);
     match dispatch(arguments, handlers) {
         Ok(exit) => exit.into(),
@@ -118,7 +119,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
     }
     match arguments.command {
         Command::Run | Command::Pull(_) => unreachable!("both have returned above"),
-        Command::Check => check::run(&inputs, out),
+        Command::Check(arguments) => check::run(&inputs, &arguments, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
         Command::Summary(arguments) => summary::run(inputs, &arguments, out),
         Command::Snapshots(command) => snapshots::run(inputs, &command, out),
@@ -128,9 +129,10 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
 
 /// What the world hands in, read once.
 fn inputs(arguments: &Arguments) -> Inputs {
-    let text = |text: OsString| text.into_string().ok();
+    // What is no UTF-8 is kept as near as it goes: a wrong path is told, a missing variable would not be.
+    let text = |text: OsString| text.to_string_lossy().into_owned();
     let environment: BTreeMap<String, String> =
-        std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect();
+        std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Inputs {
         file: arguments.config.clone(),
@@ -154,13 +156,18 @@ fn load(inputs: &Inputs) -> Result<Config, Exit> {
     })
 }
 
+/// Whether nothing is wrong but that no source is configured; beside other problems that may only follow from them.
+fn lacks_only_a_source(report: &Report) -> bool {
+    report.no_source && report.problems.len() == 1
+}
+
 /// The configuration; where there is none, but a demo was pulled into the output folder, the demo's.
 fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
     let (config, report) = config::load(&inputs);
     if let Some(config) = config {
         return Ok((inputs, config));
     }
-    if report.no_source {
+    if lacks_only_a_source(&report) {
         let demo = Inputs { demo: true, ..inputs.clone() };
         if let (Some(config), _) = config::load(&demo) {
             let store = Store::new(config.layout.clone());
@@ -176,7 +183,7 @@ fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
 }
 
 fn tell_problems(report: &Report) {
-    if report.no_source {
+    if lacks_only_a_source(report) {
         let ways = "no source is configured\n  \
              to try it:          sales-pipeline --demo pull\n  \
              to pull your CRM:   put a [sources.<name>] section into config/sales-pipeline.toml\n                      \

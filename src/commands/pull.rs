@@ -12,11 +12,13 @@ use crate::app;
 use crate::commands::exit::Exit;
 use crate::commands::{complain, load, table};
 use crate::config::Inputs;
+use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
 use crate::model::name::SourceName;
 use crate::signals::{Handlers, Request};
-use crate::sources::pull::Progress;
+use crate::sources::pull::{Progress, PullError};
+use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// How often a lock that somebody holds is tried again.
@@ -48,15 +50,22 @@ pub(super) fn run(
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
+    if let Err(error) = app::refuse_demo_over_live(&jobs) {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::of_advice(error.advice())));
+    }
     let (sender, requests) = mpsc::unbounded_channel();
     handlers.forward(sender)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(async {
         tokio::spawn(stop_on_signal(requests, stop));
-        if let Err(error) = recover::recover(&jobs, inputs.clock.now()) {
-            tracing::error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+        let recovering = {
+            let jobs = Arc::clone(&jobs);
+            tokio::task::spawn_blocking(move || recover::recover(&jobs, jobs.clock.now()))
+        };
+        tokio::select! {
+            _ = recovering => pull_all(&jobs, targets, out).await,
+            () = jobs.stop.cancelled() => Ok(Exit::Interrupted),
         }
-        pull_all(&jobs, targets, out).await
     });
     runtime.shutdown_background();
     exit
@@ -70,7 +79,8 @@ async fn stop_on_signal(mut requests: mpsc::UnboundedReceiver<Request>, stop: Ca
     }
 }
 
-fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
+/// The targets of the named sources; all where none is named.
+pub(super) fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
     if wanted.is_empty() {
         return Ok(jobs.targets.values().cloned().collect());
     }
@@ -121,33 +131,41 @@ async fn pull_or_wait(
     target: &Arc<Target>,
     progress: impl Fn(Progress),
 ) -> Result<Published, PullFailure> {
-    let begun = jobs.clock.now();
+    let before = memory(jobs, target);
     let patience = jobs.clock.instant() + jobs.pull_deadline.0;
     loop {
         match pull(jobs, target, None, &progress).await {
-            Err(PullFailure::Busy) if jobs.clock.instant() < patience && !jobs.stop.is_cancelled() => {}
+            Err(PullFailure::Busy) if jobs.stop.is_cancelled() => return Err(PullFailure::Fetch(PullError::Stopped)),
+            Err(PullFailure::Busy) if jobs.clock.instant() < patience => {}
             ended => return ended,
         }
         tokio::time::sleep(TRY_AGAIN).await;
-        if let Some(published) = published_since(jobs, target, begun)? {
-            return Ok(published);
+        if let Some(ended) = ended_elsewhere(jobs, target, &before)? {
+            return ended;
         }
     }
 }
 
-/// What another process published since `begun`.
-fn published_since(
+/// What is remembered of the target's pulls.
+fn memory(jobs: &Jobs, target: &Target) -> DutyState {
+    jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default()
+}
+
+/// What came of another process's pull, once it has ended.
+fn ended_elsewhere(
     jobs: &Jobs,
     target: &Target,
-    begun: chrono::DateTime<chrono::Utc>,
-) -> Result<Option<Published>, PullFailure> {
-    let duties = jobs.store.duties(&target.place);
-    let succeeded = duties.get(&target.duty()).and_then(|state| state.last_success);
-    if succeeded.is_none_or(|at| at < begun) {
-        return Ok(None);
+    before: &DutyState,
+) -> Result<Option<Result<Published, PullFailure>>, PullFailure> {
+    let now = memory(jobs, target);
+    if now.last_success != before.last_success {
+        let newest = jobs.newest(target)?;
+        let published = |newest: Newest| Ok(Published { id: newest.id, head: newest.head, took: Duration::ZERO });
+        return Ok(newest.map(published));
     }
-    let newest = jobs.board.newest(&jobs.store, &target.place)?;
-    Ok(newest.map(|newest| Published { id: newest.id, head: newest.head, took: Duration::ZERO }))
+    let held = now.hold.as_ref().filter(|_| now.hold != before.hold).map(|held| held.reasons.join("; "));
+    let failed = now.error.filter(|_| now.failures != before.failures);
+    Ok(held.or(failed).map(|why| Err(PullFailure::Elsewhere(why))))
 }
 
 fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut impl Write) -> io::Result<Exit> {

@@ -8,9 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::advice::Advice;
 use crate::app;
 use crate::commands::exit::Exit;
+use crate::commands::pull::choose;
 use crate::commands::table::{self, Lean};
 use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
+use crate::jobs::accept::{AcceptError, accept};
 use crate::jobs::{Jobs, prune};
 use crate::model::number;
 use crate::model::snapshot::Head;
@@ -25,6 +27,16 @@ pub(super) enum Command {
         /// How to print it
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
+    },
+    /// Publish a held snapshot after all
+    Accept {
+        /// The source
+        source: String,
+        /// The held snapshot, as `status` names it [default: the newest]
+        snapshot: Option<String>,
+        /// Why it is right; kept and shown by `status`
+        #[arg(long, value_name = "TEXT")]
+        note: String,
     },
     /// Delete the snapshots that are older than the retention
     Prune {
@@ -71,7 +83,39 @@ pub(super) fn run(inputs: Inputs, command: &Command, out: &mut impl Write) -> io
             Ok(rows) => list(&rows, *format, out).map(|()| Exit::Ok),
             Err(error) => Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
         },
+        Command::Accept { source, snapshot, note } => accept_held(&jobs, source, snapshot.as_deref(), note, out),
         Command::Prune { dry_run, force } => prune_now(&jobs, *dry_run, *force, out),
+    }
+}
+
+fn accept_held(
+    jobs: &Jobs,
+    source: &str,
+    snapshot: Option<&str>,
+    note: &str,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
+    let target = match choose(jobs, &[source.to_owned()]) {
+        Ok(targets) => targets.into_iter().next(),
+        Err(exit) => return Ok(exit),
+    };
+    let Some(target) = target else { return Ok(Exit::Usage) };
+    if let Err(error) = jobs.store.prepare() {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
+    }
+    match accept(jobs, &target, snapshot, note, jobs.clock.now()) {
+        Ok(id) => {
+            writeln!(out, "accepted {id} of {source}")?;
+            Ok(Exit::Ok)
+        }
+        Err(error) => {
+            let exit = match &error {
+                AcceptError::NotHeld { .. } | AcceptError::Outdated { .. } => Exit::Usage,
+                AcceptError::Busy => Exit::Busy,
+                AcceptError::Store(_) | AcceptError::Refresh(_) => Exit::CannotWrite,
+            };
+            Ok(complain(&in_one_line(&error), error.advice(), exit))
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use crate::commands::table::{self, Lean};
 use crate::commands::{complain, load_or_demo};
 use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
+use crate::jobs::board::is_from_future;
 use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
-use crate::store::state::DutyState;
+use crate::store::state::{AcceptedState, DutyState, HeldState};
 use crate::store::summary::broken;
 use crate::telemetry::in_one_line;
 
@@ -38,6 +39,8 @@ enum Health {
     Ok,
     /// So it is, but the last pull failed.
     Failing,
+    /// So it is, but the last pull is held.
+    Held,
     /// The first pull has not ended yet.
     Waiting,
     /// Two runs and the deadline have passed since its data.
@@ -48,13 +51,14 @@ enum Health {
 
 impl Health {
     fn is_ready(self) -> bool {
-        matches!(self, Self::Ok | Self::Failing | Self::Waiting)
+        matches!(self, Self::Ok | Self::Failing | Self::Held | Self::Waiting)
     }
 
     fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Failing => "failing",
+            Self::Held => "held",
             Self::Waiting => "waiting",
             Self::Stale => "stale",
             Self::Missing => "missing",
@@ -82,6 +86,8 @@ struct SourceStatus {
     failing_since: Option<DateTime<Utc>>,
     error: Option<String>,
     advice: Option<String>,
+    hold: Option<HeldState>,
+    accepted: Option<AcceptedState>,
     warnings: Vec<String>,
 }
 
@@ -138,11 +144,11 @@ fn look(config: &Config, jobs: &Jobs) -> Result<Status, StoreError> {
 
 fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<SourceStatus, StoreError> {
     let target = &source.target;
-    let newest = jobs.board.newest(&jobs.store, &target.place)?;
+    let newest = jobs.newest(target)?;
     let state = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
     let head = newest.as_ref().map(|newest| newest.head.as_ref());
     let good = head.map(|head| head.timestamp);
-    let first_tried = state.failing_since.or(state.last_attempt);
+    let first_tried = state.stale_since().or(state.last_attempt);
     let judged = freshness(&source.schedule, good, first_tried, jobs.pull_deadline.0, now);
     Ok(SourceStatus {
         source: target.name.to_string(),
@@ -167,13 +173,26 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         failing_since: state.failing_since,
         error: state.error,
         advice: state.advice,
-        warnings: target.built.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        hold: state.hold,
+        accepted: state.accepted,
+        warnings: warnings(source, jobs, now)?,
     })
+}
+
+/// What the configuration warns of, and snapshots that are passed over.
+fn warnings(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+    let target = &source.target;
+    let mut warnings: Vec<String> = target.built.warnings.iter().map(|warning| warning.message.clone()).collect();
+    let ahead = jobs.store.list(&target.place)?.into_iter().filter(|id| is_from_future(*id, now));
+    warnings
+        .extend(ahead.map(|id| format!("snapshot {id} is from the future and is passed over: set the clock right")));
+    Ok(warnings)
 }
 
 fn health(judged: Freshness, state: &DutyState) -> Health {
     match judged {
         Freshness::Fresh if state.failures > 0 => Health::Failing,
+        Freshness::Fresh if state.hold.is_some() => Health::Held,
         Freshness::Fresh => Health::Ok,
         Freshness::Stale { .. } => Health::Stale,
         Freshness::Waiting => Health::Waiting,
@@ -237,6 +256,11 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     }
     for warning in &source.warnings {
         writeln!(out, "\n{name}: {warning}")?;
+    }
+    if let Some(hold) = &source.hold {
+        let (since, reasons) = (table::age(hold.since, now), hold.reasons.join("; "));
+        writeln!(out, "\n{name}: held since {since} ago ({}): {reasons}", hold.snapshot)?;
+        writeln!(out, "  hint: {}", Advice::AcceptOrMend.text())?;
     }
     if let (Some(error), Some(since)) = (&source.error, source.failing_since) {
         writeln!(

@@ -133,6 +133,7 @@ struct Top {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Retention {
+    #[serde(deserialize_with = "at_least_one")]
     days: u32,
     keep_at_least: u32,
 }
@@ -295,8 +296,8 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
     let top: Option<Top> = read(&section, &[], &[&TABLES[..], &["schedule", "timezone"]].concat(), report);
     let (prune_schedule, retention) = duty::<Retention>(&mut tables, "retention", zone, report);
     let (summary_schedule, summary) = duty::<Summary>(&mut tables, "summary", zone, report);
-    let limits: Option<Limits> = read(&table(&mut tables, "limits"), &["limits"], &[], report);
-    let exchange: Option<Exchange> = read(&table(&mut tables, "fx"), &["fx"], &[], report);
+    let limits: Option<Limits> = read(&table(&mut tables, "limits", report), &["limits"], &[], report);
+    let exchange: Option<Exchange> = read(&table(&mut tables, "fx", report), &["fx"], &[], report);
     // Sources are read whatever is wrong above, so that their problems show as well.
     let context = Context {
         clients: Arc::clone(&inputs.clients),
@@ -304,7 +305,7 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
         clock: Arc::clone(&inputs.clock),
         zone,
     };
-    let named = table(&mut tables, "sources");
+    let named = table(&mut tables, "sources", report);
     let sections = choose_sources(inputs, top.as_ref(), named, report);
     let sources = build_sources(sections, &context, inputs.strict, usual.as_ref(), report);
     let (top, Summary {}) = (top?, summary?);
@@ -327,7 +328,7 @@ fn duty<T: DeserializeOwned>(
     zone: Tz,
     report: &mut Report,
 ) -> (Option<Cron>, Option<T>) {
-    let mut section = table(tables, name);
+    let mut section = table(tables, name, report);
     let schedule = take_schedule(&mut section, zone, &[name], report);
     (schedule, read(&section, &[name], &["schedule"], report))
 }
@@ -344,11 +345,15 @@ fn read<T: DeserializeOwned>(section: &Section, prefix: &[&str], also: &[&str], 
     }
 }
 
-/// A table of the config; one that is no table is reported by whoever misses its keys.
-fn table(tables: &mut Section, name: &str) -> Section {
+/// A table of the config; what stands in its place and is none is a problem.
+fn table(tables: &mut Section, name: &str, report: &mut Report) -> Section {
     match tables.0.remove(name) {
         Some(Value::Dict(_, dict)) => Section(dict),
-        _ => Section::default(),
+        None => Section::default(),
+        Some(_) => {
+            report.add(Problem::at(name, "expected a table"));
+            Section::default()
+        }
     }
 }
 

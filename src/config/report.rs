@@ -38,6 +38,11 @@ impl Origins {
                 return Place::Line { file: PathBuf::from(DOTENV), line: Some(*line) };
             }
         }
+        // A table that only variables fill.
+        let below = self.environment.iter().find(|variable| variable.starts_with(path) && !path.is_empty());
+        if let Some(variable) = below.filter(|_| !self.file.as_ref().is_some_and(|(_, located)| located.sets(path))) {
+            return Place::Variable(Environment::variable(variable));
+        }
         match &self.file {
             Some((file, located)) => Place::Line { file: file.clone(), line: located.line(path) },
             None => Place::Nowhere,

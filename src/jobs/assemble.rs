@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::analysis::totals::{Figured, Fold, Overflow};
 use crate::jobs::{Target, names};
@@ -11,7 +11,7 @@ use crate::model::deal::Figures;
 use crate::model::finding::Findings;
 use crate::model::money::Rates;
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
-use crate::sources::pull::Fetched;
+use crate::sources::pull::{Fetched, Matched};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
@@ -46,6 +46,19 @@ pub struct Assembled {
     pub head: Head,
     /// The lines of the leads.
     pub leads: File,
+    /// What the gate judges beside the head.
+    pub evidence: Evidence,
+}
+
+/// What was seen on the way that the head does not hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence {
+    /// Different records that came, before the configuration left any out.
+    pub fetched: u64,
+    /// How many an independent query counted.
+    pub counted: Option<u64>,
+    /// In how many records the fields had something that no deal can be without.
+    pub matched: Matched,
 }
 
 /// Assembles a snapshot of `target` as of `now`; `leads` is an empty file.
@@ -59,6 +72,8 @@ pub fn assemble(
 ) -> Result<Assembled, AssembleError> {
     let sorted = spool.sort()?;
     let completeness = judge(&sorted, &fetched)?;
+    let evidence =
+        Evidence { fetched: fetched.fetched - sorted.duplicates, counted: fetched.counted, matched: fetched.matched };
     let mut findings = fetched.findings;
     let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings)?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
@@ -77,13 +92,14 @@ pub fn assemble(
         }),
         ..head_of(figures, target.name.to_string(), now)
     };
-    Ok(Assembled { head, leads })
+    Ok(Assembled { head, leads, evidence })
 }
 
 /// A head with its figures; everything else empty.
 pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> Head {
     Head {
-        timestamp,
+        // As precise as the file, so that a head in memory equals one that was read.
+        timestamp: timestamp.trunc_subsecs(6),
         total_leads: figures.total_leads,
         total_value: figures.total_value,
         weighted_value: figures.weighted_value,
@@ -130,6 +146,13 @@ pub fn write_leads(
 fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
     let proof = match fetched.listed {
+        Some((least, most)) if least < most && (least..=most).contains(&different) => {
+            return Ok(complete(
+                sorted,
+                fetched,
+                format!("cursor exhausted; count {least} to {most} while it was read"),
+            ));
+        }
         None if fetched.counted == Some(different) => "cursor exhausted; count matches",
         None if fetched.counted.is_some() => "cursor exhausted; count differs a little",
         None => "cursor exhausted",
@@ -139,9 +162,13 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
             return Err(AssembleError::Incomplete { expected, fetched: different });
         }
     };
-    Ok(Completeness {
+    Ok(complete(sorted, fetched, proof.to_owned()))
+}
+
+fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {
+    Completeness {
         complete: true,
-        proof: proof.to_owned(),
+        proof,
         pages: fetched.pages,
         expected: fetched.listed.map(|(_, most)| most).or(fetched.counted),
         fetched: fetched.fetched,
@@ -149,5 +176,5 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
         filtered: fetched.filtered,
         skipped: fetched.skipped,
         duplicates: sorted.duplicates,
-    })
+    }
 }

@@ -4,8 +4,10 @@
 //! name is new, for a published file never changes.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::error;
 
 use crate::model::snapshot::Head;
@@ -13,6 +15,14 @@ use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::telemetry::in_one_line;
+
+/// How far a snapshot may be ahead of the clock.
+const AHEAD: TimeDelta = TimeDelta::minutes(10);
+
+/// Whether a snapshot's name says a time that has not come: some clock was wrong.
+pub fn is_from_future(id: SnapshotId, now: DateTime<Utc>) -> bool {
+    id.time > now + AHEAD
+}
 
 /// A source's newest snapshot.
 #[derive(Debug, Clone)]
@@ -31,10 +41,16 @@ type Heads = HashMap<(Place, SnapshotId), Option<Arc<Head>>>;
 pub struct Board(Mutex<Heads>);
 
 impl Board {
-    /// The newest snapshot of a place that can be read; a broken one is passed over, and said once.
-    pub fn newest(&self, store: &Store, place: &Place) -> Result<Option<Newest>, StoreError> {
-        let listed = store.list(place)?;
-        let found = listed.iter().rev().find_map(|id| Some(Newest { id: *id, head: self.head(store, place, *id)? }));
+    /// The newest snapshot of a place that can be read. A broken one is passed over, and said once; so is one from the
+    /// future, which would else stay the newest until then.
+    pub fn newest(&self, store: &Store, place: &Place, now: DateTime<Utc>) -> Result<Option<Newest>, StoreError> {
+        let mut found = None;
+        for id in store.list(place)?.into_iter().rev().filter(|id| !is_from_future(*id, now)) {
+            if let Some(head) = self.head(store, place, id)? {
+                found = Some(Newest { id, head });
+                break;
+            }
+        }
         self.forget_older(place, found.as_ref().map(|newest| newest.id));
         Ok(found)
     }
@@ -44,20 +60,28 @@ impl Board {
         self.lock().insert((place.clone(), id), Some(head));
     }
 
-    fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Option<Arc<Head>> {
+    /// A file that is no snapshot is none for ever. One that cannot be read just now (no more open files, a bad disk)
+    /// may be the newest all the same, so nothing older is put in its place.
+    fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Result<Option<Arc<Head>>, StoreError> {
         let key = (place.clone(), id);
         if let Some(known) = self.lock().get(&key) {
-            return known.clone();
+            return Ok(known.clone());
         }
         let head = match store.head(place, id) {
             Ok(head) => Some(Arc::new(head)),
-            Err(error) => {
-                error!(error = in_one_line(&error), snapshot.id = %id, "A snapshot cannot be read and is passed over");
-                None
-            }
+            Err(error) => match error.kind() {
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                    let error = in_one_line(&error);
+                    error!(error, snapshot.id = %id, "A snapshot cannot be read and is passed over");
+                    None
+                }
+                // Pruned since it was listed.
+                ErrorKind::NotFound => return Ok(None),
+                _ => return Err(error),
+            },
         };
         self.lock().insert(key, head.clone());
-        head
+        Ok(head)
     }
 
     fn forget_older(&self, place: &Place, newest: Option<SnapshotId>) {

@@ -1,5 +1,6 @@
 //! The duties: pull, summarize, prune, and the recovery at start. Each file is one story, top to bottom.
 
+pub mod accept;
 pub mod assemble;
 pub mod board;
 pub mod names;
@@ -9,18 +10,19 @@ pub mod recover;
 pub mod summarize;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::jobs::board::Board;
+use crate::jobs::board::{Board, Newest};
 use crate::model::money::Rates;
 use crate::model::name::SourceName;
 use crate::settings::Span;
 use crate::sources::Built;
 use crate::store::Store;
+use crate::store::error::StoreError;
 use crate::store::layout::Place;
 use crate::store::retention::Policy;
 
@@ -62,4 +64,14 @@ pub struct Jobs {
     pub stop: CancellationToken,
     /// What the newest snapshots say.
     pub board: Board,
+    /// Whether invented snapshots were looked for and set aside.
+    pub demo_aside: OnceLock<()>,
+}
+
+impl Jobs {
+    /// The newest snapshot of a source. Invented deals are never taken for a live source's, nor the reverse.
+    pub fn newest(&self, target: &Target) -> Result<Option<Newest>, StoreError> {
+        let newest = self.board.newest(&self.store, &target.place, self.clock.now())?;
+        Ok(newest.filter(|newest| newest.head.demo == target.built.demo))
+    }
 }

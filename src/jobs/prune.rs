@@ -24,7 +24,7 @@ pub fn plan(jobs: &Jobs, now: DateTime<Utc>, force: bool) -> Result<Vec<(Place, 
     for place in jobs.store.places()? {
         let snapshots = jobs.store.list(&place)?;
         if !snapshots.is_empty() {
-            let last_good = jobs.board.newest(&jobs.store, &place)?.map(|newest| newest.id);
+            let last_good = jobs.board.newest(&jobs.store, &place, now)?.map(|newest| newest.id);
             plans.push((place, jobs.retention.plan(&snapshots, last_good, now, force)));
         }
     }

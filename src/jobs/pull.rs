@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::advice::Advice;
-use crate::jobs::assemble::{AssembleError, assemble};
+use crate::analysis::gate::{self, Allowed, Candidate, Hold};
+use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::model::deal::Deal;
@@ -16,6 +17,7 @@ use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
+use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// Why nothing was published.
@@ -24,6 +26,9 @@ pub enum PullFailure {
     /// Another process pulls this source.
     #[error("another process is pulling this source")]
     Busy,
+    /// Another process pulled this source while this one waited, and it failed.
+    #[error("another process pulled it meanwhile: {0}")]
+    Elsewhere(String),
     /// The source could not be read to its end.
     #[error(transparent)]
     Fetch(#[from] PullError),
@@ -33,6 +38,14 @@ pub enum PullFailure {
     /// A file cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A complete pull that the gate stopped: set aside, and the last good data stays.
+    #[error("held: {}", reasons(holds))]
+    Held {
+        /// The name of what was set aside.
+        snapshot: SnapshotId,
+        /// Why.
+        holds: Vec<Hold>,
+    },
     /// The task died; nothing was published.
     #[error("the pull ended in a panic")]
     Panicked,
@@ -45,12 +58,17 @@ impl PullFailure {
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Fetch(error) => error.advice(),
             Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
-            Self::Assemble(AssembleError::Io(_)) => Some(Advice::FreeDisk),
+            Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
             Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
             Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
-            Self::Panicked => None,
+            Self::Held { .. } => Some(Advice::AcceptOrMend),
+            Self::Panicked | Self::Elsewhere(_) => None,
         }
     }
+}
+
+fn reasons(holds: &[Hold]) -> String {
+    holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// A published snapshot.
@@ -74,20 +92,50 @@ pub async fn pull(
 ) -> Result<Published, PullFailure> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
     let begun = jobs.clock.now();
-    jobs.store.remember(&target.place, &target.duty(), |state| state.begin(due, begun))?;
+    let before = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
+    remember(jobs, target, move |state| state.begin(due, begun)).await?;
     let ended = pull_and_publish(jobs, target, progress).await;
     let now = jobs.clock.now();
-    match &ended {
-        Ok(_) => jobs.store.remember(&target.place, &target.duty(), |state| state.succeed(now))?,
-        // A stop is nobody's failure: the next start catches up.
-        Err(PullFailure::Fetch(PullError::Stopped)) => {}
-        Err(failure) => {
-            let advice = failure.advice().map(|advice| advice.text().to_owned());
-            jobs.store
-                .remember(&target.place, &target.duty(), |state| state.fail(now, in_one_line(failure), advice))?;
+    let remembered = match &ended {
+        Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
+        // A stop is nobody's failure: as if it had not begun, so that the next start catches up.
+        Err(PullFailure::Fetch(PullError::Stopped)) => remember(jobs, target, move |state| *state = before).await,
+        Err(PullFailure::Held { snapshot, holds }) => {
+            let (snapshot, reasons) = (snapshot.to_string(), holds.iter().map(ToString::to_string).collect());
+            remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await
         }
+        Err(failure) => {
+            let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.text().to_owned()));
+            remember(jobs, target, move |state| state.fail(now, error, advice)).await
+        }
+    };
+    // What became of the pull is told whether or not it could be noted down.
+    if let Err(error) = remembered {
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "The end of a pull could not be noted down");
     }
     ended
+}
+
+/// Notes down a failure that the pull itself could not: a panic.
+pub async fn note_failure(jobs: &Arc<Jobs>, target: &Arc<Target>, failure: &PullFailure) {
+    let (now, error) = (jobs.clock.now(), in_one_line(failure));
+    if let Err(error) = remember(jobs, target, move |state| state.fail(now, error, None)).await {
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "A panic could not be noted down");
+    }
+}
+
+/// Notes down what the duty did, off the runtime's thread: the write lock may be another process's for a while, and
+/// signals and schedule must go on meanwhile.
+async fn remember(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    change: impl FnOnce(&mut DutyState) + Send + 'static,
+) -> Result<(), PullFailure> {
+    let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
+    tokio::task::spawn_blocking(move || jobs.store.remember(&target.place, &target.duty(), change))
+        .await
+        .map_err(|_| PullFailure::Panicked)?
+        .map_err(PullFailure::Store)
 }
 
 async fn pull_and_publish(
@@ -114,6 +162,50 @@ fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
     spool.push(&deal.id, deal.updated_at, &record(deal)?)
 }
 
+/// The first live pull in a folder moves invented snapshots out of the way, and says so.
+fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
+    if target.built.demo || jobs.demo_aside.get().is_some() {
+        return Ok(());
+    }
+    let _lock = jobs.store.lock_write()?;
+    let mut moved = 0;
+    let is_a_demos = |place: &Place| jobs.targets.values().any(|target| target.built.demo && target.place == *place);
+    for place in jobs.store.places()?.into_iter().filter(|place| !is_a_demos(place)) {
+        if jobs.board.newest(&jobs.store, &place, jobs.clock.now())?.is_some_and(|newest| newest.head.demo) {
+            moved += jobs.store.set_demo_aside(&place)?;
+        }
+    }
+    if moved > 0 {
+        let folder = jobs.store.layout.demo();
+        tracing::warn!(moved, folder = %folder.display(), "Moved {moved} demo snapshots aside: live data begins here");
+    }
+    let _ = jobs.demo_aside.set(());
+    Ok(())
+}
+
+/// Judges what was assembled against the last good data; what the gate stops is set aside.
+fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<(), PullFailure> {
+    let last_good = jobs.newest(target)?;
+    let Evidence { fetched, counted, matched } = assembled.evidence;
+    let mapping = target.built.source.mapping();
+    let mut found = vec![("name", matched.name), ("stage", matched.stage), ("value", matched.value)];
+    found.retain(|(field, _)| mapping.iter().any(|mapped| mapped.field == *field));
+    let candidate = Candidate { head: &assembled.head, fetched, counted, matched: &found, records: matched.records };
+    let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
+    let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
+    if holds.is_empty() {
+        return Ok(());
+    }
+    let _lock = jobs.store.lock_write()?;
+    let snapshot = jobs.store.hold(&target.name, &assembled.head, &mut assembled.leads)?;
+    Err(PullFailure::Held { snapshot, holds })
+}
+
+/// Whether this is the first publish. The folder does not tell: a kill may have cut an adoption short.
+fn never_succeeded(jobs: &Jobs, target: &Target) -> bool {
+    jobs.store.duties(&target.place).get(&target.duty()).is_none_or(|state| state.last_success.is_none())
+}
+
 /// Assembles, then writes snapshot, summary and latest file, in this order: whoever reads the latest finds the rest.
 fn publish(
     jobs: &Jobs,
@@ -123,7 +215,11 @@ fn publish(
     now: DateTime<Utc>,
 ) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
     let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
-    if let Place::Folder(name) = &target.place {
+    set_demo_aside(jobs, target)?;
+    hold_back(jobs, target, &mut assembled)?;
+    if let Place::Folder(name) = &target.place
+        && never_succeeded(jobs, target)
+    {
         let _lock = jobs.store.lock_write()?;
         let adopted = jobs.store.adopt(name)?;
         if adopted > 0 {

@@ -2,14 +2,35 @@
 //! snapshots.
 
 use chrono::{DateTime, Utc};
-use tracing::info;
+use tracing::{error, info};
 
 use crate::jobs::assemble::AssembleError;
 use crate::jobs::{Jobs, summarize};
 use crate::store::error::StoreError;
+use crate::telemetry::in_one_line;
 
-/// Brings the folders into order at start.
-pub fn recover(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
+/// Whether the configured sources are a demo, and the folder holds live data: nothing may be written then.
+pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
+    if !jobs.targets.values().all(|target| target.built.demo) {
+        return Ok(false);
+    }
+    let now = jobs.clock.now();
+    for place in jobs.store.places()? {
+        if jobs.board.newest(&jobs.store, &place, now)?.is_some_and(|newest| !newest.head.demo) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Brings the folders into order at start; a failure is logged, for the next publish tries again.
+pub fn recover(jobs: &Jobs, now: DateTime<Utc>) {
+    if let Err(error) = bring_into_order(jobs, now) {
+        error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+    }
+}
+
+fn bring_into_order(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
     let swept = {
         let _lock = jobs.store.lock_write()?;
         jobs.store.sweep()?
@@ -27,6 +48,6 @@ pub fn recover(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
 fn is_in_order(jobs: &Jobs) -> Result<bool, StoreError> {
     let mut targets = jobs.targets.values();
     let (Some(target), None) = (targets.next(), targets.next()) else { return Ok(false) };
-    let newest = jobs.store.list(&target.place)?.pop();
-    Ok(newest.is_some_and(|id| jobs.store.is_latest(&target.place, id)))
+    let newest = jobs.newest(target)?;
+    Ok(newest.is_some_and(|newest| jobs.store.is_latest(&target.place, newest.id)))
 }

@@ -17,7 +17,8 @@ use crate::model::snapshot::{Completeness, Head, JoinedSource};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
-use crate::store::summary::{Merged, Object, merge};
+use crate::store::state::DutyState;
+use crate::store::summary::{Merged, Object, merge, set};
 
 /// Above this many deals a joined file holds no leads.
 const MAX_JOINED: u64 = 250_000;
@@ -53,8 +54,8 @@ pub fn refresh(jobs: &Jobs, now: DateTime<Utc>) -> Result<Option<Summary>, Assem
 fn parts(jobs: &Jobs) -> Result<Vec<Part<'_>>, StoreError> {
     let mut parts = Vec::with_capacity(jobs.targets.len());
     for target in jobs.targets.values() {
-        let newest = jobs.board.newest(&jobs.store, &target.place)?;
-        let stale_since = jobs.store.duties(&target.place).get(&target.duty()).and_then(|state| state.failing_since);
+        let newest = jobs.newest(target)?;
+        let stale_since = jobs.store.duties(&target.place).get(&target.duty()).and_then(DutyState::stale_since);
         parts.push(Part { target, newest, stale_since });
     }
     Ok(parts)
@@ -63,9 +64,9 @@ fn parts(jobs: &Jobs) -> Result<Vec<Part<'_>>, StoreError> {
 /// What the file says of itself beside our block.
 fn metadata(summary: &Summary) -> io::Result<Object> {
     let mut metadata = Object::default();
-    metadata.set("sales_pipeline_enabled", &true)?;
-    metadata.set("demo", &summary.demo)?;
-    metadata.set("sales_pipeline_version", &env!("CARGO_PKG_VERSION"))?;
+    set(&mut metadata, "sales_pipeline_enabled", &true)?;
+    set(&mut metadata, "demo", &summary.demo)?;
+    set(&mut metadata, "sales_pipeline_version", &env!("CARGO_PKG_VERSION"))?;
     Ok(metadata)
 }
 
@@ -108,13 +109,15 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
     let (fold, leads) = write_leads(spool.sort()?, jobs.store.scratch()?, &Names::default(), &mut Findings::default())?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
+    // The instant of the newest data in it; each source's own stands in `sources`.
+    let timestamp = parts.iter().filter_map(|part| Some(part.newest.as_ref()?.head.timestamp)).max().unwrap_or(now);
     let head = Head {
         demo: parts.iter().filter_map(|part| part.newest.as_ref()).any(|newest| newest.head.demo),
         completeness: completeness(parts, figures.total_leads),
         sources: parts.iter().map(joined_source).collect(),
         leads_omitted: too_many
             .then(|| format!("more than {MAX_JOINED} deals: `leads` is empty here; each source's own file has them")),
-        ..head_of(figures, "all".to_owned(), now)
+        ..head_of(figures, "all".to_owned(), timestamp)
     };
     Ok((head, if too_many { jobs.store.scratch()? } else { leads }))
 }
@@ -129,8 +132,9 @@ fn identity(lead: &RawValue) -> io::Result<String> {
 
 /// The lead's own text with its source behind the last key.
 fn joined(lead: &RawValue, tail: &str) -> String {
-    let own = lead.get();
-    let own = own.strip_suffix('}').unwrap_or(own).trim_end();
+    // A file of the original format may be indented; a line feed stands in JSON only between values.
+    let own = lead.get().replace(['\n', '\r'], " ");
+    let own = own.strip_suffix('}').unwrap_or(&own).trim_end();
     format!("{own},{}", &tail[1..])
 }
 

@@ -141,7 +141,7 @@ pub struct Deal {
 #[derive(Debug, Deserialize)]
 pub struct Figures<'a> {
     /// The CRM's id.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub id: Cow<'a, str>,
     /// The stage's label.
     #[serde(borrow, default)]

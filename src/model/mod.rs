@@ -5,5 +5,6 @@ pub mod finding;
 pub mod money;
 pub mod name;
 pub mod number;
+pub mod ordered;
 pub mod pipeline;
 pub mod snapshot;

@@ -19,7 +19,14 @@ pub fn exact(text: &str) -> Option<Decimal> {
     if !is_plain(mantissa) {
         return None;
     }
-    shift(Decimal::from_str_exact(mantissa).ok()?, exponent)
+    // Zeros at the end of a fraction say nothing, and would count as digits.
+    let short = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+    shift(Decimal::from_str_exact(short).ok()?, exponent).filter(is_bounded)
+}
+
+/// Whether a decimal has at most 28 significant digits, so that its text is read back as it was written.
+pub fn is_bounded(value: &Decimal) -> bool {
+    value.normalize().mantissa().unsigned_abs() < 10_u128.pow(28)
 }
 
 /// Reads a decimal and rounds it half-even to `digits` places, however long the text is.
@@ -107,6 +114,7 @@ mod tests {
             ("1.0E7", "10000000.0"),
             ("-12.345", "-12.345"),
             ("25e-2", "0.25"),
+            ("9000000000000000000000000000.0", "9000000000000000000000000000.0"),
         ] {
             assert_eq!(exact(wire).map(text).as_deref(), Some(file), "{wire}");
         }
@@ -114,7 +122,18 @@ mod tests {
 
     #[test]
     fn what_no_decimal_can_hold_is_not_rounded_by_guess() {
-        for wire in ["1e400", "NaN", "", "twelve", "123456789012345678901234567890", "1e-40", "1_000", "0x10", "1,5"] {
+        for wire in [
+            "1e400",
+            "NaN",
+            "",
+            "twelve",
+            "123456789012345678901234567890",
+            "1e-40",
+            "79000000000000000000000000000",
+            "1_000",
+            "0x10",
+            "1,5",
+        ] {
             assert_eq!(exact(wire), None, "{wire}");
         }
     }

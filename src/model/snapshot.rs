@@ -1,16 +1,15 @@
 //! A snapshot's head: everything a file holds beside the leads.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rust_decimal::Decimal;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::finding::Finding;
 use crate::model::money::Currency;
 use crate::model::number;
+use crate::model::ordered::Ordered;
 use crate::model::pipeline::Stage;
 
 /// The version of the additive part of the format.
@@ -20,36 +19,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const NO_STAGE: &str = "(no stage)";
 
 /// How many deals stand in each stage, in the pipeline's order, then as first met.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StageBreakdown(pub Vec<(String, u64)>);
-
-impl Serialize for StageBreakdown {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(label, count)| (label, count)))
-    }
-}
-
-impl<'de> Deserialize<'de> for StageBreakdown {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = StageBreakdown;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("counts by stage")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<StageBreakdown, A::Error> {
-                let mut counts = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    counts.push(entry);
-                }
-                Ok(StageBreakdown(counts))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
+pub type StageBreakdown = Ordered<u64>;
 
 /// Deals of one currency: how many, what they are worth natively, and weighted by their chance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ const MAX_EMPTY_PAGES: u32 = 3;
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 /// What a request in flight may still take once the program is to end.
-const END_OF_PAGE: Duration = Duration::from_secs(5);
+const END_OF_PAGE: Duration = Duration::from_secs(2);
 
 /// Why a pull did not end.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +62,7 @@ impl PullError {
         match self {
             Self::Source { source, .. } => Some(source.advice()),
             Self::Deadline(_) => Some(Advice::RaiseDeadline),
-            Self::Spool(_) => Some(Advice::FreeDisk),
+            Self::Spool(error) => Some(Advice::on_io(error.kind())),
             Self::Stopped => None,
         }
     }
@@ -233,9 +233,7 @@ impl Walk<'_> {
         fetched.skipped += page.skipped;
         for deal in &mut page.deals {
             deal.currency = deal.currency.or(fetched.opened.currency);
-            for name in &deal.wanted {
-                wanted.0.entry(name.table.clone().into_owned()).or_default().insert(name.key.clone());
-            }
+            wanted.add(deal);
         }
         fetched.findings.merge(page.findings);
         sink(&page.deals).map_err(PullError::Spool)

@@ -85,6 +85,15 @@ pub struct Mapped {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted(pub BTreeMap<String, BTreeSet<String>>);
 
+impl Wanted {
+    /// Takes in the names that a deal leaves open.
+    pub fn add(&mut self, deal: &Deal) {
+        for name in &deal.wanted {
+            self.0.entry(name.table.to_string()).or_default().insert(name.key.clone());
+        }
+    }
+}
+
 /// Look-up tables by name, each from a CRM's key to what people read.
 #[derive(Debug, Clone, Default)]
 pub struct Names(pub BTreeMap<String, HashMap<String, String>>);

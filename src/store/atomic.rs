@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags};
 use tempfile::NamedTempFile;
 
 use crate::store::error::StoreError;
@@ -56,6 +57,13 @@ impl Draft {
         sync_folder(path)
     }
 
+    /// The same without a sync, for what may be lost in a power cut: then the old content stands, or none.
+    fn commit_lightly(self, path: &Path) -> Result<(), StoreError> {
+        let file = self.file.into_inner().map_err(|error| StoreError::on("write", path)(error.into_error()))?;
+        file.persist(path).map_err(|error| StoreError::on("replace", path)(error.error))?;
+        Ok(())
+    }
+
     /// A failed fsync is never tried again on the same file: the kernel has dropped the pages.
     fn synced(self, path: &Path) -> Result<NamedTempFile, StoreError> {
         let file = self.file.into_inner().map_err(|error| StoreError::on("write", path)(error.into_error()))?;
@@ -79,6 +87,25 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut draft = Draft::begin(parent(path))?;
     draft.write_all(bytes).map_err(StoreError::on("write", path))?;
     draft.commit_over(path)
+}
+
+/// The same without a sync: for a small file that is written often and whose loss costs nothing.
+pub fn replace_lightly(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut draft = Draft::begin(parent(path))?;
+    draft.write_all(bytes).map_err(StoreError::on("write", path))?;
+    draft.commit_lightly(path)
+}
+
+/// Moves a file to where nothing may stand yet: `false` if something does. Both folders are synced.
+pub fn move_new(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::EXIST) => return Ok(false),
+        Err(error) => return Err(StoreError::on("move", from)(error.into())),
+    }
+    sync_folder(to)?;
+    sync_folder(from)?;
+    Ok(true)
 }
 
 /// Makes the folder and those above it.

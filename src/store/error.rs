@@ -23,10 +23,7 @@ impl StoreError {
 
     /// What to do.
     pub fn advice(&self) -> Advice {
-        match self.source.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Advice::FreeDisk,
-            _ => Advice::MakeWritable,
-        }
+        Advice::on_io(self.source.kind())
     }
 
     /// What the system said.

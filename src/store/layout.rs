@@ -13,8 +13,8 @@ use crate::model::name::SourceName;
 pub const LATEST: &str = "sales_pipeline.json";
 /// The day's figures, shared with other programs.
 pub const SUMMARY: &str = "daily_summary.json";
-/// Temporary files of ours start so; a sweep removes them.
-pub const TEMPORARY: &str = ".tmp-";
+/// Temporary files of ours start so; a sweep removes them, and nobody else's.
+pub const TEMPORARY: &str = ".tmp-sales_pipeline-";
 /// What a duty did last, beside the files it wrote.
 pub const STATE: &str = ".state.json";
 
@@ -100,6 +100,16 @@ impl Layout {
     /// A snapshot's file.
     pub fn snapshot(&self, place: &Place, id: SnapshotId) -> PathBuf {
         self.folder(place).join(id.file_name())
+    }
+
+    /// The folder of a source's held snapshots.
+    pub fn held(&self, source: &SourceName) -> PathBuf {
+        self.cache.join("held").join(source.as_str())
+    }
+
+    /// Where demo snapshots go when the first live pull comes.
+    pub fn demo(&self) -> PathBuf {
+        self.cache.join(".demo")
     }
 
     /// The latest file.

@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::advice::Advice;
 use crate::model::name::SourceName;
@@ -26,6 +27,9 @@ use crate::store::layout::{Layout, Place, SnapshotId, name_of};
 use crate::store::lock::Lock;
 use crate::store::spool::Spool;
 use crate::store::state::{Duties, DutyState};
+
+/// How many held snapshots of a source stay.
+const KEEP_HELD: usize = 10;
 
 /// Why the folders cannot be written into.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +75,7 @@ impl Store {
     /// Makes the folders, and refuses those of another user and those that cannot be written.
     pub fn prepare(&self) -> Result<(), NotOurs> {
         let Layout { output, cache } = &self.layout;
-        for folder in [output, cache, &self.layout.locks()] {
+        for folder in [output, cache] {
             atomic::make_folder(folder)?;
         }
         let owner = fs::metadata(cache).map_err(StoreError::on("look at", cache))?.uid();
@@ -79,15 +83,22 @@ impl Store {
         if owner != user {
             return Err(NotOurs::Owner { path: cache.clone(), owner, user });
         }
+        atomic::make_folder(&self.layout.locks())?;
         for folder in [output, cache] {
             tempfile::tempfile_in(folder).map_err(StoreError::on("write into", folder))?;
         }
         Ok(())
     }
 
-    /// The lock that `run` holds for life.
+    /// The lock that `run` holds for life. Whoever only asks who holds it has it for an instant, so it is tried again.
     pub fn lock_run(&self) -> Result<Option<Lock>, StoreError> {
-        Lock::try_take(&self.run_lock())
+        for _ in 0..10 {
+            if let Some(lock) = Lock::try_take(&self.run_lock())? {
+                return Ok(Some(lock));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(None)
     }
 
     /// The process of the daemon that works here, if one does.
@@ -136,12 +147,12 @@ impl Store {
 
     /// The snapshots of a place, oldest first: regular files whose names are exactly ours.
     pub fn list(&self, place: &Place) -> Result<Vec<SnapshotId>, StoreError> {
-        let mut found: Vec<SnapshotId> = entries(&self.layout.folder(place))?
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
-            .filter_map(|entry| SnapshotId::of_file_name(entry.file_name().to_str()?))
-            .collect();
-        found.sort_unstable();
-        Ok(found)
+        list(&self.layout.folder(place))
+    }
+
+    /// The held snapshots of a source, oldest first.
+    pub fn list_held(&self, source: &SourceName) -> Result<Vec<SnapshotId>, StoreError> {
+        list(&self.layout.held(source))
     }
 
     /// A snapshot's head, its leads checked for form.
@@ -152,12 +163,44 @@ impl Store {
 
     /// Writes a snapshot: head and leads whole, under a name that nothing had before.
     pub fn publish(&self, place: &Place, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
-        let folder = self.layout.folder(place);
+        Self::write_new(&self.layout.folder(place), head, leads)
+    }
+
+    /// Sets a snapshot aside, where no reader takes it for data; of many only the newest few stay.
+    pub fn hold(&self, source: &SourceName, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
+        let folder = self.layout.held(source);
+        atomic::make_folder(&folder)?;
+        let id = Self::write_new(&folder, head, leads)?;
+        let all = list(&folder)?;
+        for old in all.iter().rev().skip(KEEP_HELD) {
+            let path = folder.join(old.file_name());
+            fs::remove_file(&path).map_err(StoreError::on("delete", &path))?;
+        }
+        Ok(id)
+    }
+
+    /// The head of a held snapshot.
+    pub fn held_head(&self, source: &SourceName, id: SnapshotId) -> Result<Head, StoreError> {
+        let path = self.layout.held(source).join(id.file_name());
+        format::read_head(&path).map_err(StoreError::on("read snapshot", &path))
+    }
+
+    /// Puts a held snapshot among the good ones, under the first free name of its second.
+    pub fn accept(&self, source: &SourceName, place: &Place, held: SnapshotId) -> Result<SnapshotId, StoreError> {
+        let from = self.layout.held(source).join(held.file_name());
+        atomic::make_folder(&self.layout.folder(place))?;
+        let mut id = SnapshotId::first_of(held.time);
+        while !atomic::move_new(&from, &self.layout.snapshot(place, id))? {
+            id = id.next();
+        }
+        Ok(id)
+    }
+
+    fn write_new(folder: &Path, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
         let mut id = SnapshotId::first_of(head.timestamp);
         loop {
-            let path = self.layout.snapshot(place, id);
-            let draft = Self::draft(&folder, head, leads)?;
-            if draft.commit_new(&path)? {
+            let draft = Self::draft(folder, head, leads)?;
+            if draft.commit_new(&folder.join(id.file_name()))? {
                 return Ok(id);
             }
             id = id.next();
@@ -227,28 +270,34 @@ impl Store {
         (removed, errors)
     }
 
-    /// Moves the flat files of a source into its folder, where it has none yet: what it wrote before it had a section
-    /// of its own.
+    /// Moves the flat files of a source into its folder: what it wrote before it had a section of its own. A file
+    /// whose name stands there already stays where it is.
     pub fn adopt(&self, name: &SourceName) -> Result<u64, StoreError> {
         let place = Place::Folder(name.clone());
         let folder = self.layout.folder(&place);
         atomic::make_folder(&folder)?;
-        if !self.list(&place)?.is_empty() {
-            return Ok(0);
+        self.move_where(&Place::Flat, &folder, |head| head.source == name.as_str())
+    }
+
+    /// Moves the invented snapshots of a place aside, so that live data never stands among them.
+    pub fn set_demo_aside(&self, place: &Place) -> Result<u64, StoreError> {
+        let mut folder = self.layout.demo();
+        if let Place::Folder(name) = place {
+            folder.push(name.as_str());
         }
-        let mut adopted = 0;
-        for id in self.list(&Place::Flat)? {
-            let ours = self.head(&Place::Flat, id).is_ok_and(|head| head.source == name.as_str());
-            if ours {
-                let (from, to) = (self.layout.snapshot(&Place::Flat, id), self.layout.snapshot(&place, id));
-                fs::rename(&from, &to).map_err(StoreError::on("move", &from))?;
-                adopted += 1;
+        self.move_where(place, &folder, |head| head.demo)
+    }
+
+    /// Moves the snapshots of a place whose heads are as wanted.
+    fn move_where(&self, place: &Place, to: &Path, wanted: impl Fn(&Head) -> bool) -> Result<u64, StoreError> {
+        let mut moved = 0;
+        for id in self.list(place)? {
+            if self.head(place, id).is_ok_and(|head| wanted(&head)) {
+                atomic::make_folder(to)?;
+                moved += u64::from(atomic::move_new(&self.layout.snapshot(place, id), &to.join(id.file_name()))?);
             }
         }
-        if adopted > 0 {
-            atomic::sync_folder(&self.layout.snapshot(&place, SnapshotId::first_of(chrono::DateTime::UNIX_EPOCH)))?;
-        }
-        Ok(adopted)
+        Ok(moved)
     }
 
     /// Removes what a killed process left anywhere. Named drafts are written under the write lock alone, which the
@@ -257,6 +306,9 @@ impl Store {
         let mut swept = atomic::sweep(&self.layout.output)?;
         for place in self.places()? {
             swept += atomic::sweep(&self.layout.folder(&place))?;
+            if let Place::Folder(name) = &place {
+                swept += atomic::sweep(&self.layout.held(name))?;
+            }
         }
         Ok(swept)
     }
@@ -272,6 +324,16 @@ impl Store {
         let _lock = self.lock_write()?;
         state::change(&self.layout.state(place), duty, change)
     }
+}
+
+/// The snapshots of a folder, oldest first: regular files whose names are exactly ours.
+fn list(folder: &Path) -> Result<Vec<SnapshotId>, StoreError> {
+    let mut found: Vec<SnapshotId> = entries(folder)?
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .filter_map(|entry| SnapshotId::of_file_name(entry.file_name().to_str()?))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// A folder's entries; none where there is no folder.

@@ -124,7 +124,7 @@ impl Policy {
         let age = now - newest?.time;
         if age < TimeDelta::zero() {
             Some(ClockDoubt::NewestInFuture)
-        } else if age > self.retention() / 2 {
+        } else if age > (self.retention() / 2).max(TimeDelta::days(2)) {
             Some(ClockDoubt::LongSilence)
         } else {
             None

@@ -1,7 +1,7 @@
 //! Where the pages of a pull wait until all are in: records on disk, 32 bytes each in memory.
 //!
 //! The file has no name, so a killed process leaves nothing behind. In memory stand the first 16 bytes of each id, the
-//! version and the place; two ids that share those bytes are told apart by reading them back.
+//! version and the place; ids that share those bytes are told apart by reading them back, while they are sorted.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

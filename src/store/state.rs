@@ -28,6 +28,34 @@ pub struct DutyState {
     pub error: Option<String>,
     /// What to do about it.
     pub advice: Option<String>,
+    /// The complete pull that is held, while nothing newer was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HeldState>,
+    /// The held snapshot that somebody accepted last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<AcceptedState>,
+}
+
+/// A held snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldState {
+    /// Its name.
+    pub snapshot: String,
+    /// Why, in words.
+    pub reasons: Vec<String>,
+    /// Since when pulls of this source are held, UTC.
+    pub since: DateTime<Utc>,
+}
+
+/// A held snapshot that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptedState {
+    /// Its name.
+    pub snapshot: String,
+    /// Why, in the words of whoever did it.
+    pub note: String,
+    /// When, UTC.
+    pub at: DateTime<Utc>,
 }
 
 impl DutyState {
@@ -36,18 +64,39 @@ impl DutyState {
         self.last_due.max(self.last_attempt)
     }
 
+    /// Since when there is no new data: the first failure or hold since the last success, UTC.
+    pub fn stale_since(&self) -> Option<DateTime<Utc>> {
+        let held = self.hold.as_ref().map(|held| held.since);
+        [self.failing_since, held].into_iter().flatten().min()
+    }
+
     /// A run begins.
     pub fn begin(&mut self, due: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         self.last_due = due.or(self.last_due);
         self.last_attempt = Some(now);
     }
 
-    /// A run ended well.
+    /// A run ended well: what was wrong before is forgotten.
     pub fn succeed(&mut self, now: DateTime<Utc>) {
         *self = Self {
             last_due: self.last_due,
             last_attempt: self.last_attempt,
             last_success: Some(now),
+            accepted: self.accepted.take(),
+            ..Self::default()
+        };
+    }
+
+    /// A complete pull was held: the source answers, so it does not fail.
+    pub fn hold(&mut self, snapshot: String, reasons: Vec<String>, now: DateTime<Utc>) {
+        let since = self.stale_since().unwrap_or(now);
+        let hold = Some(HeldState { snapshot, reasons, since });
+        *self = Self {
+            last_due: self.last_due,
+            last_attempt: self.last_attempt,
+            last_success: self.last_success,
+            accepted: self.accepted.take(),
+            hold,
             ..Self::default()
         };
     }
@@ -75,5 +124,5 @@ pub fn change(path: &Path, duty: &str, change: impl FnOnce(&mut DutyState)) -> R
     change(duties.entry(duty.to_owned()).or_default());
     let text = serde_json::to_vec_pretty(&duties)
         .map_err(|error| StoreError::on("write", path)(std::io::Error::new(ErrorKind::InvalidData, error)))?;
-    atomic::replace(path, &text)
+    atomic::replace_lightly(path, &text)
 }

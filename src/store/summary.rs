@@ -2,16 +2,15 @@
 //!
 //! Objects keep their order and every value its text: another program's numbers do not pass through a float of ours.
 
-use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::model::ordered::Ordered;
 use crate::store::atomic;
 use crate::store::error::StoreError;
 use crate::store::layout::{Layout, broken_summary_prefix, name_of};
@@ -22,54 +21,23 @@ const METADATA: &str = "metadata";
 /// Our block.
 const OURS: &str = "sales_pipeline_summary";
 
-/// A JSON object in the order of its text.
-#[derive(Debug, Clone, Default)]
-pub struct Object(Vec<(String, Box<RawValue>)>);
+/// A JSON object whose values keep their text.
+pub type Object = Ordered<Box<RawValue>>;
 
-impl Object {
-    /// Sets a key, in place where it stands already.
-    pub fn set(&mut self, key: &str, value: &impl Serialize) -> io::Result<()> {
-        let value = indented(value)?;
-        match self.0.iter_mut().find(|(known, _)| known == key) {
-            Some((_, place)) => *place = value,
-            None => self.0.push((key.to_owned(), value)),
-        }
-        Ok(())
+/// Sets a key, in place where it stands already.
+pub fn set(object: &mut Object, key: &str, value: &impl Serialize) -> io::Result<()> {
+    let value = indented(value)?;
+    match object.0.iter_mut().find(|(known, _)| known == key) {
+        Some((_, place)) => *place = value,
+        None => object.0.push((key.to_owned(), value)),
     }
-
-    /// The object that stands at `key`, empty where none does.
-    fn inner(&self, key: &str) -> Self {
-        let raw = self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.get());
-        raw.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-    }
+    Ok(())
 }
 
-impl Serialize for Object {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Object;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Object(entries))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
+/// The object that stands at `key`, empty where none does.
+fn inner(object: &Object, key: &str) -> Object {
+    let raw = object.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.get());
+    raw.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 /// Our values are for people too: one key a line, a level deeper than the key they stand at.
@@ -110,12 +78,12 @@ pub fn merge(
 }
 
 fn compose(file: &mut Object, metadata: &Object, ours: &impl Serialize) -> io::Result<Vec<u8>> {
-    let mut kept = file.inner(METADATA);
+    let mut kept = inner(file, METADATA);
     for (key, value) in &metadata.0 {
-        kept.set(key, value)?;
+        set(&mut kept, key, value)?;
     }
-    file.set(METADATA, &kept)?;
-    file.set(OURS, ours)?;
+    set(file, METADATA, &kept)?;
+    set(file, OURS, ours)?;
     let mut text = b"{".to_vec();
     for (index, (key, value)) in file.0.iter().enumerate() {
         text.extend_from_slice(if index == 0 { b"\n  " } else { b",\n  " });
@@ -163,7 +131,7 @@ mod tests {
 
     fn metadata() -> Object {
         let mut metadata = Object::default();
-        metadata.set("sales_pipeline_enabled", &true).unwrap();
+        set(&mut metadata, "sales_pipeline_enabled", &true).unwrap();
         metadata
     }
 

@@ -1,0 +1,155 @@
+//! `check --connect`: tries the sources for real, and shows what their fields hold, before the first run.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::commands::complain;
+use crate::commands::exit::Exit;
+use crate::commands::table::{self, Lean};
+use crate::http::HttpError;
+use crate::jobs::{Jobs, Target, names};
+use crate::model::deal::UNTITLED;
+use crate::model::finding::Finding;
+use crate::settings::Span;
+use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
+use crate::telemetry::{Escaped, in_one_line};
+
+/// How wide a sample is shown.
+const SAMPLE: usize = 40;
+
+/// One field over the first page.
+#[derive(Debug, Default)]
+struct Column {
+    matched: u64,
+    empty: u64,
+    errors: u64,
+    sample: String,
+}
+
+/// Asks each target for its first page and prints what came; the highest exit code of all.
+pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], out: &mut impl Write) -> io::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut exit = Exit::Ok;
+    for target in targets {
+        writeln!(out, "\n{} ({})", target.name, if target.built.demo { "invented deals" } else { "live" })?;
+        out.flush()?;
+        match runtime.block_on(first_page(target, jobs.pull_deadline)) {
+            Ok(answered) => write_page(jobs, target, answered, out)?,
+            Err(error) => {
+                let what = format!("connect to `{}`: {}", target.name, in_one_line(&error));
+                exit = exit.max(complain(&what, Some(error.advice()), Exit::of_source(&error)));
+            }
+        }
+    }
+    runtime.shutdown_background();
+    Ok(exit)
+}
+
+async fn first_page(target: &Target, deadline: Span) -> Result<(Opened, Page, Names), SourceError> {
+    let crm = &target.built.source;
+    let asking = async {
+        let opened = crm.open().await?;
+        let page = crm.page(&opened, None).await?;
+        let mut wanted = Wanted::default();
+        page.deals.iter().for_each(|deal| wanted.add(deal));
+        let names = if wanted.0.is_empty() { Names::default() } else { crm.names(&opened, &wanted).await? };
+        Ok((opened, page, names))
+    };
+    timeout(deadline.0, asking).await.unwrap_or(Err(SourceError::Http(HttpError::TimedOut(deadline))))
+}
+
+fn write_page(
+    jobs: &Jobs,
+    target: &Target,
+    (opened, page, names): (Opened, Page, Names),
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let account = Escaped(opened.account.as_deref().unwrap_or("not told"));
+    let currency = opened.currency.map_or_else(|| "not told".to_owned(), |currency| currency.to_string());
+    let more = if page.next.is_some() { "there are more" } else { "all there are" };
+    writeln!(out, "  credentials  accepted")?;
+    writeln!(out, "  account      {account}, currency {currency}")?;
+    writeln!(out, "  first page   {} records, {} skipped, {more}", page.fetched(), page.skipped)?;
+    writeln!(out, "  cost         {}", cost(jobs, target, opened.cost)?)?;
+    let mapping = target.built.source.mapping();
+    if mapping.is_empty() { Ok(()) } else { write_fields(&mapping, page, &names, out) }
+}
+
+/// What a run costs: by the source's own reckoning, else as the last one did.
+fn cost(jobs: &Jobs, target: &Target, told: Option<Cost>) -> io::Result<String> {
+    let last = jobs.newest(target).map_err(io::Error::other)?;
+    let last = last.and_then(|newest| newest.head.run.as_ref().map(|run| run.requests));
+    Ok(match (told, last) {
+        (Some(Cost { requests, daily_limit: Some(limit) }), _) if limit > 0 => {
+            format!("{requests} requests a run, {:.2} % of the {limit} a day", 100.0 * as_share(requests, limit))
+        }
+        (Some(Cost { requests, .. }), _) => format!("{requests} requests a run"),
+        (None, Some(requests)) => format!("{requests} requests in the last run"),
+        (None, None) => "known after the first pull".to_owned(),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for people, two decimals of a per cent")]
+fn as_share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+fn write_fields(mapping: &[Mapped], mut page: Page, names: &Names, out: &mut impl Write) -> io::Result<()> {
+    let mut leads: Vec<Value> = Vec::with_capacity(page.deals.len());
+    for deal in &page.deals {
+        let record = names::record(deal)?;
+        leads.push(serde_json::from_slice(&names::lead(&record, names, &mut page.findings)?)?);
+    }
+    let findings = page.findings.into_list();
+    let headings = [
+        ("  FIELD", Lean::Left),
+        ("FROM", Lean::Left),
+        ("MATCHED", Lean::Right),
+        ("NULL", Lean::Right),
+        ("CAST ERRORS", Lean::Right),
+        ("SAMPLE", Lean::Left),
+    ];
+    let rows: Vec<Vec<String>> = mapping.iter().map(|mapped| row(mapped, &leads, &findings)).collect();
+    writeln!(out)?;
+    table::write(&headings, &rows, out)
+}
+
+fn row(mapped: &Mapped, leads: &[Value], findings: &[Finding]) -> Vec<String> {
+    let mut column = Column::default();
+    for lead in leads {
+        let value = field(lead, &mapped.field);
+        if value.is_null() || value == UNTITLED {
+            column.empty += 1;
+        } else {
+            column.matched += 1;
+            if column.sample.is_empty() {
+                column.sample = sample(value);
+            }
+        }
+    }
+    column.errors = findings.iter().filter(|finding| finding.field == mapped.field).map(|finding| finding.count).sum();
+    vec![
+        format!("  {}", mapped.field),
+        mapped.from.clone(),
+        column.matched.to_string(),
+        column.empty.to_string(),
+        column.errors.to_string(),
+        column.sample,
+    ]
+}
+
+fn field<'a>(lead: &'a Value, name: &str) -> &'a Value {
+    match name.strip_prefix("custom.") {
+        Some(custom) => &lead["custom"][custom],
+        None => &lead[name],
+    }
+}
+
+fn sample(value: &Value) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let shown = Escaped(&text).to_string();
+    if shown.chars().count() > SAMPLE { shown.chars().take(SAMPLE - 1).chain(['…']).collect() } else { shown }
+}

@@ -1,0 +1,33 @@
+//! `check --connect`: what a new user sees before the first run.
+
+use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::program::Folder;
+
+fn folder_of(crm: &FakeRest) -> Folder {
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section(Paging::Cursor)));
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_field_is_shown_with_where_it_comes_from_and_what_it_holds() {
+    let broken = deals(30).into_iter().map(|deal| deal.replace("\"700.50\"", "\"much\"").replace("2026-03-31", "soon"));
+    let crm = FakeRest::start(broken.collect()).await.page_size(20);
+    let folder = folder_of(&crm);
+    let told = folder.run(&["check", "--connect"]);
+    told.assert_code(0);
+    let from = told.stdout.find("\ncrm (live)").unwrap();
+    insta::assert_snapshot!(&told.stdout[from..]);
+    assert!(!folder.join("output").exists(), "nothing is written");
+    assert_eq!(crm.requests_of("/v1/cursor/deals"), 1, "one page and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_are_said_with_what_to_do() {
+    let crm = FakeRest::start(deals(3)).await.fail(Fault::Status(401));
+    let folder = folder_of(&crm);
+    let told = folder.run(&["check", "--connect", "crm"]);
+    told.assert_code(77);
+    insta::assert_snapshot!(told.stderr);
+    folder.run(&["check", "--connect", "other"]).assert_code(64);
+}
