@@ -220,7 +220,9 @@ impl SourceError {
     /// Whether another try may help.
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Http(error) => matches!(error, HttpError::Broken(_) | HttpError::TimedOut(_)),
+            Self::Http(error) => {
+                matches!(error, HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
+            }
             Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
             _ => false,
         }
@@ -237,9 +239,9 @@ impl SourceError {
     /// What to do.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Http(HttpError::Broken(_) | HttpError::TimedOut(_)) | Self::Server { .. } | Self::Cut(_) => {
-                Advice::CheckNetwork
-            }
+            Self::Http(HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
+            | Self::Server { .. }
+            | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
             Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
