@@ -180,6 +180,9 @@ pub enum SourceError {
     /// An answer that is not what this CRM sends.
     #[error("{0}")]
     Malformed(String),
+    /// An answer of so many records or keys that it would not fit into memory.
+    #[error("a list in the answer is larger than {0} parts")]
+    TooManyParts(usize),
     /// The pages do not add up.
     #[error("{0}")]
     Paging(String),
@@ -243,7 +246,7 @@ impl SourceError {
             | Self::Server { .. }
             | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
-            Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
+            Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
             Self::Limit { .. } => Advice::WaitForLimit,

@@ -13,7 +13,7 @@ use crate::http::{Http, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::rest::auth::{self, Auth};
-use crate::sources::rest::json::Node;
+use crate::sources::rest::json::{MAX_PARTS, Node};
 use crate::sources::source::SourceError;
 
 /// Extra headers, each of which can be a secret.
@@ -104,6 +104,8 @@ impl Answer {
             // The error's own words may quote the answer.
             if error.is_eof() {
                 SourceError::Cut(format!("its JSON ends in the middle, after {} bytes", text.len()))
+            } else if error.is_data() {
+                SourceError::TooManyParts(MAX_PARTS)
             } else {
                 SourceError::Malformed(format!(
                     "the answer is not JSON (line {}, column {})",
