@@ -3,6 +3,8 @@
 //! `reqwest` has no timeouts and no size limit by default, obeys the environment's proxies and follows redirects with
 //! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's.
 
+mod body;
+
 use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
@@ -12,13 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Proxy, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
+use crate::http::body::Body;
 use crate::settings::{Problem, Size, Span};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -116,6 +119,9 @@ pub enum HttpError {
     /// Refused, reset, no such host, or cut in the middle: worth another try.
     #[error("no complete answer")]
     Broken(#[source] reqwest::Error),
+    /// An answer that may be cut, or whose packing is broken: worth another try.
+    #[error("no complete answer: {0}")]
+    Incomplete(&'static str),
     /// It took longer than its timeout: worth another try.
     #[error("no answer within {0}")]
     TimedOut(Span),
@@ -176,9 +182,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether the status is 2xx.
+    /// Whether the status is 2xx, other than 206: a part that nobody asked for.
     pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
+        (200..300).contains(&self.status) && self.status != 206
     }
 
     /// A header as text.
@@ -331,19 +337,22 @@ impl Http {
             .request(request.method, url.clone())
             .timeout(self.timeout.0)
             .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
             .headers(request.headers);
         if let Some(body) = request.body {
             builder = builder.body(body);
         }
         let mut response = builder.send().await.map_err(|error| self.classify(error))?;
-        let mut body = Vec::new();
+        let status = response.status().as_u16();
+        let mut body = Body::new(response.headers(), self.max_body);
         while let Some(chunk) = response.chunk().await.map_err(|error| self.classify(error))? {
-            if (body.len() + chunk.len()) as u64 > self.max_body {
-                return Err(HttpError::TooLarge(self.max_body));
-            }
-            body.extend_from_slice(&chunk);
+            body.take(&chunk)?;
         }
-        Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone(), body, url })
+        let reply = Reply { status, headers: response.headers().clone(), body: body.end()?, url };
+        if reply.is_success() && !body::has_known_end(status, &reply.headers) {
+            return Err(HttpError::Incomplete("nothing says where it ends"));
+        }
+        Ok(reply)
     }
 
     fn classify(&self, error: reqwest::Error) -> HttpError {

@@ -231,6 +231,9 @@ pub enum SourceError {
     /// An answer that is not what this CRM sends.
     #[error("{0}")]
     Malformed(String),
+    /// An answer of so many records or keys that it would not fit into memory.
+    #[error("a list in the answer is larger than {0} parts")]
+    TooManyParts(usize),
     /// The pages do not add up.
     #[error("{0}")]
     Paging(String),
@@ -291,7 +294,9 @@ impl SourceError {
     /// Whether another try may help.
     pub fn is_transient(&self) -> bool {
         match self.root() {
-            Self::Http(error) => matches!(error, HttpError::Broken(_) | HttpError::TimedOut(_)),
+            Self::Http(error) => {
+                matches!(error, HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
+            }
             Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
             _ => false,
         }
@@ -308,11 +313,11 @@ impl SourceError {
     /// What to do.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Http(HttpError::Broken(_) | HttpError::TimedOut(_)) | Self::Server { .. } | Self::Cut(_) => {
-                Advice::CheckNetwork
-            }
+            Self::Http(HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
+            | Self::Server { .. }
+            | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
-            Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
+            Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
             Self::Limit { .. } | Self::DailyLimit { .. } => Advice::WaitForLimit,

@@ -12,6 +12,7 @@ mod fake_hubspot;
 mod fake_hubspot_honest;
 mod fake_rest;
 mod gate;
+mod hostile;
 mod hubspot;
 mod kill;
 mod layers;

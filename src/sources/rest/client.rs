@@ -14,7 +14,7 @@ use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::answer;
 use crate::sources::rest::auth::{self, Auth};
-use crate::sources::rest::json::Node;
+use crate::sources::rest::json::{MAX_PARTS, Node};
 use crate::sources::source::SourceError;
 
 /// Extra headers, each of which can be a secret.
@@ -82,7 +82,13 @@ impl Answer {
         if self.is_nothing() {
             return Ok(Node::nothing());
         }
-        Node::document(&self.text).map_err(|error| answer::not_json(&error, self.text.len()))
+        Node::document(&self.text).map_err(|error| {
+            if error.is_data() {
+                SourceError::TooManyParts(MAX_PARTS)
+            } else {
+                answer::not_json(&error, self.text.len())
+            }
+        })
     }
 }
 

@@ -8,11 +8,15 @@ use std::cell::OnceCell;
 use std::fmt;
 
 use rust_decimal::Decimal;
-use serde::de::{self, MapAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::model::number;
+
+/// The most members of an object or items of a list. A page of that many deals fits into a small container beside the
+/// answer it came in; one of twenty million empty objects would not.
+pub(super) const MAX_PARTS: usize = 50_000;
 
 /// A value as text, known to be well-formed.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -61,6 +65,8 @@ enum Parts<'a> {
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
     List(Vec<Node<'a>>),
     Neither,
+    /// An object or list of more than [`MAX_PARTS`].
+    TooMany,
 }
 
 impl<'a> Node<'a> {
@@ -69,7 +75,8 @@ impl<'a> Node<'a> {
         Self { json: None, parts: OnceCell::from(Parts::Neither) }
     }
 
-    /// A whole answer; this is where all of it is checked to be JSON.
+    /// A whole answer; this is where all of it is checked to be JSON. An error about its data, not its syntax, means
+    /// more than [`MAX_PARTS`].
     pub(super) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
         Ok(Self { json: None, parts: OnceCell::from(split(text)?) })
     }
@@ -85,7 +92,17 @@ impl<'a> Node<'a> {
     }
 
     fn parts(&self) -> &Parts<'a> {
-        self.parts.get_or_init(|| self.json.and_then(|json| split(json.text()).ok()).unwrap_or(Parts::Neither))
+        let read = |json: Json<'a>| match split(json.text()) {
+            Ok(parts) => parts,
+            Err(error) if error.is_data() => Parts::TooMany,
+            Err(_) => Parts::Neither,
+        };
+        self.parts.get_or_init(|| self.json.map_or(Parts::Neither, read))
+    }
+
+    /// Whether it has more parts than fit into memory; it is then neither object nor list.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self.parts(), Parts::TooMany)
     }
 
     /// The member of an object; of two with the same key, the last.
@@ -117,7 +134,7 @@ impl<'de> Deserialize<'de> for Node<'de> {
 fn split(text: &str) -> Result<Parts<'_>, serde_json::Error> {
     match text.trim_start().as_bytes().first() {
         Some(b'{') => serde_json::from_str::<Members>(text).map(|members| Parts::Object(members.0)),
-        Some(b'[') => serde_json::from_str(text).map(Parts::List),
+        Some(b'[') => serde_json::from_str::<Items>(text).map(|items| Parts::List(items.0)),
         _ => serde_json::from_str::<&RawValue>(text).map(|_| Parts::Neither),
     }
 }
@@ -137,6 +154,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::with_capacity(16);
                 while let Some((key, value)) = map.next_entry::<Text<'de>, Node<'de>>()? {
+                    check_room(members.len())?;
                     members.push((key.0, value));
                 }
                 Ok(Members(members))
@@ -144,6 +162,35 @@ impl<'de> Deserialize<'de> for Members<'de> {
         }
         deserializer.deserialize_map(All)
     }
+}
+
+struct Items<'a>(Vec<Node<'a>>);
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Items<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = list.next_element()? {
+                    check_room(items.len())?;
+                    items.push(item);
+                }
+                Ok(Items(items))
+            }
+        }
+        deserializer.deserialize_seq(All)
+    }
+}
+
+fn check_room<E: de::Error>(parts: usize) -> Result<(), E> {
+    if parts < MAX_PARTS { Ok(()) } else { Err(E::custom("too many parts")) }
 }
 
 /// A value that is not null: of a record, of a look-up, or of the configuration.
@@ -289,7 +336,7 @@ impl<'de> Deserialize<'de> for Constants {
                 OneConstant.visit_f64(value).map(Constants::One)
             }
 
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<Constants, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Constants, A::Error> {
                 let mut constants = Vec::new();
                 while let Some(constant) = items.next_element()? {
                     constants.push(constant);
@@ -338,6 +385,21 @@ mod tests {
         }
         for text in ["{} {}", "<html>", "[1,]", "\u{feff}{}"] {
             assert!(Node::document(text).is_err_and(|error| !error.is_eof()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_more_parts_than_fit_into_memory_is_no_document() {
+        let list = |items: usize| format!("[{}0]", "0,".repeat(items - 1));
+        let object = |members: usize| format!("{{{}\"k\":0}}", "\"k\":0,".repeat(members - 1));
+        for text in [list(MAX_PARTS), object(MAX_PARTS)] {
+            assert!(Node::document(&text).is_ok());
+        }
+        for text in [list(MAX_PARTS + 1), object(MAX_PARTS + 1)] {
+            assert!(Node::document(&text).is_err_and(|error| error.is_data()));
+            let inside = format!("{{\"data\":{text}}}");
+            let inside = Node::document(&inside).unwrap();
+            assert!(inside.member("data").is_some_and(Node::is_too_large));
         }
     }
 

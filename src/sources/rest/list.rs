@@ -107,8 +107,7 @@ impl List {
         document: &Node<'a>,
         after: Option<&str>,
     ) -> Result<Batch<'a>, SourceError> {
-        let records =
-            if answer.is_nothing() { Vec::new() } else { self.records.all(document).map_err(SourceError::Mapping)? };
+        let records = if answer.is_nothing() { Vec::new() } else { self.records.all(document)? };
         let seen = Seen { document, records: records.len() as u64, after };
         let next = match self.paging.next(&seen).map_err(SourceError::Paging)? {
             None => None,

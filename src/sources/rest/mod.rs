@@ -35,7 +35,7 @@ use crate::settings::{Problem, Section, Span};
 use crate::sources::rest::auth::{Auth, Nothing};
 use crate::sources::rest::client::{Client, Headers, check_headers};
 use crate::sources::rest::fields::{Mapping, Refusal};
-use crate::sources::rest::json::Node;
+use crate::sources::rest::json::{MAX_PARTS, Node};
 use crate::sources::rest::list::{List, Request};
 use crate::sources::rest::lookup::{Lookup, fingerprint};
 use crate::sources::rest::paging::Paging;
@@ -290,6 +290,9 @@ impl Source for Rest {
         let mut page = Page { total: batch.total, next: batch.next, ..Page::default() };
         for (index, record) in batch.records.into_iter().enumerate() {
             let node = Node::of(record);
+            if node.is_too_large() {
+                return Err(SourceError::TooManyParts(MAX_PARTS));
+            }
             let id = self
                 .take(&node, opened, &mut page)
                 .map_err(|why| SourceError::Mapping(format!("record {} of the page: {why}", index + 1)))?;

@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::sources::rest::json::{Json, Node};
+use crate::sources::rest::json::{Json, MAX_PARTS, Node};
+use crate::sources::source::SourceError;
 
 /// A way to one value; the leading `$` may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl ListPath {
     }
 
     /// The records. What is no list is an error that names the step; null is an empty list only if `null_is_empty`.
-    pub(super) fn records<'a>(&self, document: &Node<'a>, null_is_empty: bool) -> Result<Vec<Json<'a>>, String> {
+    pub(super) fn records<'a>(&self, document: &Node<'a>, null_is_empty: bool) -> Result<Vec<Json<'a>>, SourceError> {
         let list = self.list_at(&self.list, self.list.follow(document), null_is_empty)?;
         let Some(each) = &self.each else { return Ok(list) };
         let mut records = Vec::with_capacity(list.len());
@@ -95,6 +96,9 @@ impl ListPath {
             match each.follow(&item).map(Node::json) {
                 Ok(Some(found)) if !found.is_null() && !found.text().starts_with('[') => records.push(found),
                 _ => records.extend(self.list_at(each, each.follow(&item), null_is_empty)?),
+            }
+            if records.len() > MAX_PARTS {
+                return Err(SourceError::TooManyParts(MAX_PARTS));
             }
         }
         Ok(records)
@@ -105,12 +109,13 @@ impl ListPath {
         path: &Path,
         found: Result<&Node<'a>, Stop>,
         null_is_empty: bool,
-    ) -> Result<Vec<Json<'a>>, String> {
+    ) -> Result<Vec<Json<'a>>, SourceError> {
         let is_null = |node: &Node<'a>| node.json().is_some_and(Json::is_null);
         let last = path.step_name(path.steps.len().saturating_sub(1));
         match found {
             Ok(found) if is_null(found) && null_is_empty => Ok(Vec::new()),
             Ok(found) if is_null(found) => Err(self.wrong(&last, "is null")),
+            Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_PARTS)),
             Ok(found) => found.items().ok_or_else(|| self.wrong(&last, "is not a list")),
             Err(Stop { null: true, .. }) if null_is_empty => Ok(Vec::new()),
             Err(Stop { step, null }) => {
@@ -119,8 +124,8 @@ impl ListPath {
         }
     }
 
-    fn wrong(&self, step: &str, what: &str) -> String {
-        format!("`{}`: `{step}` {what}", self.text)
+    fn wrong(&self, step: &str, what: &str) -> SourceError {
+        SourceError::Mapping(format!("`{}`: `{step}` {what}", self.text))
     }
 }
 
@@ -373,7 +378,8 @@ mod tests {
 
     fn records(path: &str, document: &str, null_is_empty: bool) -> Result<Vec<String>, String> {
         let node = Node::document(document).unwrap();
-        let records = path.parse::<ListPath>().unwrap().records(&node, null_is_empty)?;
+        let records =
+            path.parse::<ListPath>().unwrap().records(&node, null_is_empty).map_err(|error| error.to_string())?;
         Ok(records.iter().map(|record| record.text().to_owned()).collect())
     }
 

@@ -8,6 +8,7 @@ use crate::settings::Problem;
 use crate::sources::rest::casts;
 use crate::sources::rest::json::{Constants, Json, Node, Scalar};
 use crate::sources::rest::path::{ListPath, Path};
+use crate::sources::source::SourceError;
 
 /// Where the records are and which count; `[sources.x.records]`, and the same keys of a look-up.
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ impl Records {
     }
 
     /// All records of an answer, wanted or not.
-    pub(super) fn all<'a>(&self, document: &Node<'a>) -> Result<Vec<Json<'a>>, String> {
+    pub(super) fn all<'a>(&self, document: &Node<'a>) -> Result<Vec<Json<'a>>, SourceError> {
         self.path.records(document, self.null_is_empty)
     }
 
