@@ -20,6 +20,8 @@ pub enum Advice {
     CheckCertificate,
     /// The CRM's limit is reached.
     WaitForLimit,
+    /// The CRM is moving the account's data.
+    WaitForMove,
     /// The address answers, but not as this CRM does.
     CheckAddress,
     /// The pages of the list do not add up.
@@ -60,13 +62,14 @@ impl Advice {
     }
 
     /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::RenewCredentials,
         Self::GrantPermission,
         Self::ProvideSecret,
         Self::CheckNetwork,
         Self::CheckCertificate,
         Self::WaitForLimit,
+        Self::WaitForMove,
         Self::CheckAddress,
         Self::CheckPaging,
         Self::CheckMapping,
@@ -92,6 +95,7 @@ impl Advice {
             Self::CheckNetwork => "The CRM cannot be reached",
             Self::CheckCertificate => "The certificate is not trusted",
             Self::WaitForLimit => "The CRM's limit is reached",
+            Self::WaitForMove => "The CRM is moving the account",
             Self::CheckAddress => "The address answers with something else",
             Self::CheckPaging => "The pages do not add up",
             Self::CheckMapping => "A field does not fit",
@@ -118,9 +122,12 @@ impl Advice {
             Self::CheckNetwork => "check the endpoint, the network and the CRM's status page; the next run tries again",
             Self::CheckCertificate => "check the host name and the clock, or name your authority with `ca_file`",
             Self::WaitForLimit => "wait for the limit to reset, or pull less often",
+            Self::WaitForMove => "wait until the CRM has moved the account; the next run tries again",
             Self::CheckAddress => "check `endpoint` and `path`: the answer is not this CRM's",
-            Self::CheckPaging => "check the `paging` section against the CRM's documentation",
-            Self::CheckMapping => "check the `fields` and `records` sections against an answer of the CRM",
+            Self::CheckPaging => {
+                "let the next run try again; if it stays so, check the `paging` section of a `rest` source"
+            }
+            Self::CheckMapping => "check `fields`, `records` and `pipelines` of the source against what the CRM has",
             Self::RaiseCap => "ask for smaller pages, or raise the cap if the size is right",
             Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
             Self::FixConfig => "run `sales-pipeline check` and mend what it lists",

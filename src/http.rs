@@ -5,7 +5,7 @@
 
 mod body;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Method, Proxy, Url};
 use serde::Deserialize;
@@ -65,6 +65,54 @@ pub struct Pace {
     pub per: Duration,
 }
 
+/// Keeps a pace by waiting before a request; requests of their own limit have a pacer of their own.
+#[derive(Debug, Default)]
+pub struct Pacer {
+    pace: Mutex<Option<Pace>>,
+    held_until: Mutex<Option<Instant>>,
+    sent: AsyncMutex<VecDeque<Instant>>,
+}
+
+impl Pacer {
+    /// A pacer that keeps `pace`; without one it never waits.
+    pub fn new(pace: Option<Pace>) -> Self {
+        Self { pace: Mutex::new(pace), ..Self::default() }
+    }
+
+    /// The pace that is kept.
+    pub fn pace(&self) -> Option<Pace> {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps another pace from the next request on: what the server last said it allows.
+    pub fn set(&self, pace: Pace) {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = Some(pace);
+    }
+
+    /// Sends nothing for a while, whatever the pace.
+    pub fn hold(&self, wait: Duration) {
+        *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+    }
+
+    /// Waits until another request is within the pace, in any window of its length.
+    pub async fn wait(&self) {
+        let Some(pace) = self.pace() else { return };
+        let mut sent = self.sent.lock().await;
+        let held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(until) = held {
+            tokio::time::sleep_until(until).await;
+        }
+        let now = Instant::now();
+        while sent.front().is_some_and(|at| now.duration_since(*at) >= pace.per) {
+            sent.pop_front();
+        }
+        if sent.len() >= pace.requests as usize {
+            tokio::time::sleep_until(sent[sent.len() - pace.requests as usize] + pace.per).await;
+        }
+        sent.push_back(Instant::now());
+    }
+}
+
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -111,6 +159,12 @@ impl Request {
     /// A GET of `url`.
     pub fn get(url: Url) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+    }
+
+    /// A POST of `body`, which is of the media type `kind`.
+    pub fn post(url: Url, kind: &'static str, body: Vec<u8>) -> Self {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+        Self { method: Method::POST, url, headers, body: Some(body) }
     }
 }
 
@@ -214,8 +268,7 @@ pub struct Http {
     endpoint: Url,
     timeout: Span,
     max_body: u64,
-    pace: Option<Pace>,
-    sent: AsyncMutex<Vec<Instant>>,
+    pacer: Pacer,
     requests: AtomicU64,
 }
 
@@ -228,8 +281,7 @@ impl Http {
             endpoint,
             timeout: settings.timeout,
             max_body: settings.max_body.0,
-            pace,
-            sent: AsyncMutex::new(Vec::new()),
+            pacer: Pacer::new(pace),
             requests: AtomicU64::new(0),
         })
     }
@@ -265,10 +317,20 @@ impl Http {
         }
     }
 
+    /// The pacer of all requests that name none of their own.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
+    }
+
     /// Sends the request and reads the answer whole, whatever its status.
     pub async fn send(&self, request: Request) -> Result<Reply, HttpError> {
+        self.send_at(&self.pacer, request).await
+    }
+
+    /// The same, at a pace of its own.
+    pub async fn send_at(&self, pacer: &Pacer, request: Request) -> Result<Reply, HttpError> {
         let url = self.own(request.url)?;
-        self.keep_pace().await;
+        pacer.wait().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut builder = self
             .client
@@ -291,19 +353,6 @@ impl Http {
             return Err(HttpError::Incomplete("nothing says where it ends"));
         }
         Ok(reply)
-    }
-
-    /// Waits until another request is within the pace.
-    async fn keep_pace(&self) {
-        let Some(pace) = self.pace else { return };
-        let mut sent = self.sent.lock().await;
-        let now = Instant::now();
-        sent.retain(|at| now.duration_since(*at) < pace.per);
-        if sent.len() >= pace.requests as usize {
-            let free = sent[sent.len() - pace.requests as usize] + pace.per;
-            tokio::time::sleep_until(free).await;
-        }
-        sent.push(Instant::now());
     }
 
     fn classify(&self, error: reqwest::Error) -> HttpError {
@@ -419,6 +468,27 @@ mod tests {
             assert!(parse_endpoint(endpoint, false).is_err(), "{endpoint}");
         }
         assert!(parse_endpoint("http://crm.example", true).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_window_holds_more_requests_than_the_pace_allows_also_when_it_changes() {
+        let pacer = Pacer::new(Some(Pace { requests: 10, per: Duration::from_secs(10) }));
+        let begun = Instant::now();
+        let mut sent = Vec::new();
+        for number in 0..60 {
+            if number == 30 {
+                pacer.set(Pace { requests: 5, per: Duration::from_secs(10) });
+            }
+            pacer.wait().await;
+            sent.push(begun.elapsed().as_millis());
+        }
+        for window in sent[..30].windows(11) {
+            assert!(window[10] - window[0] >= 10_000, "{window:?}");
+        }
+        for window in sent[30..].windows(6) {
+            assert!(window[5] - window[0] >= 10_000, "{window:?}");
+        }
+        assert!(sent[59] < 90_000, "it waits no longer than it must: {sent:?}");
     }
 
     #[test]

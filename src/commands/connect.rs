@@ -55,7 +55,10 @@ async fn first_page(target: &Target, deadline: Span) -> Result<(Opened, Page, Na
         let page = crm.page(&opened, None).await?;
         let mut wanted = Wanted::default();
         page.deals.iter().for_each(|deal| wanted.add(deal));
-        let names = if wanted.0.is_empty() { Names::default() } else { crm.names(&opened, &wanted).await? };
+        let mut names = Names::default();
+        for piece in wanted.pieces(|table| crm.names_at_once(table)) {
+            names.extend(crm.names(&opened, &piece).await?);
+        }
         Ok((opened, page, names))
     };
     timeout(deadline.0, asking).await.unwrap_or(Err(SourceError::Http(HttpError::TimedOut(deadline))))
@@ -74,6 +77,9 @@ fn write_page(
     writeln!(out, "  account      {account}, currency {currency}")?;
     writeln!(out, "  first page   {} records, {} skipped, {more}", page.fetched(), page.skipped)?;
     writeln!(out, "  cost         {}", cost(jobs, target, opened.cost)?)?;
+    for warning in &opened.warnings {
+        writeln!(out, "  warning      {}", Escaped(warning))?;
+    }
     let mapping = target.built.source.mapping();
     if mapping.is_empty() { Ok(()) } else { write_fields(&mapping, page, &names, out) }
 }

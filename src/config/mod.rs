@@ -306,7 +306,7 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
         zone,
     };
     let named = table(&mut tables, "sources", report);
-    let sections = choose_sources(inputs, top.as_ref(), named, report);
+    let sections = choose_sources(inputs, top.as_ref(), &section, named, report);
     let sources = build_sources(sections, &context, inputs.strict, usual.as_ref(), report);
     let (top, Summary {}) = (top?, summary?);
     let rates = rates(top.currency, exchange?, report);
@@ -411,7 +411,13 @@ struct Chosen {
     prefix: Vec<String>,
 }
 
-fn choose_sources(inputs: &Inputs, top: Option<&Top>, named: Section, report: &mut Report) -> Vec<Chosen> {
+fn choose_sources(
+    inputs: &Inputs,
+    top: Option<&Top>,
+    section: &Section,
+    named: Section,
+    report: &mut Report,
+) -> Vec<Chosen> {
     if inputs.demo {
         let demo = [("kind", "demo"), ("schedule", DEMO_SCHEDULE)];
         let section = Section(demo.map(|(key, text)| (key.to_owned(), Value::from(text))).into());
@@ -424,7 +430,7 @@ fn choose_sources(inputs: &Inputs, top: Option<&Top>, named: Section, report: &m
             report.add(problem.hint("make it a section of its own"));
             Vec::new()
         }
-        (Some(top), true) => short_form(top, report).into_iter().collect(),
+        (Some(top), true) => short_form(top, section, report).into_iter().collect(),
         (None, true) => {
             report.no_source = true;
             let problem = Problem::at("", "no source is configured");
@@ -455,26 +461,28 @@ fn flat(kind: &str, section: Section) -> Chosen {
     Chosen { name, place: Place::Flat, section, prefix: Vec::new() }
 }
 
-/// The one source of the four original variables, named after its kind.
-fn short_form(top: &Top, report: &mut Report) -> Option<Chosen> {
+/// The one source of the four original variables, named after its kind; its keys stand at the top.
+fn short_form(top: &Top, section: &Section, report: &mut Report) -> Option<Chosen> {
     let Some(word) = &top.source else {
         report.add(Problem::at("source", "is missing").hint("`api_key` and `endpoint` belong to a source"));
         return None;
     };
-    let short = ["demo"];
-    if !short.contains(&word.as_str()) || !KINDS.iter().any(|kind| kind.name == word) {
+    let Some(keys) = KINDS.iter().find(|kind| kind.name == word).and_then(|kind| kind.short) else {
         let endpoint = top.endpoint.as_deref().filter(|endpoint| !endpoint.contains('@'));
         report.add(Problem::at("source", "is no kind with a short form").hint(ready_section(endpoint)));
         return None;
-    }
-    Some(flat(word, Section([("kind".to_owned(), Value::from(word.as_str()))].into())))
+    };
+    let kind = ("kind".to_owned(), Value::from(word.as_str()));
+    let given = keys.iter().filter_map(|key| section.0.get_key_value(*key));
+    Some(flat(word, Section(given.map(|(key, value)| (key.clone(), value.clone())).chain([kind]).collect())))
 }
 
 /// A `rest` section to begin with.
 fn ready_section(endpoint: Option<&str>) -> String {
     let endpoint = endpoint.unwrap_or("https://api.mycrm.example/v2");
+    let short: Vec<&str> = KINDS.iter().filter(|kind| kind.short.is_some()).map(|kind| kind.name).collect();
     format!(
-        "demo has one; for any other CRM put this into config/sales-pipeline.toml (docs/rest.md says more), set \
+        "{} have one; for any other CRM put this into config/sales-pipeline.toml (docs/rest.md says more), set \
          MYCRM_API_KEY, and unset SALES_PIPELINE_SOURCE, _API_KEY and _ENDPOINT:\n\
          \x20   [sources.mycrm]\n\
          \x20   kind     = \"rest\"\n\
@@ -482,7 +490,8 @@ fn ready_section(endpoint: Option<&str>) -> String {
          \x20   auth     = {{ type = \"bearer\", token = {{ env = \"MYCRM_API_KEY\" }} }}\n\
          \x20   request  = {{ path = \"/deals\" }}\n\
          \x20   records  = {{ path = \"$.data\" }}\n\
-         \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}"
+         \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}",
+        short.join(" and "),
     )
 }
 

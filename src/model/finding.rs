@@ -16,6 +16,8 @@ pub enum Rule {
     D09,
     /// A number or date that cannot be read, set to null.
     D26,
+    /// Several companies, and which one counts is not certain.
+    D28,
     /// A look-up that does not know a key.
     R09,
 }
@@ -27,6 +29,7 @@ impl Rule {
             Self::D06 => "probability outside 0 to 1, left empty",
             Self::D09 => "currency missing or not ISO 4217",
             Self::D26 => "number or date that cannot be read, left empty",
+            Self::D28 => "several companies, and which one is primary is not certain",
             Self::R09 => "key that its look-up does not know",
         }
     }

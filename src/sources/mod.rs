@@ -1,6 +1,9 @@
 //! The CRMs: one file or folder each, one row in [`KINDS`], and the one loop that reads them all.
 
+mod answer;
+mod auth;
 pub mod demo;
+pub mod hubspot;
 pub mod pull;
 pub mod rest;
 pub mod source;
@@ -60,20 +63,23 @@ pub struct Kind {
     pub name: &'static str,
     /// What it reads, in a few words.
     pub about: &'static str,
+    /// Which keys of the short form it takes; `None`: it needs a section.
+    pub short: Option<&'static [&'static str]>,
     build: fn(Section, &Context) -> Result<Built, Vec<Problem>>,
 }
 
 /// Every kind there is.
-pub const KINDS: [Kind; 2] = [
-    Kind { name: "demo", about: "five invented deals", build: demo::build },
-    Kind { name: "rest", about: "any REST CRM, by configuration alone", build: rest::build },
+pub const KINDS: [Kind; 3] = [
+    Kind { name: "demo", about: "five invented deals", short: Some(&[]), build: demo::build },
+    Kind { name: "hubspot", about: "HubSpot", short: Some(&["api_key", "endpoint"]), build: hubspot::build },
+    Kind { name: "rest", about: "any REST CRM, by configuration alone", short: None, build: rest::build },
 ];
 
 /// The keys that every section has, whatever its kind.
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 16] = [
+const NOT_SCOPE: [&str; 17] = [
     "allow_empty",
     "allow_unmatched",
     "client_id",
@@ -82,6 +88,7 @@ const NOT_SCOPE: [&str; 16] = [
     "schedule",
     "auth",
     "api_key",
+    "api_version",
     "headers",
     "timeout",
     "max_body",

@@ -166,6 +166,7 @@ impl Walk<'_> {
         let source = &self.built.source;
         let before = source.requests();
         let opened = self.step("open the source", || source.open()).await?;
+        opened.warnings.iter().for_each(|warning| warn!("{warning}"));
         let mut guards = Guards::default();
         let mut fetched = Fetched {
             listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
@@ -203,8 +204,11 @@ impl Walk<'_> {
                 return Err(PullError::Stopped);
             }
         }
-        if !wanted.0.is_empty() {
-            fetched.names = self.step("look up names", || source.names(&fetched.opened, &wanted)).await?;
+        for piece in wanted.pieces(|table| source.names_at_once(table)) {
+            fetched.names.extend(self.step("look up names", || source.names(&fetched.opened, &piece)).await?);
+            if self.stop.is_cancelled() {
+                return Err(PullError::Stopped);
+            }
         }
         fetched.finished_at = self.clock.now();
         fetched.requests = source.requests() - before;

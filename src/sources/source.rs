@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::advice::Advice;
 use crate::http::{HttpError, Reply};
@@ -14,6 +15,7 @@ use crate::model::finding::Findings;
 use crate::model::money::Currency;
 use crate::model::pipeline::Stage;
 use crate::secret::SecretError;
+use crate::settings::Span;
 
 /// A CRM account that can be read. No state but a token cache.
 #[async_trait]
@@ -27,6 +29,11 @@ pub trait Source: Send + Sync {
     /// Looks up the names that the pages left open, after the last page. A source that leaves none need not answer.
     async fn names(&self, _opened: &Opened, _wanted: &Wanted) -> Result<Names, SourceError> {
         Ok(Names::default())
+    }
+
+    /// How many keys of `table` one call of [`names`](Self::names) takes: a failure repeats no more than that.
+    fn names_at_once(&self, _table: &str) -> usize {
+        usize::MAX
     }
 
     /// Which field comes from where, in the CRM's words: for `check --connect`.
@@ -51,6 +58,10 @@ pub struct Opened {
     pub cost: Option<Cost>,
     /// Look-up tables: table → key → name.
     pub names: Names,
+    /// Which way the deals are read, where the source has several: its own word.
+    pub way: &'static str,
+    /// What the source does without, and why: the pull logs it, `check --connect` shows it.
+    pub warnings: Vec<String>,
 }
 
 /// A count of all deals, taken before they are read.
@@ -86,6 +97,19 @@ pub struct Mapped {
 pub struct Wanted(pub BTreeMap<String, BTreeSet<String>>);
 
 impl Wanted {
+    /// Pieces of one table each, of at most `at_once(table)` keys.
+    pub fn pieces(self, at_once: impl Fn(&str) -> usize) -> Vec<Self> {
+        let mut pieces = Vec::new();
+        for (table, mut keys) in self.0 {
+            let most = at_once(&table).max(1);
+            while !keys.is_empty() {
+                let rest = keys.iter().nth(most).cloned().map(|first| keys.split_off(&first)).unwrap_or_default();
+                pieces.push(Self(BTreeMap::from([(table.clone(), std::mem::replace(&mut keys, rest))])));
+            }
+        }
+        pieces
+    }
+
     /// Takes in the names that a deal leaves open.
     pub fn add(&mut self, deal: &Deal) {
         for name in &deal.wanted {
@@ -102,6 +126,13 @@ impl Names {
     /// What `key` is called in `table`.
     pub fn get(&self, table: &str, key: &str) -> Option<&str> {
         self.0.get(table)?.get(key).map(String::as_str)
+    }
+
+    /// Takes in more names.
+    pub fn extend(&mut self, other: Self) {
+        for (table, names) in other.0 {
+            self.0.entry(table).or_default().extend(names);
+        }
     }
 }
 
@@ -148,6 +179,22 @@ pub enum SourceError {
         /// How long it asks to wait.
         wait: Option<Duration>,
     },
+    /// 429 until the day ends: no other try before that.
+    #[error("the CRM answers {status}: its limit for the day is reached{}", until(*.resets))]
+    DailyLimit {
+        /// The status code.
+        status: u16,
+        /// When the CRM counts anew, where that is known, UTC.
+        resets: Option<DateTime<Utc>>,
+    },
+    /// The CRM moves the account's data from one place to another.
+    #[error("the CRM answers {status}: it is moving this account{}", asking(*.wait))]
+    Moving {
+        /// The status code.
+        status: u16,
+        /// How long it asks to wait.
+        wait: Option<Duration>,
+    },
     /// A failure of the server's own: worth another try.
     #[error("the CRM answers {status}: a failure of its own")]
     Server {
@@ -163,16 +210,20 @@ pub enum SourceError {
         status: u16,
     },
     /// 403: it knows them, and they may not.
-    #[error("the CRM answers {status}: the credentials may not read this")]
+    #[error("the CRM answers {status}: the credentials may not read this{}", listed(.lacking))]
     Forbidden {
         /// The status code.
         status: u16,
+        /// The permissions of which one is needed, where the CRM names them.
+        lacking: Vec<String>,
     },
     /// Any other status.
-    #[error("the CRM answers {status}, which is no answer to this request")]
+    #[error("the CRM answers {status}{}, which is no answer to this request", bracketed(.category.as_deref()))]
     Unexpected {
         /// The status code.
         status: u16,
+        /// The CRM's own word for it, where that is one of a known list.
+        category: Option<String>,
     },
     /// An answer that was cut in the middle: worth another try.
     #[error("the answer is cut: {0}")]
@@ -199,16 +250,36 @@ pub enum SourceError {
     },
 }
 
+fn until(resets: Option<DateTime<Utc>>) -> String {
+    resets.map(|at| format!(", until {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default()
+}
+
+fn asking(wait: Option<Duration>) -> String {
+    wait.map(|wait| format!(" and asks to wait {}", Span(wait))).unwrap_or_default()
+}
+
+fn listed(lacking: &[String]) -> String {
+    match lacking {
+        [] => String::new(),
+        [one] => format!("; it needs {one}"),
+        several => format!("; it needs one of {}", several.join(", ")),
+    }
+}
+
+fn bracketed(category: Option<&str>) -> String {
+    category.map(|category| format!(" ({category})")).unwrap_or_default()
+}
+
 impl SourceError {
     /// The class of an answer that is not 2xx.
-    pub fn of_status(reply: &Reply, now: chrono::DateTime<chrono::Utc>) -> Self {
+    pub fn of_status(reply: &Reply, now: DateTime<Utc>) -> Self {
         let (status, wait) = (reply.status, reply.retry_after(now));
         match status {
             401 => Self::Refused { status },
-            403 => Self::Forbidden { status },
+            403 => Self::Forbidden { status, lacking: Vec::new() },
             429 => Self::Limit { status, wait },
             408 | 423 | 425 | 500 | 502..=504 | 520..=524 => Self::Server { status, wait },
-            _ => Self::Unexpected { status },
+            _ => Self::Unexpected { status, category: None },
         }
     }
 
@@ -249,12 +320,29 @@ impl SourceError {
             Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
-            Self::Limit { .. } => Advice::WaitForLimit,
+            Self::Limit { .. } | Self::DailyLimit { .. } => Advice::WaitForLimit,
+            Self::Moving { .. } => Advice::WaitForMove,
             Self::Refused { .. } => Advice::RenewCredentials,
             Self::Forbidden { .. } => Advice::GrantPermission,
             Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
             Self::Mapping(_) => Advice::CheckMapping,
             Self::Part { source, .. } => source.advice(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wanted_names_are_asked_for_in_pieces_of_what_the_source_takes() {
+        let keys = |range: std::ops::Range<u32>| range.map(|key| format!("{key:03}")).collect::<BTreeSet<_>>();
+        let wanted = Wanted([("companies".to_owned(), keys(0..250)), ("owners".to_owned(), keys(0..150))].into());
+        let pieces = wanted.pieces(|table| if table == "companies" { 100 } else { usize::MAX });
+        let sizes: Vec<(&str, usize)> =
+            pieces.iter().flat_map(|piece| piece.0.iter().map(|(table, keys)| (table.as_str(), keys.len()))).collect();
+        assert_eq!(sizes, [("companies", 100), ("companies", 100), ("companies", 50), ("owners", 150)]);
+        assert_eq!(pieces[1].0["companies"], keys(100..200));
     }
 }

@@ -174,6 +174,20 @@ fn the_four_variables_of_env_local_make_a_source() {
 }
 
 #[test]
+fn the_short_form_of_hubspot_is_a_source_with_its_key_and_address() {
+    let dotenv = "SALES_PIPELINE_SOURCE=hubspot\nSALES_PIPELINE_API_KEY=canary\n\
+                  SALES_PIPELINE_ENDPOINT=https://api.hubspot.com/crm/v3/objects/deals\n";
+    let folder = Folder::empty().file(".env.local", dotenv);
+    assert_eq!(folder.warnings(), "", "a secret of .env.local is in its place");
+    let config = folder.load().0.unwrap();
+    assert_eq!(config.sources.keys().map(SourceName::as_str).collect::<Vec<_>>(), ["hubspot"]);
+    let without = Folder::empty().variable("SALES_PIPELINE_SOURCE", "hubspot").problems();
+    assert!(without.contains("api_key: is missing"), "{without}");
+    let wrong = folder.variable("SALES_PIPELINE_ENDPOINT", "http://crm.example").problems();
+    assert!(wrong.contains("endpoint: is plain http"), "{wrong}");
+}
+
+#[test]
 fn the_short_form_of_another_crm_is_answered_with_a_section_to_begin_with() {
     let dotenv =
         "SALES_PIPELINE_SOURCE=mycrm\nSALES_PIPELINE_API_KEY=k\nSALES_PIPELINE_ENDPOINT=https://crm.example/v1\n";

@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use chrono_tz::Tz;
 use flate2::Compression;
@@ -90,8 +90,6 @@ pub(crate) enum Fault {
     Stall,
     /// The connection ends before the first byte of an answer.
     Reset,
-    /// The right answer, after a while.
-    Slow(Duration),
     /// An empty page that names a next one.
     EmptyPage,
     /// The page names itself as the next one.
@@ -129,7 +127,6 @@ pub(crate) enum Habit {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) route: Option<Route>,
-    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
@@ -170,7 +167,6 @@ struct Hub {
     habits: HashSet<Habit>,
     queue: VecDeque<Fault>,
     planned: Vec<(Route, usize, Fault)>,
-    always: Option<Fault>,
     after_each: Option<Change>,
     /// By how many requests the search index lags behind, and what the deals were before each change.
     lag: usize,
@@ -212,7 +208,6 @@ impl FakeHubspot {
             habits: HashSet::new(),
             queue: VecDeque::new(),
             planned: Vec::new(),
-            always: None,
             after_each: None,
             lag: 0,
             past: VecDeque::new(),
@@ -262,12 +257,6 @@ impl FakeHubspot {
     /// The request to `route` that is the `nth` since the start, counted from 1, fails so.
     pub(crate) fn fail_at(self, route: Route, nth: usize, fault: Fault) -> Self {
         self.hub().planned.push((route, nth, fault));
-        self
-    }
-
-    /// Every request fails so.
-    pub(crate) fn fail_always(self, fault: Fault) -> Self {
-        self.hub().always = Some(fault);
         self
     }
 
@@ -374,18 +363,13 @@ async fn answer(State(hub): State<Arc<Mutex<Hub>>>, request: Request) -> Respons
     let body = to_bytes(body, 16 << 20).await.unwrap_or_default();
     let asked = Asked {
         route: answers::route(&head.method, head.uri.path()),
-        method: head.method,
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
         body: String::from_utf8_lossy(&body).into_owned(),
         status: 0,
     };
-    let (response, wait) = hub.lock().unwrap().respond(&asked);
-    if let Some(wait) = wait {
-        tokio::time::sleep(wait).await;
-    }
-    response
+    hub.lock().unwrap().respond(&asked)
 }
 
 impl Hub {
@@ -412,10 +396,10 @@ impl Hub {
         let nth = self.asked.iter().filter(|asked| asked.route == route).count();
         let planned = self.planned.iter().position(|(on, when, _)| Some(*on) == route && *when == nth);
         let planned = planned.map(|place| self.planned.swap_remove(place).2);
-        planned.or_else(|| self.queue.pop_front()).or_else(|| self.always.clone())
+        planned.or_else(|| self.queue.pop_front())
     }
 
-    fn respond(&mut self, asked: &Asked) -> (Response, Option<Duration>) {
+    fn respond(&mut self, asked: &Asked) -> Response {
         let (route, place) = (asked.route, self.asked.len());
         self.asked.push(asked.clone());
         let fault = self.fault(route);
@@ -495,7 +479,7 @@ impl Hub {
     }
 
     /// Turns an answer into what goes over the wire, faults of the wire included.
-    fn send(&self, answer: Answer, fault: Option<&Fault>) -> (Response, Option<Duration>) {
+    fn send(&self, answer: Answer, fault: Option<&Fault>) -> Response {
         let mut response = Response::builder().status(answer.status).header(header::CONTENT_TYPE, answer.content_type);
         for (name, value) in answer.headers {
             response = response.header(name, value);
@@ -518,7 +502,6 @@ impl Hub {
             }
             _ => Body::from(body),
         };
-        let wait = if let Some(Fault::Slow(wait)) = fault { Some(*wait) } else { None };
-        (response.body(body).unwrap(), wait)
+        response.body(body).unwrap()
     }
 }

@@ -13,6 +13,7 @@ mod fake_hubspot_honest;
 mod fake_rest;
 mod gate;
 mod hostile;
+mod hubspot;
 mod kill;
 mod layers;
 mod life;

@@ -433,13 +433,6 @@ impl Account {
         self.create(merged.with("hs_merged_object_ids", &format!("{winner};{loser}")))
     }
 
-    /// Sets a property.
-    pub(crate) fn set(&mut self, id: u64, property: &str, value: Option<&str>) {
-        self.change(id, true, |deal| {
-            deal.properties.insert(property.to_owned(), value.map(ToOwned::to_owned));
-        });
-    }
-
     /// Moves a deal to a stage, perhaps of another pipeline.
     pub(crate) fn move_stage(&mut self, id: u64, pipeline: &str, stage: &str) {
         let entered = written(self.now);

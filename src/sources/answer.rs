@@ -1,0 +1,93 @@
+//! What makes an answer of a CRM a whole one: its label, its text, its JSON.
+//!
+//! Apart from the sources, since all of them ask for JSON. No text of an answer is ever part of an error.
+
+use reqwest::header::CONTENT_TYPE;
+
+use crate::http::Reply;
+use crate::sources::source::SourceError;
+
+/// The text of an answer that should be JSON, without a byte order mark; empty for 204 and where there is no body.
+pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
+    if reply.status == 204 || reply.body.is_empty() {
+        return Ok(String::new());
+    }
+    match reply.header(CONTENT_TYPE.as_str()).map(essence).as_deref() {
+        Some("text/html" | "application/xhtml+xml") => {
+            return Err(SourceError::Malformed("the answer is an HTML page, not JSON".to_owned()));
+        }
+        Some(kind) if !is_json(kind) => {
+            return Err(SourceError::Malformed("the answer is not labelled as JSON".to_owned()));
+        }
+        _ => {}
+    }
+    let mut text =
+        String::from_utf8(reply.body).map_err(|_| SourceError::Malformed("the answer is not UTF-8".to_owned()))?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+/// Why a text of so many bytes is no JSON, or not the JSON it should be. The error's own words may quote the answer.
+pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
+    let (line, column) = (error.line(), error.column());
+    if error.is_eof() {
+        SourceError::Cut(format!("its JSON ends in the middle, after {bytes} bytes"))
+    } else if error.is_data() {
+        SourceError::Malformed(format!("the answer is JSON of another shape (line {line}, column {column})"))
+    } else {
+        SourceError::Malformed(format!("the answer is not JSON (line {line}, column {column})"))
+    }
+}
+
+/// A media type without its parameters.
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_json(essence: &str) -> bool {
+    essence.rsplit(['/', '+']).next().is_some_and(|kind| kind == "json")
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    fn read(status: u16, content_type: &'static str, body: &str) -> Result<String, SourceError> {
+        let mut headers = HeaderMap::new();
+        if !content_type.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        let url = "https://crm.example".parse().unwrap();
+        text(Reply { status, headers, body: body.as_bytes().to_vec(), url })
+    }
+
+    #[test]
+    fn json_is_known_by_its_label() {
+        for kind in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON",
+            "application/vnd.api+json",
+            "text/json",
+            "",
+        ] {
+            assert!(read(200, kind, "{}").is_ok(), "{kind}");
+        }
+        for kind in ["text/plain", "application/xml", "application/jsonp"] {
+            assert!(matches!(read(200, kind, "{}"), Err(SourceError::Malformed(_))), "{kind}");
+        }
+        let page = read(200, "text/html; charset=utf-8", "<html>canary</html>").unwrap_err();
+        assert_eq!(page.to_string(), "the answer is an HTML page, not JSON");
+    }
+
+    #[test]
+    fn nothing_and_a_byte_order_mark_are_no_reason_to_fail() {
+        assert_eq!(read(204, "", "").unwrap(), "");
+        assert_eq!(read(200, "text/html", "").unwrap(), "");
+        assert_eq!(read(200, "application/json", "\u{feff}[1]").unwrap(), "[1]");
+    }
+}

@@ -1,0 +1,279 @@
+//! The companies of a deal, and which of them is its company.
+//!
+//! A list gives them inline, as far as they fit; a search gives none. What is missing is read in batches, each of
+//! whose inputs has pages of its own (contract §3.5).
+
+use std::collections::{HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::sources::hubspot::client::Client;
+use crate::sources::hubspot::wire::{Id, Paging, by_number};
+use crate::sources::source::SourceError;
+
+/// The most deals of one request.
+const BATCH: usize = 1_000;
+/// HubSpot's number for "deal to primary company"; its label is a text that is translated.
+const PRIMARY: u32 = 5;
+
+/// One company of a deal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) company: String,
+    pub(super) is_primary: bool,
+}
+
+/// The companies that come with a deal of a list. The primary one comes twice, once as such.
+#[derive(Debug, Deserialize)]
+pub(super) struct Inline {
+    results: Vec<InlineLink>,
+    paging: Option<Paging>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InlineLink {
+    id: Id,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Inline {
+    /// Whether there are more than these.
+    pub(super) fn is_cut(&self) -> bool {
+        self.paging.as_ref().is_some_and(|paging| paging.after().is_some())
+    }
+
+    /// The companies.
+    pub(super) fn links(&self) -> Vec<Link> {
+        let is_primary = |kind: &str| matches!(kind, "deal_to_company" | "deal_to_primary_company");
+        let links = self.results.iter();
+        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(&link.kind) }).collect()
+    }
+}
+
+/// A deal's company, and whether it could be another.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Choice<'a> {
+    pub(super) company: &'a str,
+    pub(super) is_doubtful: bool,
+}
+
+/// The company marked primary; `property` (`hs_primary_associated_company`) where none is; the only one; of several
+/// the lowest id. `None`: the deal has no company.
+pub(super) fn choose<'a>(links: &'a [Link], property: Option<&'a str>) -> Option<Choice<'a>> {
+    let lowest = |links: &mut dyn Iterator<Item = &'a Link>| {
+        links.map(|link| link.company.as_str()).min_by(|one, other| by_number(one, other))
+    };
+    if let Some(company) = lowest(&mut links.iter().filter(|link| link.is_primary)) {
+        return Some(Choice { company, is_doubtful: property.is_some_and(|property| property != company) });
+    }
+    if let Some(company) = property {
+        return Some(Choice { company, is_doubtful: false });
+    }
+    let company = lowest(&mut links.iter())?;
+    Some(Choice { company, is_doubtful: links.iter().any(|link| link.company != company) })
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    inputs: &'a [Input],
+}
+
+#[derive(Debug, Serialize)]
+struct Input {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    status: String,
+    results: Vec<Found>,
+    #[serde(default)]
+    errors: Vec<Missing>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    from: From,
+    to: Vec<To>,
+    paging: Option<Paging>,
+}
+
+#[derive(Deserialize)]
+struct From {
+    id: Id,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct To {
+    to_object_id: Id,
+    association_types: Vec<Type>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Type {
+    category: String,
+    type_id: u32,
+}
+
+/// A deal without a company is an "error" of this answer, and no failure.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Missing {
+    category: Option<String>,
+    sub_category: Option<String>,
+    #[serde(default)]
+    context: Context,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    #[serde(default)]
+    from_object_id: Vec<Id>,
+    #[serde(default)]
+    ids: Vec<Id>,
+}
+
+impl Missing {
+    /// Whether the deal merely has no company, or is gone by now.
+    fn is_none(&self) -> bool {
+        match &self.sub_category {
+            Some(word) => word.ends_with("NO_ASSOCIATIONS_FOUND"),
+            None => self.category.as_deref() == Some("OBJECT_NOT_FOUND"),
+        }
+    }
+}
+
+/// The companies of so many deals, by the deal's id.
+pub(super) async fn of_deals(client: &Client, deals: Vec<String>) -> Result<HashMap<String, Vec<Link>>, SourceError> {
+    let mut found = HashMap::new();
+    let mut asked: HashSet<(String, String)> = HashSet::new();
+    let mut open: Vec<Input> = deals.into_iter().map(|id| Input { id, after: None }).collect();
+    while !open.is_empty() {
+        let batch: Vec<Input> = open.drain(..open.len().min(BATCH)).collect();
+        let answer: Answer = client.post(client.paths.associations, &Question { inputs: &batch }).await?;
+        for more in answer.take(&batch, &mut found)? {
+            let cursor = (more.id.clone(), more.after.clone().unwrap_or_default());
+            if !asked.insert(cursor) {
+                return Err(SourceError::Paging("the companies of a deal go in a circle".to_owned()));
+            }
+            open.push(more);
+        }
+    }
+    Ok(found)
+}
+
+impl Answer {
+    /// Adds the companies of the batch, each deal of which must be accounted for; what is still to be asked.
+    fn take(self, batch: &[Input], found: &mut HashMap<String, Vec<Link>>) -> Result<Vec<Input>, SourceError> {
+        if self.status != "COMPLETE" {
+            return Err(SourceError::Cut("the batch of associations is not complete".to_owned()));
+        }
+        let mut waiting: HashSet<&str> = batch.iter().map(|input| input.id.as_str()).collect();
+        for missing in &self.errors {
+            if !missing.is_none() {
+                return Err(SourceError::Malformed("the batch of associations has an error of its own".to_owned()));
+            }
+            for deal in missing.context.from_object_id.iter().chain(&missing.context.ids) {
+                waiting.remove(deal.0.as_str());
+            }
+        }
+        let mut open = Vec::new();
+        for Found { from: From { id: Id(deal) }, to, paging } in self.results {
+            waiting.remove(deal.as_str());
+            if let Some(after) = paging.as_ref().and_then(Paging::after) {
+                open.push(Input { id: deal.clone(), after: Some(after.to_owned()) });
+            }
+            found.entry(deal).or_default().extend(to.into_iter().map(To::link));
+        }
+        match waiting.len() {
+            0 => Ok(open),
+            count => Err(SourceError::Malformed(format!("the batch of associations says nothing of {count} deals"))),
+        }
+    }
+}
+
+impl To {
+    fn link(self) -> Link {
+        let is_primary = |kind: &Type| kind.type_id == PRIMARY && kind.category == "HUBSPOT_DEFINED";
+        Link { company: self.to_object_id.0, is_primary: self.association_types.iter().any(is_primary) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(company: &str, is_primary: bool) -> Link {
+        Link { company: company.to_owned(), is_primary }
+    }
+
+    #[test]
+    fn the_company_is_the_primary_one_then_the_propertys_then_the_only_one_then_the_lowest() {
+        let choice = |links: &[Link], property: Option<&str>| {
+            choose(links, property).map(|choice| (choice.company.to_owned(), choice.is_doubtful))
+        };
+        let is = |company: &str, is_doubtful: bool| Some((company.to_owned(), is_doubtful));
+        let primary = [link("7", false), link("9", true), link("9", false)];
+        let plain = [link("10", false), link("9", false)];
+        assert_eq!(choice(&primary, None), is("9", false));
+        assert_eq!(choice(&primary, Some("9")), is("9", false));
+        assert_eq!(choice(&primary, Some("7")), is("9", true), "the association wins, and it is a finding");
+        assert_eq!(choice(&plain, Some("10")), is("10", false), "none is marked");
+        assert_eq!(choice(&plain, None), is("9", true), "9 is lower than 10");
+        assert_eq!(choice(&[link("9", false), link("9", false)], None), is("9", false), "the same one twice");
+        assert_eq!(choice(&[], Some("9")), is("9", false));
+        assert_eq!(choice(&[], None), None);
+    }
+
+    #[test]
+    fn the_primary_company_of_a_list_comes_twice_and_may_come_in_pages() {
+        let inline: Inline = serde_json::from_str(
+            r#"{"results": [{"id": "27712345001", "type": "deal_to_company"}, {"id": 27712345001, "type": "deal_to_company_unlabeled"},
+                {"id": "27712345999", "type": "deal_to_company_unlabeled"}], "paging": {"next": {"after": "x"}}}"#,
+        )
+        .unwrap();
+        assert!(inline.is_cut());
+        assert_eq!(inline.links(), [link("27712345001", true), link("27712345001", false), link("27712345999", false)]);
+    }
+
+    type Links = HashMap<String, Vec<Link>>;
+
+    fn taken(json: &str, ids: &[&str]) -> Result<(Links, Vec<Input>), SourceError> {
+        let batch: Vec<Input> = ids.iter().map(|id| Input { id: (*id).to_owned(), after: None }).collect();
+        let mut found = HashMap::new();
+        let open = serde_json::from_str::<Answer>(json).unwrap().take(&batch, &mut found)?;
+        Ok((found, open))
+    }
+
+    const ANSWER: &str = r#"{"status": "COMPLETE", "results": [{"from": {"id": "1"}, "to": [
+            {"toObjectId": 27712345001, "associationTypes": [{"category": "HUBSPOT_DEFINED", "typeId": 5, "label": "Primär"}, {"category": "HUBSPOT_DEFINED", "typeId": 341, "label": null}]},
+            {"toObjectId": "27712345999", "associationTypes": [{"category": "USER_DEFINED", "typeId": 5, "label": "Primary"}]}],
+            "paging": {"next": {"after": "MTAtNi0xODQ3", "link": "…"}}}],
+        "numErrors": 1, "errors": [{"status": "error", "category": "OBJECT_NOT_FOUND", "subCategory": "crm.associations.NO_ASSOCIATIONS_FOUND",
+            "message": "No company is associated with deal 2.", "context": {"fromObjectId": ["2"], "fromObjectType": ["deal"]}}]}"#;
+
+    #[test]
+    fn a_deal_without_a_company_is_no_error_and_a_cut_list_goes_on() {
+        let (found, open) = taken(ANSWER, &["1", "2"]).unwrap();
+        assert_eq!(found["1"], [link("27712345001", true), link("27712345999", false)]);
+        assert!(!found.contains_key("2"));
+        assert_eq!(open.len(), 1);
+        assert_eq!((open[0].id.as_str(), open[0].after.as_deref()), ("1", Some("MTAtNi0xODQ3")));
+    }
+
+    #[test]
+    fn a_batch_that_is_not_complete_or_leaves_a_deal_out_is_a_failure() {
+        assert!(taken(ANSWER, &["1", "2", "3"]).unwrap_err().to_string().contains("says nothing of 1 deals"));
+        let pending = taken(r#"{"status": "PENDING", "results": []}"#, &[]).unwrap_err();
+        assert!(pending.is_transient());
+        let other = ANSWER.replace("NO_ASSOCIATIONS_FOUND", "FORBIDDEN");
+        assert!(matches!(taken(&other, &["1", "2"]), Err(SourceError::Malformed(_))));
+    }
+}

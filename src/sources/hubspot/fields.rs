@@ -1,0 +1,679 @@
+//! The mapping: which property of a record becomes which field of a deal (contract §6, product B2).
+//!
+//! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
+use figment::value::Value;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::deal::{Deal, MissingName, NameField, Status, UNTITLED, WantedName};
+use crate::model::finding::{Findings, Rule};
+use crate::model::money::Currency;
+use crate::model::number;
+use crate::settings::{Problem, Section};
+use crate::sources::hubspot::associations::{Choice, Inline, Link, choose};
+use crate::sources::hubspot::pipelines::{DEFAULT, Known, Place};
+use crate::sources::hubspot::wire::{Id, Unreadable, text};
+use crate::sources::source::{Mapped, Opened};
+
+/// The table of `Deal::wanted` that holds the names of companies.
+pub(super) const COMPANIES: &str = "companies";
+/// The table that holds the names of owners.
+pub(super) const OWNERS: &str = "owners";
+/// The table of the pipelines' labels.
+pub(super) const PIPELINES: &str = "pipelines";
+
+const PRIMARY_COMPANY: &str = "hs_primary_associated_company";
+const MERGED: &str = "hs_merged_object_ids";
+
+/// The fields that a property fills, and which one unless the configuration names another. An empty one is not a
+/// property's by default.
+const FIELDS: [(&str, &str); 17] = [
+    ("name", "dealname"),
+    ("company", ""),
+    ("stage", ""),
+    ("value", "amount"),
+    ("probability", "hs_deal_stage_probability"),
+    ("owner", "hubspot_owner_id"),
+    ("created_at", ""),
+    ("updated_at", ""),
+    ("currency", "deal_currency_code"),
+    ("close_date", "closedate"),
+    ("closed_at", "closedate"),
+    ("stage_entered_at", "hs_v2_date_entered_current_stage"),
+    ("forecast_category", "hs_manual_forecast_category"),
+    ("last_activity_at", "notes_last_updated"),
+    ("next_activity_at", "notes_next_activity_date"),
+    ("deal_type", "dealtype"),
+    ("lost_reason", "closed_lost_reason"),
+];
+
+/// The fields that are HubSpot's own and no property's.
+const FIXED: [(&str, &str); 7] = [
+    ("id", "id"),
+    ("status", "hs_is_closed_won, hs_is_closed, else the stage"),
+    ("pipeline", "label of pipeline"),
+    ("pipeline_id", "pipeline"),
+    ("stage_id", "dealstage"),
+    ("owner_id", "hubspot_owner_id"),
+    ("url", "url"),
+];
+
+/// Where fields come from that need more than one property.
+const ORIGINS: [(&str, &str); 6] = [
+    ("company", "name of the primary company"),
+    ("stage", "label of dealstage"),
+    ("probability", "hs_deal_stage_probability, else the stage's"),
+    ("owner", "name of hubspot_owner_id"),
+    ("created_at", "createdAt, else createdate"),
+    ("updated_at", "updatedAt, else hs_lastmodifieddate"),
+];
+
+/// Properties that are read whatever the configuration names.
+const ALWAYS: [&str; 9] = [
+    "createdate",
+    "dealstage",
+    "hs_is_closed",
+    "hs_is_closed_won",
+    "hs_lastmodifieddate",
+    MERGED,
+    PRIMARY_COMPANY,
+    "hubspot_owner_id",
+    "pipeline",
+];
+
+/// The longest list of properties that is asked for: an address holds about 8,000 characters.
+const MAX_PROPERTIES: usize = 6_000;
+
+/// How records become deals; `[sources.x.fields]`.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    /// Field → property, for the fields that have one.
+    properties: BTreeMap<&'static str, String>,
+    /// Custom field → property.
+    custom: BTreeMap<String, String>,
+    /// What the configuration names: field and property.
+    named: Vec<(String, String)>,
+    /// Where days are days.
+    zone: Tz,
+}
+
+impl Mapping {
+    /// Reads the table; every key that is no field of a deal is a custom one.
+    pub(super) fn read(table: Section, zone: Tz) -> Result<Self, Vec<Problem>> {
+        let defaults = FIELDS.iter().filter(|(_, property)| !property.is_empty());
+        let mut mapping = Self {
+            properties: defaults.map(|(field, property)| (*field, (*property).to_owned())).collect(),
+            custom: BTreeMap::new(),
+            named: Vec::new(),
+            zone,
+        };
+        let mut problems = Vec::new();
+        for (field, value) in table.0 {
+            if let Err(problem) = mapping.name(&field, &value) {
+                problems.push(problem.under(&[&field]));
+            }
+        }
+        if mapping.requested().len() > MAX_PROPERTIES {
+            problems.push(Problem::at("", "names more properties than one request holds"));
+        }
+        if problems.is_empty() { Ok(mapping) } else { Err(problems) }
+    }
+
+    fn name(&mut self, field: &str, value: &Value) -> Result<(), Problem> {
+        if FIXED.iter().any(|(fixed, _)| *fixed == field) || field == "custom" {
+            return Err(Problem::at("", "is HubSpot's own and no property's").hint("name a field of your own"));
+        }
+        let is_property = |name: &&str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        let Some(property) = value.as_str().filter(is_property) else {
+            let problem = Problem::at("", "expected the internal name of a property");
+            return Err(problem.hint("lowercase letters, digits and `_`, as the property's settings show it"));
+        };
+        match FIELDS.iter().find(|(known, _)| *known == field) {
+            Some((known, _)) => drop(self.properties.insert(known, property.to_owned())),
+            None => drop(self.custom.insert(field.to_owned(), property.to_owned())),
+        }
+        self.named.push((field.to_owned(), property.to_owned()));
+        Ok(())
+    }
+
+    /// The fields that the configuration names, with their properties.
+    pub(super) fn named(&self) -> &[(String, String)] {
+        &self.named
+    }
+
+    /// Every property that is asked for, joined by commas.
+    pub(super) fn requested(&self) -> String {
+        let all: BTreeSet<&str> =
+            self.properties.values().chain(self.custom.values()).map(String::as_str).chain(ALWAYS).collect();
+        all.into_iter().collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether the company is that of an association, rather than a property's text.
+    pub(super) fn wants_companies(&self) -> bool {
+        !self.properties.contains_key("company")
+    }
+
+    /// Which field comes from where.
+    pub(super) fn origins(&self) -> Vec<Mapped> {
+        let mapped = |field: &str, from: &str| Mapped { field: field.to_owned(), from: from.to_owned() };
+        let said =
+            |field: &str| self.named.iter().find(|(named, _)| named == field).map(|(_, property)| property.as_str());
+        let composed = |field: &str| ORIGINS.iter().find(|(composed, _)| *composed == field).map(|(_, from)| *from);
+        let fields = FIELDS
+            .iter()
+            .map(|(field, property)| mapped(field, said(field).or_else(|| composed(field)).unwrap_or(property)));
+        let fixed = FIXED.iter().map(|(field, from)| mapped(field, from));
+        let custom = self.custom.iter().map(|(field, property)| mapped(&format!("custom.{field}"), property));
+        fields.chain(fixed).chain(custom).collect()
+    }
+}
+
+/// A deal as HubSpot sends it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Record {
+    pub(super) id: Id,
+    properties: HashMap<String, Box<RawValue>>,
+    created_at: Option<Box<RawValue>>,
+    updated_at: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(super) archived: bool,
+    url: Option<Box<RawValue>>,
+    #[serde(default)]
+    pub(super) associations: Associations,
+}
+
+/// What a list gives beside the properties; nothing where a deal has no company.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Associations {
+    pub(super) companies: Option<Inline>,
+}
+
+/// What a record is read with.
+pub(super) struct Reader<'a> {
+    pub(super) mapping: &'a Mapping,
+    pub(super) opened: &'a Opened,
+    pub(super) stages: Known<'a>,
+}
+
+impl Reader<'_> {
+    /// One record as a deal; `links` are the companies it is associated with.
+    pub(super) fn deal(&self, record: &Record, links: &[Link], findings: &mut Findings) -> Deal {
+        let mut reading = Reading { record, mapping: self.mapping, findings };
+        let mut deal = Deal { id: record.id.0.clone(), ..Deal::default() };
+        deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
+        let place = self.place(&mut deal, &mut reading);
+        deal.status = reading.status(place);
+        reading.money(&mut deal, self.opened.currency);
+        deal.probability = reading.probability(place);
+        self.owner(&mut deal, &mut reading);
+        Self::company(&mut deal, links, &mut reading);
+        reading.times(&mut deal);
+        deal.forecast_category = reading.field("forecast_category");
+        deal.deal_type = reading.field("deal_type");
+        deal.lost_reason = reading.field("lost_reason");
+        deal.url = self.url(&mut reading);
+        reading.custom(&mut deal);
+        deal
+    }
+
+    /// Pipeline and stage, by label. What nobody lists is a finding, and keeps the label it had or stands as its id.
+    fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<Place<'_>> {
+        let pipeline = reading.property("pipeline", "pipeline_id").unwrap_or_else(|| DEFAULT.to_owned());
+        let stage = reading.property("dealstage", "stage_id");
+        let place = stage.as_deref().and_then(|stage| self.stages.find(&pipeline, stage));
+        if stage.is_some() && place.is_none_or(|place| !place.is_listed) {
+            reading.find(Rule::R09, "stage");
+        }
+        if self.opened.names.get(PIPELINES, &pipeline).is_none() {
+            reading.find(Rule::R09, "pipeline");
+        }
+        deal.pipeline = Some(self.stages.pipeline(&pipeline).unwrap_or(&pipeline).to_owned());
+        deal.stage = match self.mapping.properties.get("stage") {
+            Some(property) => reading.property(property, "stage"),
+            None => place.map(|place| place.stage.label.clone()).or_else(|| stage.clone()),
+        };
+        deal.pipeline_id = Some(pipeline);
+        deal.stage_id = stage;
+        place
+    }
+
+    /// The owner's name, looked up late if he is none of the active ones. A property of texts stands as it is.
+    fn owner(&self, deal: &mut Deal, reading: &mut Reading<'_>) {
+        deal.owner_id = reading.property("hubspot_owner_id", "owner_id");
+        let Some(owner) = reading.field("owner") else { return };
+        if let Some(name) = self.opened.names.get(OWNERS, &owner) {
+            deal.owner = Some(name.to_owned());
+        } else if owner.bytes().all(|byte| byte.is_ascii_digit()) {
+            deal.wanted.push(late(NameField::Owner, OWNERS, owner));
+        } else {
+            deal.owner = Some(owner);
+        }
+    }
+
+    /// The company: the association marked primary; the primary property where none is; the only one; the lowest id.
+    fn company(deal: &mut Deal, links: &[Link], reading: &mut Reading<'_>) {
+        if !reading.mapping.wants_companies() {
+            deal.company = reading.field("company");
+            return;
+        }
+        let property = reading.property(PRIMARY_COMPANY, "company");
+        let Some(Choice { company, is_doubtful }) = choose(links, property.as_deref()) else { return };
+        if is_doubtful {
+            reading.find(Rule::D28, "company");
+        }
+        deal.wanted.push(late(NameField::Company, COMPANIES, company.to_owned()));
+    }
+
+    fn url(&self, reading: &mut Reading<'_>) -> Option<String> {
+        let given = reading.record.url.as_deref().and_then(|url| text(url).ok().flatten());
+        given.filter(|url| url.starts_with("https://")).or_else(|| {
+            let portal = self.opened.account.as_ref()?;
+            Some(format!("https://app.hubspot.com/contacts/{portal}/record/0-3/{}", reading.record.id.0))
+        })
+    }
+}
+
+fn late(field: NameField, table: &'static str, key: String) -> WantedName {
+    WantedName { field, table: table.into(), key, missing: MissingName::Key }
+}
+
+/// One record being read: what is odd about it is counted under its id.
+struct Reading<'a> {
+    record: &'a Record,
+    mapping: &'a Mapping,
+    findings: &'a mut Findings,
+}
+
+impl Reading<'_> {
+    fn find(&mut self, rule: Rule, field: &str) {
+        self.findings.add(rule, field, &self.record.id.0);
+    }
+
+    /// A property as text, for `field`.
+    fn property(&mut self, property: &str, field: &str) -> Option<String> {
+        let value = self.record.properties.get(property)?;
+        text(value).unwrap_or_else(|Unreadable| {
+            self.find(Rule::D26, field);
+            None
+        })
+    }
+
+    /// The property of a field as text.
+    fn field(&mut self, field: &str) -> Option<String> {
+        let mapping = self.mapping;
+        self.property(mapping.properties.get(field)?, field)
+    }
+
+    /// The property of a field as something else; what cannot be read is a finding.
+    fn read<T>(&mut self, field: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.field(field)?;
+        let read = read(&text);
+        if read.is_none() {
+            self.find(Rule::D26, field);
+        }
+        read
+    }
+
+    /// HubSpot's own word, else the stage's.
+    fn status(&mut self, place: Option<Place<'_>>) -> Option<Status> {
+        let is_won = self.property("hs_is_closed_won", "status");
+        let is_closed = self.property("hs_is_closed", "status");
+        match (is_won.as_deref(), is_closed.as_deref()) {
+            (Some("true"), _) => Some(Status::Won),
+            (_, Some("true")) => Some(Status::Lost),
+            (_, Some("false")) => Some(Status::Open),
+            _ => place.map(|Place { stage, .. }| match (stage.is_won, stage.is_closed) {
+                (true, _) => Status::Won,
+                (false, true) => Status::Lost,
+                (false, false) => Status::Open,
+            }),
+        }
+    }
+
+    /// Amount and currency. An amount in a currency that is none has no worth: it is left empty.
+    fn money(&mut self, deal: &mut Deal, of_account: Option<Currency>) {
+        deal.value = self.read("value", number::exact);
+        let code = self.field("currency");
+        deal.currency = code.as_deref().and_then(|code| Currency::from_str(code).ok());
+        if code.is_some() && deal.currency.is_none() {
+            self.find(Rule::D09, "currency");
+            deal.value = None;
+        } else if deal.value.is_some() && deal.currency.or(of_account).is_none() {
+            self.find(Rule::D09, "currency");
+        }
+    }
+
+    /// The deal's own probability, of any number of digits; the stage's where it has none.
+    fn probability(&mut self, place: Option<Place<'_>>) -> Option<Decimal> {
+        let own = self.field("probability");
+        let Some(own) = own else { return place.and_then(|place| place.stage.probability) };
+        // Rounded once: 20 digits leave every tie of the last step where it was.
+        let Some(read) = number::rounded(&own, 20) else {
+            self.find(Rule::D26, "probability");
+            return None;
+        };
+        if (Decimal::ZERO..=Decimal::ONE).contains(&read) {
+            Some(read.round_dp(6))
+        } else {
+            self.find(Rule::D06, "probability");
+            None
+        }
+    }
+
+    fn times(&mut self, deal: &mut Deal) {
+        let (created, updated) = (&self.record.created_at, &self.record.updated_at);
+        deal.created_at = self.stamp("created_at", created.as_deref(), "createdate");
+        deal.updated_at = self.stamp("updated_at", updated.as_deref(), "hs_lastmodifieddate");
+        let zone = self.mapping.zone;
+        deal.close_date = self.read("close_date", |text| day(text, zone));
+        if matches!(deal.status, Some(Status::Won | Status::Lost)) {
+            deal.closed_at = self.read("closed_at", instant);
+        }
+        deal.stage_entered_at = self.read("stage_entered_at", instant);
+        deal.last_activity_at = self.read("last_activity_at", instant);
+        deal.next_activity_at = self.read("next_activity_at", instant);
+    }
+
+    /// The configured property; without one the record's own stamp, else the property that says the same.
+    fn stamp(&mut self, field: &str, own: Option<&RawValue>, else_property: &str) -> Option<DateTime<Utc>> {
+        if self.mapping.properties.contains_key(field) {
+            return self.read(field, instant);
+        }
+        if let Some(stamp) = own.and_then(|own| text(own).ok().flatten()).as_deref().and_then(instant) {
+            return Some(stamp);
+        }
+        let text = self.property(else_property, field)?;
+        let stamp = instant(&text);
+        if stamp.is_none() {
+            self.find(Rule::D26, field);
+        }
+        stamp
+    }
+
+    /// Custom fields as HubSpot has them, null where it has nothing; what a merged deal absorbed stands there too.
+    fn custom(&mut self, deal: &mut Deal) {
+        let mapping = self.mapping;
+        for (field, property) in &mapping.custom {
+            let value = self.exact(property, &format!("custom.{field}"));
+            deal.custom.insert(field.clone(), value.unwrap_or_else(|| RawValue::NULL.to_owned()));
+        }
+        if let Some(merged) = self.exact(MERGED, "custom") {
+            deal.custom.insert(MERGED.to_owned(), merged);
+        }
+    }
+
+    /// A property's JSON as it is, unless it is empty or no single value.
+    fn exact(&mut self, property: &str, field: &str) -> Option<Box<RawValue>> {
+        self.property(property, field)?;
+        self.record.properties.get(property).cloned()
+    }
+}
+
+/// An instant: RFC 3339 with or without decimals, a day (its midnight, UTC), or milliseconds since 1970.
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let instant = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        DateTime::from_timestamp_millis(text.parse().ok()?)
+    } else if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        Some(instant.to_utc())
+    } else {
+        text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc())
+    };
+    instant.filter(|instant| (0..=9999).contains(&instant.year()))
+}
+
+/// The day of an instant in `zone`; a text that names a day alone means that one.
+fn day(text: &str, zone: Tz) -> Option<NaiveDate> {
+    let named = text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()));
+    named.or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pipeline::Stage;
+    use crate::settings::section;
+    use crate::sources::hubspot::memory::Labels;
+    use crate::sources::source::Names;
+
+    fn mapping(toml: &str) -> Mapping {
+        Mapping::read(section(toml), Tz::Europe__Berlin).unwrap()
+    }
+
+    fn stage(pipeline: &str, id: &str, label: &str, probability: Option<i64>, is_closed: bool) -> Stage {
+        let probability = probability.map(|percent| Decimal::new(percent, 2));
+        Stage {
+            pipeline: format!("Pipeline {pipeline}"),
+            pipeline_id: pipeline.to_owned(),
+            id: id.to_owned(),
+            label: label.to_owned(),
+            order: 0,
+            probability,
+            is_closed,
+            is_won: is_closed && probability == Some(Decimal::ONE),
+        }
+    }
+
+    fn opened() -> Opened {
+        let names = |pairs: &[(&str, &str)]| pairs.iter().map(|(id, name)| ((*id).into(), (*name).into())).collect();
+        Opened {
+            account: Some("12345678".to_owned()),
+            currency: "USD".parse().ok(),
+            stages: vec![
+                stage("default", "new", "New", Some(20), false),
+                stage("default", "won", "Signed", Some(100), true),
+                stage("default", "lost", "Lost", Some(0), true),
+            ],
+            names: Names(
+                [
+                    (OWNERS.to_owned(), names(&[("41629779", "Ann Lee")])),
+                    (PIPELINES.to_owned(), names(&[("default", "Sales")])),
+                ]
+                .into(),
+            ),
+            ..Opened::default()
+        }
+    }
+
+    /// A deal with these properties, and what was odd about it.
+    fn read_with(mapping: &Mapping, opened: &Opened, properties: &str) -> (Deal, Vec<(Rule, String)>) {
+        let json = format!(r#"{{"id": "1", "properties": {properties}, "unknown": [{{}}]}}"#);
+        let record: Record = serde_json::from_str(&json).unwrap();
+        let mut seen = Labels::default();
+        seen.pipelines.insert("default".to_owned(), "Sales".to_owned());
+        let reader = Reader { mapping, opened, stages: Known::new(&opened.stages, &seen) };
+        let mut findings = Findings::default();
+        let deal = reader.deal(&record, &[], &mut findings);
+        (deal, findings.into_list().into_iter().map(|finding| (finding.rule, finding.field)).collect())
+    }
+
+    fn read(properties: &str) -> (Deal, Vec<(Rule, String)>) {
+        read_with(&mapping(""), &opened(), properties)
+    }
+
+    fn is(rule: Rule, field: &str) -> Vec<(Rule, String)> {
+        vec![(rule, field.to_owned())]
+    }
+
+    #[test]
+    fn amounts_are_exact_in_every_notation_and_nothing_is_not_zero() {
+        for (json, value) in [
+            (r#""12500.50""#, Some("12500.5")),
+            (r#""0""#, Some("0.0")),
+            (r#""-5""#, Some("-5.0")),
+            (r#""1.5E3""#, Some("1500.0")),
+            ("99.10", Some("99.1")),
+            (r#""""#, None),
+            ("null", None),
+        ] {
+            let (deal, findings) = read(&format!(r#"{{"amount": {json}}}"#));
+            assert_eq!(deal.value.map(number::text).as_deref(), value, "{json}");
+            assert!(findings.is_empty(), "{json}: {findings:?}");
+        }
+        assert_eq!(read("{}").0.value, None, "a property that is left out is empty");
+        for json in [r#""1,500""#, r#""a;b""#, "[1]", r#""1e400""#, r#""\ud800""#] {
+            let (deal, findings) = read(&format!(r#"{{"amount": {json}}}"#));
+            assert_eq!((deal.value, findings), (None, is(Rule::D26, "value")), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_probability_of_any_length_is_read_and_a_missing_one_is_the_stages() {
+        let chance = |json: &str| {
+            let (deal, findings) = read(&format!(r#"{{"dealstage": "new", "hs_deal_stage_probability": {json}}}"#));
+            (deal.probability.map(number::text), findings)
+        };
+        let expanded = r#""0.59999999999999997779553950749686919152736663818359375""#;
+        assert_eq!(chance(expanded), (Some("0.6".to_owned()), Vec::new()));
+        assert_eq!(chance(r#""1.0""#), (Some("1.0".to_owned()), Vec::new()));
+        assert_eq!(chance("null"), (Some("0.2".to_owned()), Vec::new()));
+        assert_eq!(chance(r#""""#), (Some("0.2".to_owned()), Vec::new()));
+        assert_eq!(chance(r#""30""#), (None, is(Rule::D06, "probability")), "never rescaled by guess");
+        assert_eq!(chance(r#""likely""#), (None, is(Rule::D26, "probability")));
+        let (deal, _) = read(r#"{"dealstage": "unheard", "hs_is_closed": "false"}"#);
+        assert_eq!(deal.probability, None, "an open deal of a stage that is gone");
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_milliseconds_and_as_numbers() {
+        for (text, instant) in [
+            ("2026-12-31T22:59:59.999Z", "2026-12-31T22:59:59.999Z"),
+            ("2026-12-31T22:59:59Z", "2026-12-31T22:59:59Z"),
+            ("1798757999999", "2026-12-31T22:59:59.999Z"),
+            ("2026-12-31", "2026-12-31T00:00:00Z"),
+        ] {
+            let (deal, findings) = read(&format!(r#"{{"hs_v2_date_entered_current_stage": "{text}"}}"#));
+            let expected = instant.parse::<DateTime<Utc>>().unwrap();
+            assert_eq!((deal.stage_entered_at, findings), (Some(expected), Vec::new()), "{text}");
+        }
+        let (deal, findings) = read(r#"{"hs_v2_date_entered_current_stage": "soon"}"#);
+        assert_eq!((deal.stage_entered_at, findings), (None, is(Rule::D26, "stage_entered_at")));
+    }
+
+    #[test]
+    fn the_closing_day_is_a_day_in_the_configured_zone_and_a_closed_deal_was_closed_then() {
+        let (deal, _) = read(r#"{"closedate": "2026-01-31T23:30:00Z", "dealstage": "won"}"#);
+        assert_eq!(deal.close_date.map(|day| day.to_string()).as_deref(), Some("2026-02-01"));
+        assert_eq!(deal.closed_at.map(|at| at.to_rfc3339()).as_deref(), Some("2026-01-31T23:30:00+00:00"));
+        let (deal, _) = read(r#"{"closedate": "2026-01-31", "dealstage": "new"}"#);
+        assert_eq!(deal.close_date.map(|day| day.to_string()).as_deref(), Some("2026-01-31"));
+        assert_eq!(deal.closed_at, None);
+    }
+
+    #[test]
+    fn the_deals_own_word_on_being_closed_goes_before_the_stages() {
+        for (properties, status) in [
+            (r#"{"dealstage": "new", "hs_is_closed": "true", "hs_is_closed_won": "true"}"#, Some(Status::Won)),
+            (r#"{"dealstage": "new", "hs_is_closed": "true", "hs_is_closed_won": "false"}"#, Some(Status::Lost)),
+            (r#"{"dealstage": "won", "hs_is_closed": "false", "hs_is_closed_won": "false"}"#, Some(Status::Open)),
+            (r#"{"dealstage": "won"}"#, Some(Status::Won)),
+            (r#"{"dealstage": "lost", "hs_is_closed": ""}"#, Some(Status::Lost)),
+            (r#"{"dealstage": "new"}"#, Some(Status::Open)),
+            (r#"{"dealstage": "unheard"}"#, None),
+            (r#"{"dealstage": "closedwon"}"#, None),
+        ] {
+            assert_eq!(read(properties).0.status, status, "{properties}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_lists_stands_as_its_id_and_is_a_finding_and_no_pipeline_is_the_default_one() {
+        let (deal, findings) = read(r#"{"dealstage": "1048576", "pipeline": "7654321", "dealname": " "}"#);
+        assert_eq!((deal.stage.as_deref(), deal.pipeline.as_deref()), (Some("1048576"), Some("7654321")));
+        assert_eq!(findings, [(Rule::R09, "pipeline".to_owned()), (Rule::R09, "stage".to_owned())]);
+        assert_eq!(deal.name, UNTITLED);
+        let (deal, findings) = read(r#"{"dealstage": "new", "pipeline": null}"#);
+        assert_eq!((deal.pipeline_id.as_deref(), deal.pipeline.as_deref()), (Some("default"), Some("Sales")));
+        assert_eq!((deal.stage.as_deref(), findings.len()), (Some("New"), 0));
+        assert_eq!(read("{}").0.stage, None, "no stage is no finding: it counts as such");
+    }
+
+    #[test]
+    fn an_amount_without_a_currency_of_its_own_is_in_the_accounts_and_one_in_none_is_no_amount() {
+        let money = |opened: &Opened, properties: &str| {
+            let (deal, findings) = read_with(&mapping(""), opened, properties);
+            (deal.value.is_some(), deal.currency.map(|currency| currency.to_string()), findings)
+        };
+        let known = opened();
+        let unknown = Opened { currency: None, ..opened() };
+        assert_eq!(money(&known, r#"{"amount": "1", "deal_currency_code": null}"#), (true, None, Vec::new()));
+        let outside = r#"{"amount": "1", "deal_currency_code": "chf"}"#;
+        assert_eq!(money(&known, outside), (true, Some("CHF".to_owned()), Vec::new()), "not one of the account's list");
+        let none = r#"{"amount": "1", "deal_currency_code": "EURO"}"#;
+        assert_eq!(money(&known, none), (false, None, is(Rule::D09, "currency")));
+        assert_eq!(money(&unknown, r#"{"amount": "1"}"#), (true, None, is(Rule::D09, "currency")));
+    }
+
+    #[test]
+    fn an_owner_is_known_looked_up_late_or_a_text_of_its_own() {
+        let (deal, _) = read(r#"{"hubspot_owner_id": "41629779"}"#);
+        assert_eq!((deal.owner.as_deref(), deal.owner_id.as_deref()), (Some("Ann Lee"), Some("41629779")));
+        let (deal, _) = read(r#"{"hubspot_owner_id": "7"}"#);
+        assert_eq!((deal.owner, deal.wanted[0].key.as_str()), (None, "7"));
+        let (deal, _) = read(r#"{"hubspot_owner_id": ""}"#);
+        assert_eq!((deal.owner, deal.owner_id, deal.wanted.len()), (None, None, 0));
+        let (deal, _) = read_with(&mapping("owner = 'rep'"), &opened(), r#"{"hubspot_owner_id": "7", "rep": "Bo"}"#);
+        assert_eq!((deal.owner.as_deref(), deal.owner_id.as_deref()), (Some("Bo"), Some("7")));
+    }
+
+    #[test]
+    fn a_configured_property_fills_a_field_and_any_other_name_is_a_custom_field_as_it_came() {
+        let mapping =
+            mapping("value = 'arr'\nsegment = 'industry_segment'\nseats = 'seats'\nnone = 'none'\nlist = 'list'");
+        let properties = r#"{"amount": "1", "arr": "2", "industry_segment": "a \"b\" \n🚀", "seats": 7, "none": "",
+            "list": ["x"], "hs_merged_object_ids": "38;39"}"#;
+        let (deal, findings) = read_with(&mapping, &opened(), properties);
+        assert_eq!(deal.value, Some(Decimal::TWO));
+        let custom: Vec<(&str, &str)> = deal.custom.iter().map(|(key, value)| (key.as_str(), value.get())).collect();
+        assert_eq!(
+            custom,
+            [
+                ("hs_merged_object_ids", "\"38;39\""),
+                ("list", "null"),
+                ("none", "null"),
+                ("seats", "7"),
+                ("segment", r#""a \"b\" \n🚀""#),
+            ]
+        );
+        assert_eq!(findings, is(Rule::D26, "custom.list"));
+        for property in ["arr", "industry_segment", "closedate", "hs_is_closed_won"] {
+            assert!(mapping.requested().split(',').any(|requested| requested == property), "{property}");
+        }
+        assert!(!mapping.requested().split(',').any(|requested| requested == "amount"));
+        let origins = mapping.origins();
+        let from = |field: &str| origins.iter().find(|mapped| mapped.field == field).map(|mapped| mapped.from.as_str());
+        assert_eq!((from("value"), from("custom.segment")), (Some("arr"), Some("industry_segment")));
+        assert_eq!(from("probability"), Some("hs_deal_stage_probability, else the stage's"));
+    }
+
+    #[test]
+    fn a_field_that_is_hubspots_own_or_a_name_that_is_no_property_is_a_problem() {
+        let toml = "id = 'x'\nstatus = 'x'\ncustom = 'x'\nsegment = 'Industry Segment'\nseats = 7\nok = 'ok'";
+        let problems = Mapping::read(section(toml), Tz::UTC).unwrap_err();
+        let places: Vec<String> = problems.iter().map(|problem| problem.path.join(".")).collect();
+        assert_eq!(places, ["custom", "id", "seats", "segment", "status"]);
+        let many: Vec<String> =
+            (0..200).map(|number| format!("f{number} = 'a_rather_long_property_name_{number}'")).collect();
+        assert_eq!(Mapping::read(section(&many.join("\n")), Tz::UTC).unwrap_err().len(), 1);
+    }
+
+    #[test]
+    fn a_deal_can_be_opened_in_hubspot() {
+        let (deal, _) = read("{}");
+        assert_eq!(deal.url.as_deref(), Some("https://app.hubspot.com/contacts/12345678/record/0-3/1"));
+        let unknown = Opened { account: None, ..opened() };
+        assert_eq!(read_with(&mapping(""), &unknown, "{}").0.url, None);
+    }
+}

@@ -1,0 +1,227 @@
+//! The pipelines with their stages, and what a deal's stage is called.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::number;
+use crate::model::pipeline::Stage;
+use crate::sources::hubspot::client::Client;
+use crate::sources::hubspot::memory::Labels;
+use crate::sources::hubspot::wire::{Id, text};
+use crate::sources::source::SourceError;
+
+/// The pipeline of a deal that names none.
+pub(super) const DEFAULT: &str = "default";
+
+#[derive(Deserialize)]
+struct Answer {
+    results: Vec<Pipeline>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Pipeline {
+    id: Id,
+    label: String,
+    #[serde(default)]
+    display_order: i64,
+    #[serde(default)]
+    stages: Vec<PipelineStage>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PipelineStage {
+    id: Id,
+    label: String,
+    #[serde(default)]
+    display_order: i64,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+/// Texts in the documents' examples, numbers and truths in their tables.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    is_closed: Option<Box<RawValue>>,
+    probability: Option<Box<RawValue>>,
+}
+
+/// All pipelines of the account.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    /// Their stages in order, pipeline after pipeline.
+    pub(super) stages: Vec<Stage>,
+    /// Their labels by id.
+    pub(super) labels: HashMap<String, String>,
+}
+
+impl Pipelines {
+    /// Asks for all pipelines; there is no paging.
+    pub(super) async fn ask(client: &Client) -> Result<Self, SourceError> {
+        client.get::<Answer>(client.paths.pipelines, &[]).await.map(Self::from)
+    }
+}
+
+impl From<Answer> for Pipelines {
+    fn from(Answer { mut results }: Answer) -> Self {
+        results.sort_by_key(|pipeline| pipeline.display_order);
+        let labels = results.iter().map(|pipeline| (pipeline.id.0.clone(), pipeline.label.clone())).collect();
+        Self { stages: results.into_iter().flat_map(Pipeline::into_stages).collect(), labels }
+    }
+}
+
+/// The ids of the wanted pipelines, each named by id or label.
+pub(super) fn ids(labels: &HashMap<String, String>, wanted: &[String]) -> Result<Vec<String>, SourceError> {
+    let mut ids = Vec::new();
+    for name in wanted {
+        let before = ids.len();
+        ids.extend(labels.iter().filter(|(id, label)| *id == name || *label == name).map(|(id, _)| id.clone()));
+        if ids.len() == before {
+            return Err(SourceError::Mapping(format!("the account has no pipeline `{name}`")));
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
+}
+
+impl Pipeline {
+    fn into_stages(mut self) -> Vec<Stage> {
+        self.stages.sort_by_key(|stage| stage.display_order);
+        let stages = (0..).zip(self.stages);
+        stages.map(|(order, stage)| stage.into_stage(&self.id.0, &self.label, order)).collect()
+    }
+}
+
+impl PipelineStage {
+    /// Won is closed at probability 1: the stage's id says nothing, for customers rename and add stages.
+    fn into_stage(self, pipeline_id: &str, pipeline: &str, order: u32) -> Stage {
+        let said = |value: &Option<Box<RawValue>>| value.as_deref().and_then(|value| text(value).ok().flatten());
+        let probability = said(&self.metadata.probability).and_then(|text| number::rounded(&text, 6));
+        let is_closed = said(&self.metadata.is_closed).is_some_and(|text| text == "true");
+        Stage {
+            pipeline: pipeline.to_owned(),
+            pipeline_id: pipeline_id.to_owned(),
+            id: self.id.0,
+            label: self.label,
+            order,
+            probability,
+            is_closed,
+            is_won: is_closed && probability == Some(1.into()),
+        }
+    }
+}
+
+/// The stages a deal can be in: those that are listed, and those that were.
+pub(super) struct Known<'a> {
+    by_pipeline: HashMap<(&'a str, &'a str), Place<'a>>,
+    by_stage: HashMap<&'a str, Place<'a>>,
+    pipelines: &'a Labels,
+}
+
+/// A stage, and whether it is still listed.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) is_listed: bool,
+}
+
+impl<'a> Known<'a> {
+    /// Stage labels are unique within a pipeline only, and ids mostly within the account.
+    pub(super) fn new(listed: &'a [Stage], seen: &'a Labels) -> Self {
+        let listed = listed.iter().map(|stage| Place { stage, is_listed: true });
+        let gone = seen.stages.values().map(|stage| Place { stage, is_listed: false });
+        let mut known = Self { by_pipeline: HashMap::new(), by_stage: HashMap::new(), pipelines: seen };
+        for place in listed.chain(gone) {
+            let stage = place.stage;
+            known.by_pipeline.entry((&stage.pipeline_id, &stage.id)).or_insert(place);
+            known.by_stage.entry(&stage.id).or_insert(place);
+        }
+        known
+    }
+
+    /// The stage by pipeline and id, else by its id alone.
+    pub(super) fn find(&self, pipeline: &str, stage: &str) -> Option<Place<'a>> {
+        self.by_pipeline.get(&(pipeline, stage)).or_else(|| self.by_stage.get(stage)).copied()
+    }
+
+    /// What a pipeline is or was called.
+    pub(super) fn pipeline(&self, id: &str) -> Option<&'a str> {
+        self.pipelines.pipelines.get(id).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::hubspot::memory::Seen;
+
+    const ANSWER: &str = r#"{"results": [
+        {"id": "7654321", "label": "Partner", "displayOrder": 1, "stages": [
+            {"id": "1048577", "label": "Closed Won", "displayOrder": 1, "metadata": {"isClosed": true, "probability": 1.0}},
+            {"id": "1048576", "label": "Talk", "displayOrder": 0, "metadata": {"isClosed": "false", "probability": 0.5}},
+            {"id": "shared", "label": "Shared by partners", "displayOrder": 2}]},
+        {"id": "default", "label": "Sales Pipeline", "displayOrder": 0, "archived": false, "stages": [
+            {"id": "closedwon", "label": "Closed Won", "displayOrder": 5, "metadata": {"isClosed": "true", "probability": "1.0"}},
+            {"id": "shared", "label": "Shared", "displayOrder": 2, "metadata": {"isClosed": "false", "probability": "0.2"}},
+            {"id": "closedlost", "label": "Closed Lost", "displayOrder": 6, "metadata": {"isClosed": "true", "probability": "0.0"}}]}]}"#;
+
+    fn pipelines() -> Pipelines {
+        serde_json::from_str::<Answer>(ANSWER).unwrap().into()
+    }
+
+    #[test]
+    fn stages_stand_in_the_order_shown_and_won_is_told_by_metadata_not_by_id() {
+        let stages = pipelines().stages;
+        let ids: Vec<(&str, &str, u32)> =
+            stages.iter().map(|stage| (stage.pipeline.as_str(), stage.id.as_str(), stage.order)).collect();
+        assert_eq!(
+            ids,
+            [
+                ("Sales Pipeline", "shared", 0),
+                ("Sales Pipeline", "closedwon", 1),
+                ("Sales Pipeline", "closedlost", 2),
+                ("Partner", "1048576", 0),
+                ("Partner", "1048577", 1),
+                ("Partner", "shared", 2),
+            ]
+        );
+        let of = |id: &str| stages.iter().find(|stage| stage.id == id).unwrap();
+        assert!(of("1048577").is_won && of("1048577").is_closed);
+        assert!(of("closedlost").is_closed && !of("closedlost").is_won);
+        assert_eq!(of("1048576").probability.map(number::text).as_deref(), Some("0.5"));
+    }
+
+    #[test]
+    fn a_stage_is_found_in_its_pipeline_then_by_its_id_and_also_once_it_is_deleted() {
+        let all = pipelines();
+        let seen = Seen::default();
+        seen.note(&all);
+        let listed: Vec<Stage> = all.stages.iter().filter(|stage| stage.id != "closedlost").cloned().collect();
+        let labels = seen.labels();
+        let known = Known::new(&listed, &labels);
+        let find = |pipeline: &str, stage: &str| {
+            known.find(pipeline, stage).map(|place| (place.stage.label.as_str(), place.is_listed))
+        };
+        assert_eq!(find("default", "shared"), Some(("Shared", true)));
+        assert_eq!(find("7654321", "shared"), Some(("Shared by partners", true)), "one id in two pipelines");
+        assert_eq!(find("7654321", "closedwon"), Some(("Closed Won", true)), "the stage alone");
+        assert_eq!(find("default", "closedlost"), Some(("Closed Lost", false)), "remembered");
+        assert_eq!(find("default", "unheard"), None);
+        assert_eq!(known.pipeline("7654321"), Some("Partner"));
+    }
+
+    #[test]
+    fn pipelines_are_named_by_id_or_label_and_an_unknown_one_is_an_error() {
+        let found = |wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+            ids(&pipelines().labels, &wanted).map_err(|error| error.to_string())
+        };
+        assert_eq!(found(&["Partner", "default", "7654321"]), Ok(vec!["7654321".to_owned(), "default".to_owned()]));
+        assert_eq!(found(&["Sale"]), Err("the account has no pipeline `Sale`".to_owned()));
+    }
+}
