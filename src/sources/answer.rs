@@ -29,6 +29,25 @@ pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
     Ok(text)
 }
 
+/// The most parts of an answer that is read at once, key by key: each takes about a hundred bytes of memory, and a page
+/// of a CRM with a size of its own has some thousands.
+const MAX_PARTS: usize = 500_000;
+
+/// Refuses an answer that fits into its cap and not into memory when it is read: twenty million empty objects do.
+pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
+    let (mut parts, mut in_text, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => parts += 1,
+            _ => {}
+        }
+    }
+    if parts > MAX_PARTS { Err(SourceError::TooManyParts(MAX_PARTS)) } else { Ok(()) }
+}
+
 /// Why a text of so many bytes is no JSON, or not the JSON it should be. The error's own words may quote the answer.
 pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
     let (line, column) = (error.line(), error.column());
@@ -63,6 +82,16 @@ mod tests {
         }
         let url = "https://crm.example".parse().unwrap();
         text(Reply { status, headers, body: body.as_bytes().to_vec(), url })
+    }
+
+    #[test]
+    fn an_answer_of_too_many_parts_is_refused_and_commas_in_texts_are_none() {
+        let list = |item: &str, times: usize| format!("[{}0]", item.repeat(times));
+        assert!(check_parts(&list("0,", MAX_PARTS - 1)).is_ok());
+        assert!(check_parts(&list("\"a,[{\\\",\",", MAX_PARTS - 1)).is_ok());
+        for text in [list("0,", MAX_PARTS), list("{},", MAX_PARTS / 2), "[".repeat(MAX_PARTS + 1)] {
+            assert!(matches!(check_parts(&text), Err(SourceError::TooManyParts(MAX_PARTS))));
+        }
     }
 
     #[test]

@@ -231,8 +231,8 @@ pub enum SourceError {
     /// An answer that is not what this CRM sends.
     #[error("{0}")]
     Malformed(String),
-    /// An answer of so many records or keys that it would not fit into memory.
-    #[error("a list in the answer is larger than {0} parts")]
+    /// An answer of so many records and keys that it would not fit into memory.
+    #[error("the answer is larger than {0} parts")]
     TooManyParts(usize),
     /// The pages do not add up.
     #[error("{0}")]

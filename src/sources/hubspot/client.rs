@@ -141,6 +141,7 @@ impl Client {
             return Err(self.refused(&reply, is_search));
         }
         let text = answer::text(reply)?;
+        answer::check_parts(&text)?;
         serde_json::from_str(&text).map_err(|error| answer::not_json(&error, text.len()))
     }
 

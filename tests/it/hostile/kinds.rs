@@ -7,7 +7,7 @@ pub(super) struct Kind {
     /// Its section, without the endpoint; credentials come from `CRM_TOKEN`.
     pub(super) section: &'static str,
     /// The right answer to a request for anything but the list of deals.
-    pub(super) aside: fn(path: &str) -> Option<String>,
+    pub(super) aside: fn(path: &str) -> Option<&'static str>,
     /// What stands before the deals of a page.
     pub(super) open: &'static str,
     /// What stands behind them.
@@ -28,9 +28,10 @@ pub(super) enum Next<'a> {
 }
 
 /// Every kind.
-pub(super) const KINDS: [Kind; 1] = [Kind {
-    name: "rest",
-    section: r#"
+pub(super) const KINDS: [Kind; 2] = [
+    Kind {
+        name: "rest",
+        section: r#"
 auth = { type = "bearer", token = { env = "CRM_TOKEN" } }
 headers = { X-Tenant = { env = "CRM_TOKEN" } }
 request = { path = "/deals" }
@@ -39,14 +40,48 @@ records = { path = "$.data" }
 fields = { id = "$.id", name = "$.name", stage = "$.stage", value = "$.amount", currency = "$.currency" }
 status = { path = "$.stage", won = ["won"], lost = ["lost"] }
 "#,
-    aside: |path| (!path.starts_with("/deals")).then(String::new),
-    open: r#"{"data": ["#,
-    close: |next| match next {
-        Next::None => r#"], "next": null}"#.to_owned(),
-        Next::Cursor(cursor) => format!(r#"], "next": "?after={cursor}"}}"#),
-        Next::Link(link) => format!(r#"], "next": "{link}"}}"#),
+        aside: |path| (!path.starts_with("/deals")).then_some("{}"),
+        open: r#"{"data": ["#,
+        close: |next| match next {
+            Next::None => r#"], "next": null}"#.to_owned(),
+            Next::Cursor(cursor) => format!(r#"], "next": "?after={cursor}"}}"#),
+            Next::Link(link) => format!(r#"], "next": "{link}"}}"#),
+        },
+        deal: |id, name, amount| {
+            format!(r#"{{"id": {id}, "name": {name}, "stage": "new", "currency": "EUR", "amount": {amount}}}"#)
+        },
     },
-    deal: |id, name, amount| {
-        format!(r#"{{"id": {id}, "name": {name}, "stage": "new", "currency": "EUR", "amount": {amount}}}"#)
+    Kind {
+        name: "hubspot",
+        section: r#"api_key = { env = "CRM_TOKEN" }"#,
+        aside: |path| {
+            Some(match path.trim_start_matches("/crm/").split(['/', '?']).next()? {
+                "objects" if path.contains("/deals?") => return None,
+                // The count: fewer than there are is no reason to hold a pull.
+                "objects" => r#"{"total": 1, "results": []}"#,
+                "pipelines" => {
+                    r#"{"results": [{"id": "default", "label": "Sales", "displayOrder": 0, "stages": [
+                        {"id": "new", "label": "New", "displayOrder": 0,
+                        "metadata": {"isClosed": "false", "probability": "0.2"}}]}]}"#
+                }
+                "owners" => r#"{"results": []}"#,
+                _ => r#"{"portalId": 1, "timeZone": "UTC", "companyCurrency": "EUR"}"#,
+            })
+        },
+        open: r#"{"results": ["#,
+        close: |next| match next {
+            Next::None => "]}".to_owned(),
+            Next::Cursor(cursor) => format!(r#"], "paging": {{"next": {{"after": "{cursor}"}}}}}}"#),
+            // Its links lead to HubSpot itself, and are for people.
+            Next::Link(link) => format!(r#"], "paging": {{"next": {{"after": "2", "link": "{link}"}}}}}}"#),
+        },
+        deal: |id, name, amount| {
+            let id = if id == "null" { id.to_owned() } else { format!("\"{id}\"") };
+            format!(
+                r#"{{"id": {id}, "properties": {{"pipeline": "default", "dealstage": "new", "amount": {amount},
+                "dealname": {name}}}, "createdAt": "2026-03-02T09:14:05Z", "updatedAt": "2026-03-02T09:14:05Z",
+                "archived": false}}"#
+            )
+        },
     },
-}];
+];

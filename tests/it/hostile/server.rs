@@ -112,8 +112,7 @@ async fn serve(served: Arc<Served>, mut stream: TcpStream) {
             let _ = served.spoil(&head, &mut stream).await;
             return;
         };
-        let answer = whole("200 OK", "application/json", aside.as_bytes());
-        if stream.write_all(&answer).await.is_err() {
+        if stream.write_all(&whole(aside.as_bytes())).await.is_err() {
             return;
         }
     }
@@ -145,9 +144,11 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     fields.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-fn whole(status: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat()
+/// An answer as it should be. Its limit is HubSpot's way of saying that nobody need wait between requests.
+fn whole(body: &[u8]) -> Vec<u8> {
+    let limit = "X-HubSpot-RateLimit-Max: 100000\r\nX-HubSpot-RateLimit-Interval-Milliseconds: 10000\r\n";
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+    [format!("{head}{limit}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
 impl Served {
@@ -159,7 +160,7 @@ impl Served {
         let words = Words { kind: self.kind, number, echo, own: &own, foreign: &foreign };
         let case = &self.case;
         if number + 1 < case.from {
-            return stream.write_all(&whole("200 OK", "application/json", &words.fill(case.page(number)))).await;
+            return stream.write_all(&whole(&words.fill(case.page(number)))).await;
         }
         tokio::time::sleep(Duration::from_millis(case.wait)).await;
         let (head, body) = match &case.raw {
