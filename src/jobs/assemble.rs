@@ -15,6 +15,7 @@ use crate::sources::pull::{Fetched, Matched};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
+use crate::store::index::Lines;
 use crate::store::spool::{Sorted, Spool};
 
 /// Why what was fetched makes no snapshot.
@@ -46,6 +47,8 @@ pub struct Assembled {
     pub head: Head,
     /// The lines of the leads.
     pub leads: File,
+    /// The lines of the index.
+    pub index: File,
     /// What the gate judges beside the head.
     pub evidence: Evidence,
 }
@@ -61,13 +64,13 @@ pub struct Evidence {
     pub matched: Matched,
 }
 
-/// Assembles a snapshot of `target` as of `now`; `leads` is an empty file.
+/// Assembles a snapshot of `target` as of `now`, into two empty files: for its leads and for their index.
 pub fn assemble(
     target: &Target,
     rates: &Rates,
     spool: Spool,
     fetched: Fetched,
-    leads: File,
+    [leads, index]: [File; 2],
     now: DateTime<Utc>,
 ) -> Result<Assembled, AssembleError> {
     let sorted = spool.sort()?;
@@ -75,7 +78,9 @@ pub fn assemble(
     let evidence =
         Evidence { fetched: fetched.fetched - sorted.duplicates, counted: fetched.counted, matched: fetched.matched };
     let mut findings = fetched.findings;
-    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings)?;
+    let mut index = Lines::into(index);
+    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings, |lead| index.add(lead))?;
+    let index = index.finish()?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
     let head = Head {
         account: fetched.opened.account,
@@ -92,7 +97,7 @@ pub fn assemble(
         }),
         ..head_of(figures, target.name.to_string(), now)
     };
-    Ok(Assembled { head, leads, evidence })
+    Ok(Assembled { head, leads, index, evidence })
 }
 
 /// A head with its figures; everything else empty.
@@ -119,12 +124,13 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
     }
 }
 
-/// Passes every record once through names and totals into its line.
+/// Passes every record once through names and totals into its line, and shows each to `each`.
 pub fn write_leads(
     sorted: Sorted,
     leads: File,
     names: &Names,
     findings: &mut Findings,
+    mut each: impl FnMut(&Figures<'_>) -> io::Result<()>,
 ) -> Result<(Fold, File), AssembleError> {
     let mut fold = Fold::default();
     let mut out = BufWriter::with_capacity(64 << 10, leads);
@@ -133,6 +139,7 @@ pub fn write_leads(
         let lead = names::lead(record, names, findings)?;
         let figures: Figures<'_> = serde_json::from_slice(&lead).map_err(io::Error::from)?;
         fold.add(&figures)?;
+        each(&figures)?;
         lead_line(&mut out, &lead, first)?;
         first = false;
         Ok(())
@@ -176,5 +183,6 @@ fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {
         filtered: fetched.filtered,
         skipped: fetched.skipped,
         duplicates: sorted.duplicates,
+        vanished: fetched.vanished,
     }
 }
