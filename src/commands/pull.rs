@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::commands::exit::Exit;
-use crate::commands::{complain, load, table};
+use crate::commands::{complain, load, table, together};
 use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
@@ -117,10 +117,13 @@ async fn pull_all(jobs: &Arc<Jobs>, targets: Vec<Arc<Target>>, out: &mut impl Wr
         };
         exit = exit.max(bars.suspend(|| report(&target, &ended, out))?);
     }
-    if jobs.targets.len() > 1
-        && let Err(error) = summarize::refresh(jobs, jobs.clock.now())
-    {
-        exit = exit.max(complain(&in_one_line(&error), None, Exit::CannotWrite));
+    if jobs.targets.len() > 1 || exit != Exit::Ok {
+        let now = jobs.clock.now();
+        match summarize::refresh(jobs, now) {
+            Ok(Some(summary)) if jobs.targets.len() > 1 => writeln!(out, "{}", together::line(&summary, now))?,
+            Ok(_) => {}
+            Err(error) => exit = exit.max(complain(&in_one_line(&error), None, Exit::CannotWrite)),
+        }
     }
     Ok(exit)
 }

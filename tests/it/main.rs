@@ -25,3 +25,4 @@ mod schedule_dst;
 mod schedule_library;
 mod schema;
 mod skip;
+mod together;
