@@ -22,7 +22,7 @@ use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// How often a lock that somebody holds is tried again.
-const TRY_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
