@@ -544,7 +544,9 @@ fn build_sources(
             }
             Err(problems) => {
                 check_secrets(&sources::named_secrets(&section), context, strict, &prefix, report);
-                problems.into_iter().for_each(|problem| report.add(problem.under(&prefix)));
+                for problem in problems {
+                    report.add(problem.under(&prefix));
+                }
             }
         }
     }

@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn deals(store: &Store, id: SnapshotId) -> Vec<Entry> {
-        store.with_index(&Place::Flat, id, |entries| entries.collect()).unwrap()
+        store.with_index(&Place::Flat, id, Iterator::collect).unwrap()
     }
 
     fn expected() -> Vec<Entry> {

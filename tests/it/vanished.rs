@@ -13,7 +13,7 @@ use crate::fake_rest::{FakeRest, Paging};
 use crate::program::{Folder, Outcome, names};
 
 /// A folder whose one source is this account, pulled once.
-async fn pulled_once(crm: &FakeHubspot, more: &str) -> Folder {
+fn pulled_once(crm: &FakeHubspot, more: &str) -> Folder {
     let folder = Folder::new();
     folder.write_config(&format!("[sources.crm]\n{}\n{more}\n", crm.section()));
     folder.run(&["pull"]).assert_code(0);
@@ -41,7 +41,7 @@ fn purge(account: &mut Account, id: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_vanished_deal_is_explained_and_what_nobody_can_explain_is_said() {
     let crm = FakeHubspot::start(deals(120)).await;
-    let folder = pulled_once(&crm, "").await;
+    let folder = pulled_once(&crm, "");
     folder.run(&["pull"]).assert_code(0);
     assert_eq!((vanished(&folder), asked_by_id(&crm)), (Value::Null, (0, 0)), "nothing vanished, so nothing is asked");
     let mut purged = 0;
@@ -70,7 +70,7 @@ async fn each_vanished_deal_is_explained_and_what_nobody_can_explain_is_said() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deal_that_went_to_another_pipeline_is_there_and_out_of_scope() {
     let crm = FakeHubspot::start(deals(3_000)).await;
-    let folder = pulled_once(&crm, "pipelines = [\"Renewals\"]").await;
+    let folder = pulled_once(&crm, "pipelines = [\"Renewals\"]");
     assert_eq!(crm.requests_of(Route::List), 0, "found by the search");
     crm.change(|account| {
         let live = account.live();
@@ -85,7 +85,7 @@ async fn a_deal_that_went_to_another_pipeline_is_there_and_out_of_scope() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_very_many_some_are_asked_for_and_the_rest_is_counted() {
     let crm = FakeHubspot::start(deals(400)).await;
-    let folder = pulled_once(&crm, "").await;
+    let folder = pulled_once(&crm, "");
     crm.change(|account| account.live().into_iter().take(205).for_each(|id| account.archive(id)));
     folder.run(&["pull"]).assert_code(0);
     assert_eq!((vanished(&folder), asked_by_id(&crm)), (counted(200, 0, 0, 0, 5), (2, 0)));
@@ -94,7 +94,7 @@ async fn of_very_many_some_are_asked_for_and_the_rest_is_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_is_whole_without_the_explanation() {
     let crm = FakeHubspot::start(deals(30)).await.fail_at(Route::BatchDeals, 1, Fault::Status(403));
-    let folder = pulled_once(&crm, "").await;
+    let folder = pulled_once(&crm, "");
     crm.change(|account| account.archive(account.live()[0]));
     let pull = folder.run(&["pull"]);
     pull.assert_code(0);
@@ -105,7 +105,7 @@ async fn a_pull_is_whole_without_the_explanation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_scope_has_nothing_to_do_with_the_one_before() {
     let crm = FakeHubspot::start(deals(30)).await;
-    let folder = pulled_once(&crm, "").await;
+    let folder = pulled_once(&crm, "");
     folder.write_config(&format!("[sources.crm]\n{}\npipelines = [\"Renewals\"]\n", crm.section()));
     folder.run(&["pull"]).assert_code(0);
     assert_eq!((vanished(&folder), asked_by_id(&crm)), (Value::Null, (0, 0)));
@@ -133,7 +133,7 @@ fn index(folder: &Folder) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_is_lost_cut_or_of_another_file_is_made_anew() {
     let crm = FakeHubspot::start(deals(40)).await;
-    let folder = pulled_once(&crm, "").await;
+    let folder = pulled_once(&crm, "");
     for round in 0..4_u64 {
         let good = folder.read(&index(&folder));
         assert_eq!(good.lines().count() as u64, 41 - round, "a heading and a line a deal");
@@ -162,7 +162,7 @@ async fn an_index_that_is_lost_cut_or_of_another_file_is_made_anew() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_goes_with_its_snapshot_and_is_in_no_list() {
     let crm = FakeHubspot::start(deals(5)).await;
-    let folder = pulled_once(&crm, "[retention]\ndays = 1\nkeep_at_least = 1").await;
+    let folder = pulled_once(&crm, "[retention]\ndays = 1\nkeep_at_least = 1");
     let cache = folder.join("output/sales_cache/crm");
     let rename = |to: &str| {
         let newest = folder.snapshots("crm").pop().unwrap();
@@ -180,7 +180,7 @@ async fn an_index_goes_with_its_snapshot_and_is_in_no_list() {
     let list = folder.run(&["snapshots", "list"]);
     assert_eq!(list.assert_code(0).stdout.lines().count(), 4, "a heading and three snapshots: {list:#?}");
     assert_eq!(folder.run(&["snapshots", "prune"]).assert_code(0).stdout, "deleted 2 of 3 snapshots\n");
-    let indexes = || names(&cache).into_iter().filter(|name| name.ends_with(".index")).collect::<Vec<_>>();
+    let indexes = || names(&cache).into_iter().filter(|name| name.starts_with(".sales_pipeline_")).collect::<Vec<_>>();
     assert_eq!(indexes().len(), 1);
     // A snapshot that somebody deleted by hand: its index goes at the next start.
     rename("sales_pipeline_20250101_000002");

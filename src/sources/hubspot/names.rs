@@ -92,8 +92,9 @@ pub(super) async fn companies(
             _ => return Err(SourceError::Malformed("the batch of companies says nothing of one".to_owned())),
         }
     }
-    let named = found.records.into_iter().filter_map(|company| Some((company_name(&company)?, company.id.0)));
-    names.extend(named.map(|(name, id)| (id, name)));
+    for company in found.records {
+        names.extend(company_name(&company).map(|name| (company.id.0, name)));
+    }
     Ok(names)
 }
 
