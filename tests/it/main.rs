@@ -27,4 +27,5 @@ mod schedule_dst;
 mod schedule_library;
 mod schema;
 mod skip;
+mod together;
 mod window;
