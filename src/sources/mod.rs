@@ -2,11 +2,14 @@
 
 mod answer;
 mod auth;
+mod credentials;
 pub mod demo;
 pub mod hubspot;
+mod kept;
 pub mod pull;
 pub mod rest;
 pub mod source;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
