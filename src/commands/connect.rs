@@ -89,10 +89,14 @@ fn cost(jobs: &Jobs, target: &Target, told: Option<Cost>) -> io::Result<String> 
     let last = jobs.newest(target).map_err(io::Error::other)?;
     let last = last.and_then(|newest| newest.head.run.as_ref().map(|run| run.requests));
     Ok(match (told, last) {
-        (Some(Cost { requests, daily_limit: Some(limit) }), _) if limit > 0 => {
-            format!("{requests} requests a run, {:.2} % of the {limit} a day", 100.0 * as_share(requests, limit))
+        (Some(Cost { requests, tokens, daily_limit }), _) => {
+            let spends = tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default();
+            let share = |limit: u64| 100.0 * as_share(tokens.unwrap_or(requests), limit);
+            let share = daily_limit
+                .filter(|limit| *limit > 0)
+                .map(|limit| format!(", {:.2} % of the {limit} a day", share(limit)));
+            format!("{requests} requests a run{spends}{}", share.unwrap_or_default())
         }
-        (Some(Cost { requests, .. }), _) => format!("{requests} requests a run"),
         (None, Some(requests)) => format!("{requests} requests in the last run"),
         (None, None) => "known after the first pull".to_owned(),
     })

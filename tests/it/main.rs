@@ -20,6 +20,7 @@ mod kill;
 mod layers;
 mod life;
 mod packaging;
+mod pipedrive;
 mod program;
 mod rest;
 mod schedule;

@@ -222,7 +222,7 @@ impl HubSpot {
         };
         let companies =
             if self.mapping.wants_companies() { plan.wanted.div_ceil(names::COMPANIES_AT_ONCE as u64) } else { 0 };
-        Cost { requests: spent + pages + companies, daily_limit: self.client.daily_limit() }
+        Cost { requests: spent + pages + companies, tokens: None, daily_limit: self.client.daily_limit() }
     }
 
     async fn search(&self, opened: &Opened, after: Option<&str>) -> Result<(Records, Option<String>), SourceError> {
