@@ -2,41 +2,89 @@
 //!
 //! An access token is kept until shortly before it ends and renewed by one request at a time, however many ask for it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::http::{self, Http, Request};
+use crate::memory::Memory;
 use crate::secret::{Keyring, Secret, SecretError};
-use crate::sources::answer;
 use crate::sources::source::SourceError;
+use crate::sources::{Context, answer};
 
 /// How long before its end a token is renewed: no request is to meet a token that ends on the way.
 const MARGIN: Duration = Duration::from_secs(90);
 
 /// Puts a token on a request, marked as sensitive.
 pub(super) fn bear(headers: &mut HeaderMap, token: &SecretString) -> Result<(), SecretError> {
-    let value = format!("Bearer {}", token.expose_secret());
-    let (name, value) = http::sensitive(AUTHORIZATION.as_str(), &value)
-        .ok_or_else(|| SecretError::NoHeader(AUTHORIZATION.as_str().to_owned()))?;
+    authorize(headers, "Bearer", token.expose_secret())
+}
+
+/// Puts a user and a password on a request (RFC 7617), marked as sensitive.
+pub(super) fn basic(headers: &mut HeaderMap, user: &str, password: &str) -> Result<(), SecretError> {
+    authorize(headers, "Basic", &BASE64_STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn authorize(headers: &mut HeaderMap, scheme: &str, credentials: &str) -> Result<(), SecretError> {
+    carry(headers, AUTHORIZATION.as_str(), &format!("{scheme} {credentials}"))
+}
+
+/// Puts a header on a request, marked as sensitive.
+pub(super) fn carry(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SecretError> {
+    let (name, value) = http::sensitive(name, value).ok_or_else(|| SecretError::NoHeader(name.to_owned()))?;
     headers.insert(name, value);
     Ok(())
 }
 
-/// A number that changes with the secret and tells nobody what it is: what is remembered of one account must not be
-/// taken for another's.
+/// A number that changes with the secret, is the same in every process, and tells nobody what the secret is: what is
+/// remembered of one account must not be taken for another's.
 pub(super) fn fingerprint(secret: &SecretString) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    secret.expose_secret().hash(&mut hasher);
-    hasher.finish()
+    let digest = Sha256::digest(secret.expose_secret());
+    digest[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A refresh token: the configured one, or the one that the CRM gave in its place. That one outlives the process and
+/// holds until another one is configured.
+pub(super) struct RefreshToken {
+    configured: Secret,
+    keyring: Arc<Keyring>,
+    memory: Arc<dyn Memory>,
+}
+
+impl RefreshToken {
+    /// Where the replaced one is remembered.
+    const KEY: &str = "refresh_token";
+
+    /// The token that the configuration points at, or what has replaced it.
+    pub(super) fn new(configured: Secret, keyring: Arc<Keyring>, memory: Arc<dyn Memory>) -> Self {
+        Self { configured, keyring, memory }
+    }
+
+    /// The one that holds now.
+    pub(super) fn current(&self) -> Result<SecretString, SecretError> {
+        let configured = self.keyring.reveal(&self.configured)?;
+        let text = self.memory.get(Self::KEY).unwrap_or_default();
+        let anchor = format!("{:016x}", fingerprint(&configured));
+        let replaced = text.split_once(' ').filter(|(instead_of, token)| *instead_of == anchor && !token.is_empty());
+        Ok(replaced.map_or(configured, |(_, token)| SecretString::from(token)))
+    }
+
+    /// The CRM gave another one: the old one may not be accepted again.
+    pub(super) fn replace(&self, given: &SecretString) -> Result<(), SecretError> {
+        let configured = self.keyring.reveal(&self.configured)?;
+        self.memory.put(Self::KEY, &format!("{:016x} {}", fingerprint(&configured), given.expose_secret()));
+        Ok(())
+    }
 }
 
 /// OAuth's refresh token and what it is exchanged with (RFC 6749 §6), as configured.
@@ -47,9 +95,21 @@ pub(super) struct Grant {
     pub(super) refresh_token: Secret,
 }
 
-/// The access tokens of a refresh token; the client's credentials go into the form.
+/// Where an app's own credentials stand in the request for a token (RFC 6749 §2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientIn {
+    /// In the form.
+    Form,
+    /// In the header, as a user and a password.
+    Header,
+}
+
+/// The access tokens of a refresh token.
 pub(super) struct OAuth {
-    grant: Grant,
+    client_id: Secret,
+    client_secret: Secret,
+    client_in: ClientIn,
+    refresh_token: RefreshToken,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     held: Mutex<Held>,
@@ -60,8 +120,6 @@ pub(super) struct OAuth {
 pub(super) struct Held {
     token: Option<Token>,
     renewals: u64,
-    /// The configured refresh token, and the one that the CRM gave in its place.
-    replaced: Option<(SecretString, SecretString)>,
 }
 
 /// An access token.
@@ -69,6 +127,8 @@ pub(super) struct Held {
 pub(super) struct Token {
     /// The token itself.
     pub(super) text: SecretString,
+    /// Where the CRM says that the account is (`api_domain`). Nobody has checked yet whose address that is.
+    pub(super) domain: Option<String>,
     ends: Instant,
     number: u64,
 }
@@ -80,12 +140,22 @@ struct Granted {
     /// Seconds.
     expires_in: u64,
     refresh_token: Option<String>,
+    api_domain: Option<String>,
 }
 
 impl OAuth {
     /// No token yet.
-    pub(super) fn new(grant: Grant, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
-        Self { grant, keyring, clock, held: Mutex::default() }
+    pub(super) fn new(grant: Grant, client_in: ClientIn, context: &Context) -> Self {
+        let (keyring, memory) = (Arc::clone(&context.keyring), Arc::clone(&context.memory));
+        Self {
+            client_id: grant.client_id,
+            client_secret: grant.client_secret,
+            client_in,
+            refresh_token: RefreshToken::new(grant.refresh_token, Arc::clone(&keyring), memory),
+            keyring,
+            clock: Arc::clone(&context.clock),
+            held: Mutex::default(),
+        }
     }
 
     /// A token that holds for a while yet. `refused` is one that the CRM did not accept: it is not given again.
@@ -104,39 +174,50 @@ impl OAuth {
     }
 
     async fn renew(&self, held: &mut Held, http: &Http, url: Url) -> Result<Token, SourceError> {
-        let configured = self.keyring.reveal(&self.grant.refresh_token)?;
-        let replaced = held.replaced.take().filter(|(from, _)| from.expose_secret() == configured.expose_secret());
-        let current = replaced.as_ref().map_or(&configured, |(_, to)| to);
-        let granted = self.exchange(current, http, url).await?;
-        held.replaced = match granted.refresh_token.map(SecretString::from) {
-            Some(given) if given.expose_secret() != current.expose_secret() => {
-                tracing::warn!("The CRM replaced the refresh token; the new one is kept until this process ends");
-                Some((configured, given))
+        let mut current = self.refresh_token.current()?;
+        let mut granted = self.exchange(&current, http, url.clone()).await;
+        if let Err(SourceError::Refused { .. }) = granted {
+            // Another process may have exchanged it meanwhile; then what it was given is there by now.
+            let newer = self.refresh_token.current()?;
+            if newer.expose_secret() != current.expose_secret() {
+                granted = self.exchange(&newer, http, url).await;
+                current = newer;
             }
-            _ => replaced,
-        };
+        }
+        let granted = granted?;
+        if let Some(given) = granted.refresh_token.map(SecretString::from)
+            && given.expose_secret() != current.expose_secret()
+        {
+            self.refresh_token.replace(&given)?;
+        }
         let lasts = Duration::from_secs(granted.expires_in);
         held.renewals += 1;
         Ok(Token {
             text: SecretString::from(granted.access_token),
+            domain: granted.api_domain,
             ends: self.clock.instant() + lasts.saturating_sub(MARGIN).max(lasts / 2),
             number: held.renewals,
         })
     }
 
     async fn exchange(&self, refresh_token: &SecretString, http: &Http, url: Url) -> Result<Granted, SourceError> {
-        let form = {
-            let id = self.keyring.reveal(&self.grant.client_id)?;
-            let secret = self.keyring.reveal(&self.grant.client_secret)?;
-            let mut form = Url::parse("form:").expect("a scheme alone is a URL");
+        let id = self.keyring.reveal(&self.client_id)?;
+        let secret = self.keyring.reveal(&self.client_secret)?;
+        let mut form = Url::parse("form:").expect("a scheme alone is a URL");
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", refresh_token.expose_secret());
+        if self.client_in == ClientIn::Form {
             form.query_pairs_mut()
-                .append_pair("grant_type", "refresh_token")
                 .append_pair("client_id", id.expose_secret())
-                .append_pair("client_secret", secret.expose_secret())
-                .append_pair("refresh_token", refresh_token.expose_secret());
-            form.query().unwrap_or_default().as_bytes().to_vec()
-        };
-        let reply = http.send(Request::post(url, "application/x-www-form-urlencoded", form)).await?;
+                .append_pair("client_secret", secret.expose_secret());
+        }
+        let form = form.query().unwrap_or_default().as_bytes().to_vec();
+        let mut request = Request::post(url, "application/x-www-form-urlencoded", form);
+        if self.client_in == ClientIn::Header {
+            basic(&mut request.headers, id.expose_secret(), secret.expose_secret())?;
+        }
+        let reply = http.send(request).await?;
         match reply.status {
             // 400 is what the RFC wants for a refresh token that is revoked or expired.
             status @ (400 | 401 | 403) => return Err(SourceError::Refused { status }),
