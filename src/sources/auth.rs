@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -25,9 +27,21 @@ const MARGIN: Duration = Duration::from_secs(90);
 
 /// Puts a token on a request, marked as sensitive.
 pub(super) fn bear(headers: &mut HeaderMap, token: &SecretString) -> Result<(), SecretError> {
-    let value = format!("Bearer {}", token.expose_secret());
-    let (name, value) = http::sensitive(AUTHORIZATION.as_str(), &value)
-        .ok_or_else(|| SecretError::NoHeader(AUTHORIZATION.as_str().to_owned()))?;
+    authorize(headers, "Bearer", token.expose_secret())
+}
+
+/// Puts a user and a password on a request (RFC 7617), marked as sensitive.
+pub(super) fn basic(headers: &mut HeaderMap, user: &str, password: &str) -> Result<(), SecretError> {
+    authorize(headers, "Basic", &BASE64_STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn authorize(headers: &mut HeaderMap, scheme: &str, credentials: &str) -> Result<(), SecretError> {
+    carry(headers, AUTHORIZATION.as_str(), &format!("{scheme} {credentials}"))
+}
+
+/// Puts a header on a request, marked as sensitive.
+pub(super) fn carry(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SecretError> {
+    let (name, value) = http::sensitive(name, value).ok_or_else(|| SecretError::NoHeader(name.to_owned()))?;
     headers.insert(name, value);
     Ok(())
 }
@@ -81,10 +95,20 @@ pub(super) struct Grant {
     pub(super) refresh_token: Secret,
 }
 
-/// The access tokens of a refresh token; the client's credentials go into the form.
+/// Where an app's own credentials stand in the request for a token (RFC 6749 §2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientIn {
+    /// In the form.
+    Form,
+    /// In the header, as a user and a password.
+    Header,
+}
+
+/// The access tokens of a refresh token.
 pub(super) struct OAuth {
     client_id: Secret,
     client_secret: Secret,
+    client_in: ClientIn,
     refresh_token: RefreshToken,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
@@ -103,6 +127,8 @@ pub(super) struct Held {
 pub(super) struct Token {
     /// The token itself.
     pub(super) text: SecretString,
+    /// Where the CRM says that the account is (`api_domain`). Nobody has checked yet whose address that is.
+    pub(super) domain: Option<String>,
     ends: Instant,
     number: u64,
 }
@@ -114,15 +140,17 @@ struct Granted {
     /// Seconds.
     expires_in: u64,
     refresh_token: Option<String>,
+    api_domain: Option<String>,
 }
 
 impl OAuth {
     /// No token yet.
-    pub(super) fn new(grant: Grant, context: &Context) -> Self {
+    pub(super) fn new(grant: Grant, client_in: ClientIn, context: &Context) -> Self {
         let (keyring, memory) = (Arc::clone(&context.keyring), Arc::clone(&context.memory));
         Self {
             client_id: grant.client_id,
             client_secret: grant.client_secret,
+            client_in,
             refresh_token: RefreshToken::new(grant.refresh_token, Arc::clone(&keyring), memory),
             keyring,
             clock: Arc::clone(&context.clock),
@@ -166,24 +194,30 @@ impl OAuth {
         held.renewals += 1;
         Ok(Token {
             text: SecretString::from(granted.access_token),
+            domain: granted.api_domain,
             ends: self.clock.instant() + lasts.saturating_sub(MARGIN).max(lasts / 2),
             number: held.renewals,
         })
     }
 
     async fn exchange(&self, refresh_token: &SecretString, http: &Http, url: Url) -> Result<Granted, SourceError> {
-        let form = {
-            let id = self.keyring.reveal(&self.client_id)?;
-            let secret = self.keyring.reveal(&self.client_secret)?;
-            let mut form = Url::parse("form:").expect("a scheme alone is a URL");
+        let id = self.keyring.reveal(&self.client_id)?;
+        let secret = self.keyring.reveal(&self.client_secret)?;
+        let mut form = Url::parse("form:").expect("a scheme alone is a URL");
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("refresh_token", refresh_token.expose_secret());
+        if self.client_in == ClientIn::Form {
             form.query_pairs_mut()
-                .append_pair("grant_type", "refresh_token")
                 .append_pair("client_id", id.expose_secret())
-                .append_pair("client_secret", secret.expose_secret())
-                .append_pair("refresh_token", refresh_token.expose_secret());
-            form.query().unwrap_or_default().as_bytes().to_vec()
-        };
-        let reply = http.send(Request::post(url, "application/x-www-form-urlencoded", form)).await?;
+                .append_pair("client_secret", secret.expose_secret());
+        }
+        let form = form.query().unwrap_or_default().as_bytes().to_vec();
+        let mut request = Request::post(url, "application/x-www-form-urlencoded", form);
+        if self.client_in == ClientIn::Header {
+            basic(&mut request.headers, id.expose_secret(), secret.expose_secret())?;
+        }
+        let reply = http.send(request).await?;
         match reply.status {
             // 400 is what the RFC wants for a refresh token that is revoked or expired.
             status @ (400 | 401 | 403) => return Err(SourceError::Refused { status }),

@@ -2,12 +2,16 @@
 
 mod answer;
 mod auth;
+mod credentials;
 mod day;
 pub mod demo;
 pub mod hubspot;
+mod kept;
+pub mod pipedrive;
 pub mod pull;
 pub mod rest;
 pub mod source;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,9 +78,10 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: [Kind; 3] = [
+pub const KINDS: [Kind; 4] = [
     Kind { name: "demo", about: "five invented deals", short: Some(&[]), build: demo::build },
     Kind { name: "hubspot", about: "HubSpot", short: Some(&["api_key", "endpoint"]), build: hubspot::build },
+    Kind { name: "pipedrive", about: "Pipedrive", short: Some(&["api_key", "endpoint"]), build: pipedrive::build },
     Kind { name: "rest", about: "any REST CRM, by configuration alone", short: None, build: rest::build },
 ];
 
@@ -84,7 +89,7 @@ pub const KINDS: [Kind; 3] = [
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 17] = [
+const NOT_SCOPE: [&str; 18] = [
     "allow_empty",
     "allow_unmatched",
     "client_id",
@@ -102,6 +107,7 @@ const NOT_SCOPE: [&str; 17] = [
     "ca_file",
     "rate",
     "retry",
+    "verify",
 ];
 
 /// Builds the source of a section, without a request; all problems at once.

@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use crate::sources::hubspot::batch::{self, Record, Wish};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Listed};
+use crate::sources::hubspot::wire::Listed;
 use crate::sources::source::SourceError;
+use crate::sources::wire::Id;
 
 /// The most owners of one page.
 const OWNERS_AT_ONCE: &str = "500";
