@@ -4,7 +4,9 @@ mod answer;
 mod auth;
 pub mod demo;
 pub mod hubspot;
+pub mod probe;
 pub mod pull;
+pub mod raw;
 pub mod rest;
 pub mod source;
 

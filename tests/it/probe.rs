@@ -1,0 +1,132 @@
+//! `probe`: what it prints, put into a file, is accepted and pulls what the CRM holds.
+
+use serde_json::{Value, json};
+
+use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
+use crate::program::{Folder, Outcome, run};
+
+/// The fields that need no look-up.
+const FIELDS: [&str; 9] =
+    ["id", "name", "company", "value", "currency", "probability", "created_at", "updated_at", "close_date"];
+
+fn address(crm: &FakeRest, way: &str) -> String {
+    format!("{}/{way}/deals", crm.endpoint())
+}
+
+fn probe(folder: &Folder, words: &[&str]) -> Outcome {
+    let mut command = folder.command(&[&["probe"], words].concat());
+    command.env("MYCRM_API_KEY", "canary");
+    let told = run(command);
+    assert!(!told.stdout.contains("canary") && !told.stderr.contains("canary"), "{}", told.stderr);
+    told
+}
+
+/// The deals that a config pulls, by those fields, and the proof that they are all.
+pub(crate) fn pulled(folder: &Folder, config: &str) -> (Vec<Value>, String) {
+    folder.write_config(config);
+    let mut check = folder.command(&["check"]);
+    run({
+        check.env("MYCRM_API_KEY", "canary");
+        check
+    })
+    .assert_code(0);
+    let mut pull = folder.command(&["pull"]);
+    run({
+        pull.env("MYCRM_API_KEY", "canary");
+        pull
+    })
+    .assert_code(0);
+    let latest = folder.json("output/sales_pipeline.json");
+    let fields = |lead: &Value| FIELDS.iter().map(|field| lead[*field].clone()).collect();
+    let leads = latest["leads"].as_array().unwrap().iter().map(fields).collect();
+    (leads, latest["completeness"]["proof"].as_str().unwrap().to_owned())
+}
+
+/// Closed deals of any age.
+pub(crate) fn of_all_ages(section: &str) -> String {
+    section.replacen("kind = \"rest\"", "kind = \"rest\"\nclosed_within = \"all\"", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_proposes_pulls_every_deal_whatever_the_paging() {
+    for (paging, way) in [
+        (Paging::None, "none"),
+        (Paging::Page, "page"),
+        (Paging::Offset, "offset"),
+        (Paging::Cursor, "cursor"),
+        (Paging::NextUrl, "next_url"),
+    ] {
+        let crm = FakeRest::start(deals(23)).await.page_size(10).require_header("authorization", "Bearer canary");
+        let folder = Folder::new();
+        let told = probe(&folder, &[&address(&crm, way), "--bearer"]);
+        told.assert_code(0);
+        let (proposed, proof) = pulled(&folder, &of_all_ages(&told.stdout));
+        let bearer = "auth = { type = \"bearer\", token = { env = \"MYCRM_API_KEY\" } }";
+        let known = format!("[sources.crm]\n{bearer}\n{}", crm.section(paging));
+        assert_eq!(proposed, pulled(&Folder::new(), &known).0, "{way}:\n{}", told.stdout);
+        assert_eq!(proposed.len(), 23);
+        assert!(way == "none" || proof.contains("count matches"), "{way}: {proof}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_stands_with_its_reason() {
+    let crm = FakeRest::start(deals(23)).await.page_size(10);
+    let told = probe(&Folder::new(), &[&address(&crm, "cursor"), "--name", "acme"]);
+    told.assert_code(0);
+    let address = crm.endpoint();
+    insta::assert_snapshot!(format!("{}\n{}", told.stdout, told.stderr).replace(&address, "http://[crm]/v1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_fits_into_one_answer_is_paged_all_the_same() {
+    for way in ["cursor", "page", "offset"] {
+        let crm = FakeRest::start(deals(4)).await;
+        let folder = Folder::new();
+        let section = probe(&folder, &[&address(&crm, way)]).stdout;
+        assert!(section.contains(&format!("type = \"{way}\"")), "{way}:\n{section}");
+        assert_eq!(pulled(&folder, &of_all_ages(&section)).0.len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_where_it_is_wanted_and_is_never_printed() {
+    let folder = Folder::new();
+    let key = folder.write("key", "canary");
+    let crm = FakeRest::start(deals(12)).await.page_size(5).require_header("x-api-key", "canary");
+    let told = probe(&folder, &[&address(&crm, "page"), "--header", "X-API-Key", "--file", key.to_str().unwrap()]);
+    assert!(told.assert_code(0).stdout.contains("value = { file = "));
+    assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
+    let crm = FakeRest::start(deals(12)).await.page_size(5).require_param("key", "canary").habit(Habit::EchoesQuery);
+    let told = probe(&Folder::new(), &[&address(&crm, "next_url"), "--query", "key"]);
+    assert!(told.assert_code(0).stdout.contains("param = \"key\""));
+    assert!(told.stdout.contains("type = \"next_url\""), "{}", told.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_proposed_is_said_with_what_to_do() {
+    let folder = Folder::new();
+    let crm = FakeRest::start(Vec::new()).await;
+    let told = probe(&folder, &[&address(&crm, "cursor")]);
+    assert!(told.assert_code(69).stderr.contains("holds no list of records"), "{}", told.stderr);
+    let crm = FakeRest::start(vec![json!({"title": "A"}).to_string(), json!({"title": "A"}).to_string()]).await;
+    let told = probe(&folder, &[&address(&crm, "cursor")]);
+    assert!(told.assert_code(69).stderr.contains("as an id is"), "{}", told.stderr);
+    let refusing = FakeRest::start(deals(3)).await.fail_always(Fault::Status(401));
+    probe(&folder, &[&address(&refusing, "page")]).assert_code(77);
+    let moved = FakeRest::start(deals(3)).await.fail_always(Fault::Redirect);
+    let told = probe(&folder, &[&address(&moved, "page")]);
+    assert!(told.assert_code(69).stderr.contains("with a slash at its end"), "{}", told.stderr);
+    folder.run(&["probe", &address(&crm, "page"), "--bearer"]).assert_code(78);
+    for wrong in [
+        "crm.example/deals",
+        "http://crm.example/deals",
+        "https://ann:canary@crm.example/deals",
+        "https://crm.example/deals?api_key=canary",
+        "https://crm.example/deals?accessToken=canary",
+    ] {
+        let told = probe(&folder, &[wrong]);
+        told.assert_code(64);
+    }
+    probe(&folder, &["https://crm.example", "--bearer", "--header", "X"]).assert_code(64);
+}
