@@ -159,12 +159,12 @@ async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advi
     file.write_all(section.as_bytes()).map_err(cannot)?;
     let mut environment: BTreeMap<String, String> = inputs.environment.clone();
     environment.retain(|name, _| !name.starts_with("SALES_PIPELINE_"));
-    let file = Some(file.path().to_owned());
-    let inputs = Inputs { file, environment, demo: false, ..inputs.clone() };
+    let inputs = Inputs { file: Some(file.path().to_owned()), environment, demo: false, ..inputs.clone() };
     let (config, report) = config::load(&inputs);
     let Some(config) = config else {
         let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-        return Err((problems.join("; "), Advice::FixConfig, Exit::Config));
+        let told = problems.join("; ").replace(&*file.path().to_string_lossy(), "line");
+        return Err((told, Advice::FixConfig, Exit::Config));
     };
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
     let wrong = |error: SourceError| (in_one_line(&error), error.advice(), Exit::of_source(&error));

@@ -6,6 +6,7 @@
 mod bad_input;
 mod config;
 mod connect;
+mod crms;
 mod daemon;
 mod documents;
 mod dry_run;
@@ -26,4 +27,5 @@ mod schedule;
 mod schedule_dst;
 mod schedule_library;
 mod schema;
+mod servers;
 mod skip;

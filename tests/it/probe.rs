@@ -1,9 +1,12 @@
 //! `probe`: what it prints, put into a file, is accepted and pulls what the CRM holds.
 
+use sales_pipeline::model::number;
+use sales_pipeline::store::format::read_head;
 use serde_json::{Value, json};
 
 use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
 use crate::program::{Folder, Outcome, run};
+use crate::servers::{RealServer, worth};
 
 /// The fields that need no look-up.
 const FIELDS: [&str; 9] =
@@ -129,4 +132,49 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
         told.assert_code(64);
     }
     probe(&folder, &["https://crm.example", "--bearer", "--header", "X"]).assert_code(64);
+}
+
+/// Probes a real server and pulls by what was proposed, unchanged but for the age of closed deals: every deal, to the cent.
+fn assert_probed(server: &RealServer, path: &str, count: u64, lines: &[&str]) {
+    let folder = Folder::new();
+    let told = probe(&folder, &[&format!("{}{path}", server.origin()), "--bearer"]);
+    told.assert_code(0);
+    for line in lines {
+        assert!(told.stdout.contains(line), "{line} in\n{}", told.stdout);
+    }
+    // A question that only a person can answer.
+    let section = of_all_ages(&told.stdout).replace("# currency = { value", "currency = { value");
+    let (deals, _) = pulled(&folder, &section);
+    assert_eq!(deals.len() as u64, count, "{section}");
+    let head = read_head(&folder.join("output/sales_pipeline.json")).unwrap();
+    assert_eq!(number::text(head.total_value), number::text(worth(count, |_| true)));
+    assert_eq!(number::text(head.totals.won.value), number::text(worth(count, |id| id % 3 == 2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datasette_is_probed_and_pulled_to_the_cent() {
+    let folder = Folder::new();
+    let Some(server) = RealServer::datasette(&folder, 250) else { return };
+    let lines = ["type = \"link_header\"", "size_param = \"_size\"", "total = \"$.filtered_table_rows_count\""];
+    assert_probed(&server, "/crm/deals.json?_shape=objects", 250, &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_server_is_probed_and_pulled_to_the_cent() {
+    let Some(server) = RealServer::json_server(250) else { return };
+    assert_probed(&server, "/deals", 250, &["type = \"none\""]);
+    let lines = ["type = \"link_header\"", "size = 40", "total_header = \"x-total-count\""];
+    assert_probed(&server, "/deals?_page=1&_limit=40", 250, &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn django_rest_framework_is_probed_and_pulled_to_the_cent() {
+    let Some(server) = RealServer::django(250) else { return };
+    for (way, lines) in [
+        ("page", &["next = \"$.next\"", "total = \"$.count\"", "page_size = \"100\""][..]),
+        ("offset", &["next = \"$.next\"", "total = \"$.count\"", "limit = \"100\""]),
+        ("cursor", &["next = \"$.next\""]),
+    ] {
+        assert_probed(&server, &format!("/{way}/deals/"), 250, lines);
+    }
 }
