@@ -145,7 +145,7 @@ pub enum HttpError {
 /// A request: built by a source, sent once.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// GET or POST.
+    /// GET, POST or HEAD.
     pub method: Method,
     /// Where to; checked against the source's origin.
     pub url: Url,
@@ -330,6 +330,7 @@ impl Http {
     /// The same, at a pace of its own.
     pub async fn send_at(&self, pacer: &Pacer, request: Request) -> Result<Reply, HttpError> {
         let url = self.own(request.url)?;
+        let has_body = request.method != Method::HEAD;
         pacer.wait().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut builder = self
@@ -349,7 +350,7 @@ impl Http {
             body.take(&chunk)?;
         }
         let reply = Reply { status, headers: response.headers().clone(), body: body.end()?, url };
-        if reply.is_success() && !body::has_known_end(status, &reply.headers) {
+        if (200..300).contains(&status) && has_body && !body::has_known_end(status, &reply.headers) {
             return Err(HttpError::Incomplete("nothing says where it ends"));
         }
         Ok(reply)
