@@ -148,7 +148,7 @@ pub enum HttpError {
 /// A request: built by a source, sent once.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// GET or POST.
+    /// GET, POST or HEAD.
     pub method: Method,
     /// Where to; checked against the source's origin.
     pub url: Url,
@@ -358,7 +358,7 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request) -> Result<Reply, HttpError> {
-        let url = request.url;
+        let (url, has_body) = (request.url, request.method != Method::HEAD);
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut builder = self
             .client
@@ -377,7 +377,7 @@ impl Http {
             body.take(&chunk)?;
         }
         let reply = Reply { status, headers: response.headers().clone(), body: body.end()?, url };
-        if reply.is_success() && !body::has_known_end(status, &reply.headers) {
+        if (200..300).contains(&status) && has_body && !body::has_known_end(status, &reply.headers) {
             return Err(HttpError::Incomplete("nothing says where it ends"));
         }
         Ok(reply)

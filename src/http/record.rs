@@ -14,7 +14,7 @@ const MOST_KEPT: usize = 64 << 20;
 /// One request and its answer.
 #[derive(Debug)]
 pub struct Exchange {
-    /// GET or POST.
+    /// GET, POST or HEAD.
     pub method: Method,
     /// Where it went, credentials in its query included: to be shown only with them taken out.
     pub url: Url,

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::model::deal::{Deal, UNTITLED};
 use crate::model::finding::Findings;
 use crate::settings::Span;
-use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry};
 use crate::telemetry::in_one_line;
 
@@ -102,6 +102,8 @@ pub struct Fetched {
     pub names: Names,
     /// What was odd.
     pub findings: Findings,
+    /// Where the ways to fields ended before a value.
+    pub gaps: Gaps,
     /// When the first request was sent, UTC.
     pub started_at: DateTime<Utc>,
     /// When the last page was in, UTC.
@@ -179,6 +181,7 @@ impl Walk<'_> {
             filtered: 0,
             skipped: 0,
             findings: Findings::default(),
+            gaps: Gaps::default(),
             started_at,
             finished_at: started_at,
             requests: 0,
@@ -226,8 +229,9 @@ impl Walk<'_> {
         fetched.pages += 1;
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
-            let (least, most) = fetched.listed.unwrap_or((total, total));
-            fetched.listed = Some((least.min(total), most.max(total)));
+            let (fewest, most) = (total.saturating_sub(page.total_tolerance), total + page.total_tolerance);
+            let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
+            fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
         let now = fetched.started_at;
         let received = page.deals.len();
@@ -240,6 +244,7 @@ impl Walk<'_> {
             wanted.add(deal);
         }
         fetched.findings.merge(page.findings);
+        fetched.gaps.merge(page.gaps);
         sink(&page.deals).map_err(PullError::Spool)
     }
 

@@ -80,6 +80,7 @@ impl Records {
             findings,
             total: None,
             next,
+            ..Page::default()
         }
     }
 }

@@ -82,7 +82,7 @@ fn on(origin: &str, example: &str) -> String {
 }
 
 fn with_secrets(crm: &Crm, mut command: Command) -> Command {
-    crm.variables.iter().for_each(|name| drop(command.env(name, SECRET)));
+    command.envs(crm.variables.iter().map(|name| (name, SECRET)));
     // Closed deals of any age.
     command.env(format!("SALES_PIPELINE_SOURCES__{}__CLOSED_WITHIN", crm.name.to_uppercase()), "all");
     command
