@@ -31,7 +31,8 @@ fn token(asked: &Asked) -> Reply {
     let is_known = is("grant_type", "client_credentials")
         && is("client_id", SECRET)
         && is("client_secret", SECRET)
-        && is("scope", "https://acme.crm.dynamics.com/.default");
+        // The scope is the environment's address, which here is the model's.
+        && is("scope", &format!("{}/.default", asked.origin));
     if !is_known {
         return Reply::failed(400);
     }
