@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::fake_hubspot::{self, FakeHubspot};
 use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
 use crate::program::{Folder, Outcome};
 
@@ -79,4 +80,22 @@ fn the_demo_has_no_record_behind_its_deals() {
     told.assert_code(0);
     insta::assert_snapshot!(told.stdout);
     folder.run(&["pull", "--limit", "1"]).assert_code(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_source_shows_its_records_without_doing_anything_for_it() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(12)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.hubspot]\n{}", crm.section()));
+    let told = run(&folder, &["hubspot", "--limit", "12", "--format", "json", "--show-http"]);
+    told.assert_code(0);
+    assert!(told.stderr.contains(">   authorization: ***\n"), "{}", told.stderr);
+    assert!(!told.stderr.contains(fake_hubspot::TOKEN));
+    let samples: Value = serde_json::from_str(&told.stdout).unwrap();
+    let deals = samples[0]["deals"].as_array().unwrap();
+    assert_eq!(deals.len(), 12);
+    for shown in deals {
+        assert_eq!(shown["deal"]["id"], shown["raw"]["id"]);
+        assert_eq!(shown["deal"]["name"], shown["raw"]["properties"]["dealname"]);
+    }
 }

@@ -171,10 +171,31 @@ async fn json_server_is_probed_and_pulled_to_the_cent() {
 async fn django_rest_framework_is_probed_and_pulled_to_the_cent() {
     let Some(server) = RealServer::django(250) else { return };
     for (way, lines) in [
-        ("page", &["next = \"$.next\"", "total = \"$.count\"", "page_size = \"100\""][..]),
-        ("offset", &["next = \"$.next\"", "total = \"$.count\"", "limit = \"100\""]),
+        ("page", &["next = \"$.next\"", "total = \"$.count\"", "size_param = \"page_size\""][..]),
+        ("offset", &["next = \"$.next\"", "total = \"$.count\"", "size_param = \"limit\""]),
         ("cursor", &["next = \"$.next\""]),
     ] {
         assert_probed(&server, &format!("/{way}/deals/"), 250, lines);
     }
+}
+
+/// The ten lines of the README, but for the daemon at their end.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ten_lines_of_the_readme_lead_from_an_address_to_a_snapshot() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let lines = readme.split_once("### Let it be proposed").unwrap().1.split_once("```sh\n").unwrap().1;
+    let lines = lines.split_once("```").unwrap().0;
+    assert_eq!(lines.lines().count(), 10);
+    let (lines, daemon) = lines.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(daemon, "sales-pipeline run");
+    let crm = FakeRest::start(deals(23)).await.page_size(10).require_header("authorization", "Bearer canary");
+    let address = address(&crm, "cursor");
+    let script = lines.replace("https://api.mycrm.example/v2/deals", &address).replace('…', "canary");
+    assert!(script.contains(&address) && script.contains("=canary"));
+    let folder = Folder::new();
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_sales-pipeline")).parent().unwrap();
+    let mut shell = folder.command_under(&["sh", "-e", "-c", &script], &[]);
+    shell.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap())).env("EDITOR", "true");
+    run(shell).assert_code(0);
+    assert_eq!(folder.snapshots("mycrm").len(), 1);
 }

@@ -152,9 +152,6 @@ impl Probe {
         let own = [paging.and_then(Paging::param), size.map(|(param, _)| param)];
         let mut query: Vec<(String, String)> = self.first.url.query_pairs().into_owned().collect();
         query.retain(|(key, _)| !own.contains(&Some(key.as_str())));
-        if let Some((param, size)) = size.filter(|_| paging.is_some_and(Paging::needs_size_in_query)) {
-            query.push((param.to_owned(), size.to_string()));
-        }
         if !query.is_empty() {
             lines.push(Line::new("query", section::inline(&query), String::new()));
         }

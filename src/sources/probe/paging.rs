@@ -296,11 +296,6 @@ impl Paging {
         matches!(self.way, Kind::Page { .. } | Kind::Offset { .. })
     }
 
-    /// Whether only the first request can say how many records a page is to hold.
-    pub(super) fn needs_size_in_query(&self) -> bool {
-        matches!(self.way, Kind::NextUrl { .. })
-    }
-
     fn lines(&self) -> Vec<Line> {
         let line = |key, text: &str| Line::new(key, quoted(text), String::new());
         let typed = |word: &str, why: &str| Line::new("type", quoted(word), why.to_owned());
@@ -410,7 +405,7 @@ impl Sizes {
 pub(super) fn lines(paging: Option<&Paging>, sizes: Option<&Sizes>, first: &Answer, found: &Found) -> Vec<Line> {
     let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(first, found))] };
     let mut lines = paging.lines();
-    if let Some((param, size)) = sizes.and_then(Sizes::chosen).filter(|_| !paging.needs_size_in_query()) {
+    if let Some((param, size)) = sizes.and_then(Sizes::chosen) {
         lines.push(Line::new("size_param", quoted(param), String::new()));
         lines.push(Line::new("size", size.to_string(), String::new()));
     }
