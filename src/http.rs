@@ -4,6 +4,7 @@
 //! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's.
 
 mod body;
+mod record;
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
@@ -22,6 +23,8 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use crate::http::body::Body;
+pub use crate::http::record::Exchange;
+use crate::http::record::Record;
 use crate::settings::{Problem, Size, Span};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -145,7 +148,7 @@ pub enum HttpError {
 /// A request: built by a source, sent once.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// GET or POST.
+    /// GET, POST or HEAD.
     pub method: Method,
     /// Where to; checked against the source's origin.
     pub url: Url,
@@ -204,7 +207,10 @@ impl Reply {
 
 /// The clients there are, shared by sources with the same proxy and authorities: each loads all certificates anew.
 #[derive(Debug, Default)]
-pub struct Clients(Mutex<HashMap<Trust, Client>>);
+pub struct Clients {
+    clients: Mutex<HashMap<Trust, Client>>,
+    record: Option<Arc<Record>>,
+}
 
 /// What tells two clients apart: the proxy and the file of authorities.
 type Trust = (Option<String>, Option<PathBuf>);
@@ -217,9 +223,20 @@ impl Clients {
         Arc::new(Self::default())
     }
 
+    /// No clients yet; what they exchange is kept until [`taken`](Self::taken).
+    pub fn recording() -> Arc<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Arc::new(Self { clients: Mutex::default(), record: Some(Arc::default()) })
+    }
+
+    /// What was exchanged since this was last asked, in the order of the answers; nothing where nothing is kept.
+    pub fn taken(&self) -> Vec<Exchange> {
+        self.record.as_ref().map(|record| record.take()).unwrap_or_default()
+    }
+
     fn client(&self, settings: &Settings) -> Result<Client, Problem> {
         let key = (settings.proxy.clone(), settings.ca_file.clone());
-        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
@@ -270,6 +287,7 @@ pub struct Http {
     max_body: u64,
     pacer: Pacer,
     requests: AtomicU64,
+    record: Option<Arc<Record>>,
 }
 
 impl Http {
@@ -283,6 +301,7 @@ impl Http {
             max_body: settings.max_body.0,
             pacer: Pacer::new(pace),
             requests: AtomicU64::new(0),
+            record: clients.record.clone(),
         })
     }
 
@@ -328,9 +347,18 @@ impl Http {
     }
 
     /// The same, at a pace of its own.
-    pub async fn send_at(&self, pacer: &Pacer, request: Request) -> Result<Reply, HttpError> {
-        let url = self.own(request.url)?;
+    pub async fn send_at(&self, pacer: &Pacer, mut request: Request) -> Result<Reply, HttpError> {
+        request.url = self.own(request.url)?;
         pacer.wait().await;
+        let Some(record) = &self.record else { return self.exchange(request).await };
+        let (asked, begun) = (Exchange::asked(&request), Instant::now());
+        let answer = self.exchange(request).await;
+        record.add(asked.answered(&answer, begun.elapsed()));
+        answer
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Reply, HttpError> {
+        let (url, has_body) = (request.url, request.method != Method::HEAD);
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut builder = self
             .client
@@ -349,7 +377,7 @@ impl Http {
             body.take(&chunk)?;
         }
         let reply = Reply { status, headers: response.headers().clone(), body: body.end()?, url };
-        if reply.is_success() && !body::has_known_end(status, &reply.headers) {
+        if (200..300).contains(&status) && has_body && !body::has_known_end(status, &reply.headers) {
             return Err(HttpError::Incomplete("nothing says where it ends"));
         }
         Ok(reply)

@@ -49,7 +49,8 @@ pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], out: &mut impl Write) ->
     Ok(exit)
 }
 
-async fn first_page(target: &Target, deadline: Span) -> Result<(Opened, Page, Names), SourceError> {
+/// The first page with its names.
+pub(super) async fn first_page(target: &Target, deadline: Span) -> Result<(Opened, Page, Names), SourceError> {
     let crm = &target.built.source;
     let asking = async {
         let opened = crm.open().await?;

@@ -3,7 +3,10 @@
 mod check;
 mod completions;
 mod connect;
+mod dry_run;
+mod exchange;
 mod exit;
+mod probe;
 mod pull;
 mod run;
 mod snapshots;
@@ -81,6 +84,11 @@ enum Command {
     /// List the snapshots, or delete what retention gives up
     #[command(subcommand)]
     Snapshots(snapshots::Command),
+    /// Look at a list of deals that no source knows yet, and propose a section for it
+    ///
+    /// Sends some requests to find out how the list is paged. The secret comes from a variable or a file, never from
+    /// the command line.
+    Probe(probe::Arguments),
     /// Print a shell's completions
     Completions(completions::Arguments),
 }
@@ -116,15 +124,17 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
     // `run` and `pull` have something to finish; the others end at the first TERM.
     match arguments.command {
         Command::Run => return Ok(run::run(inputs, handlers)),
-        Command::Pull(arguments) => return pull::run(&inputs, &arguments, handlers, out),
+        Command::Pull(arguments) if !arguments.is_dry() => return pull::run(&inputs, &arguments, handlers, out),
         _ => handlers.end_on_stop()?,
     }
     match arguments.command {
-        Command::Run | Command::Pull(_) => unreachable!("both have returned above"),
+        Command::Run => unreachable!("it has returned above"),
+        Command::Pull(arguments) => pull::try_out(&inputs, &arguments, out),
         Command::Check(arguments) => check::run(&inputs, &arguments, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
         Command::Summary(arguments) => summary::run(inputs, &arguments, out),
         Command::Snapshots(command) => snapshots::run(inputs, &command, out),
+        Command::Probe(arguments) => probe::run(&inputs, &arguments, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     }
 }

@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
+use crate::commands::dry_run::DryRun;
 use crate::commands::exit::Exit;
-use crate::commands::{complain, load, table, together, vanished_in_words};
+use crate::commands::{complain, dry_run, load, table, together, vanished_in_words};
 use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
@@ -29,6 +30,20 @@ pub(super) struct Arguments {
     /// The sources to pull [default: all]
     #[arg(value_name = "SOURCE")]
     sources: Vec<String>,
+    #[command(flatten)]
+    dry_run: DryRun,
+}
+
+impl Arguments {
+    /// Whether nothing is to be written.
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry_run.is_wanted
+    }
+}
+
+/// Shows what a pull would write.
+pub(super) fn try_out(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
+    dry_run::run(inputs, &arguments.dry_run, &arguments.sources, out)
 }
 
 pub(super) fn run(

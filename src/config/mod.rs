@@ -96,6 +96,8 @@ pub struct Config {
     pub summary_schedule: Cron,
     /// How much at once, and how long.
     pub limits: Limits,
+    /// Where secrets are looked up.
+    pub keyring: Arc<Keyring>,
 }
 
 /// `[limits]`.
@@ -335,6 +337,7 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
         prune_schedule: prune_schedule?,
         summary_schedule: summary_schedule?,
         limits: limits?,
+        keyring: Arc::clone(&context.keyring),
     })
 }
 

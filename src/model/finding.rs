@@ -18,6 +18,8 @@ pub enum Rule {
     D26,
     /// Several companies, and which one counts is not certain.
     D28,
+    /// A local time that the clocks showed twice or never.
+    D29,
     /// A look-up that does not know a key.
     R09,
 }
@@ -35,6 +37,7 @@ impl Rule {
             Self::D09 => "currency missing or not ISO 4217",
             Self::D26 => "number or date that cannot be read, left empty",
             Self::D28 => "several companies, and which one is primary is not certain",
+            Self::D29 => "local time that the change of the clocks makes doubtful; the earlier, or the shifted one",
             Self::R09 => "key that its look-up does not know",
         }
     }

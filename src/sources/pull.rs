@@ -20,7 +20,7 @@ use crate::model::deal::{Deal, UNTITLED};
 use crate::model::finding::Findings;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-use crate::sources::source::{Fate, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry};
 use crate::telemetry::in_one_line;
 
@@ -109,6 +109,8 @@ pub struct Fetched {
     pub vanished: Option<Vanished>,
     /// What was odd.
     pub findings: Findings,
+    /// Where the ways to fields ended before a value.
+    pub gaps: Gaps,
     /// When the first request was sent, UTC.
     pub started_at: DateTime<Utc>,
     /// When the last page was in, UTC.
@@ -238,6 +240,7 @@ impl Walk<'_> {
             vanished: None,
             uncounted: 0,
             findings: Findings::default(),
+            gaps: Gaps::default(),
             started_at,
             finished_at: started_at,
             requests: 0,
@@ -287,8 +290,9 @@ impl Walk<'_> {
         fetched.seen.add(&page.ids);
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
-            let (least, most) = fetched.listed.unwrap_or((total, total));
-            fetched.listed = Some((least.min(total), most.max(total)));
+            let (fewest, most) = (total.saturating_sub(page.total_tolerance), total + page.total_tolerance);
+            let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
+            fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
         let now = fetched.started_at;
         let received = page.deals.len();
@@ -302,6 +306,7 @@ impl Walk<'_> {
             wanted.add(deal);
         }
         fetched.findings.merge(page.findings);
+        fetched.gaps.merge(page.gaps);
         sink(&page.deals).map_err(PullError::Spool)
     }
 

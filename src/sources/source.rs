@@ -179,10 +179,35 @@ pub struct Page {
     pub uncounted: u64,
     /// What was odd.
     pub findings: Findings,
+    /// Where the ways to fields end before a value.
+    pub gaps: Gaps,
     /// How many deals the CRM says there are in all.
     pub total: Option<u64>,
+    /// By how many `total` may be wrong.
+    pub total_tolerance: u64,
     /// Where the next page is; `None` at the end.
     pub next: Option<String>,
+}
+
+/// In how many records a field has nothing, by field and by where the way to it ends, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gaps(pub BTreeMap<(String, String), u64>);
+
+impl Gaps {
+    /// Takes in another page's gaps.
+    pub fn merge(&mut self, other: Self) {
+        for (gap, count) in other.0 {
+            *self.0.entry(gap).or_default() += count;
+        }
+    }
+
+    /// Where the way to a field ends, in how many records, most first.
+    pub fn of(&self, field: &str) -> Vec<(&str, u64)> {
+        let of_field = self.0.iter().filter(|((name, _), _)| name == field);
+        let mut gaps: Vec<(&str, u64)> = of_field.map(|((_, why), count)| (why.as_str(), *count)).collect();
+        gaps.sort_by(|one, other| other.1.cmp(&one.1));
+        gaps
+    }
 }
 
 impl Page {
@@ -216,6 +241,30 @@ pub enum SourceError {
         status: u16,
         /// When the CRM counts anew, where that is known, UTC.
         resets: Option<DateTime<Utc>>,
+    },
+    /// An answer after which the configuration leaves the CRM alone for a while.
+    #[error("the CRM answered {status} and is left alone until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true))]
+    LeftAlone {
+        /// The status code.
+        status: u16,
+        /// Until when, UTC.
+        until: DateTime<Utc>,
+    },
+    /// The configuration leaves so many requests to others.
+    #[error("the CRM leaves {left} requests, and {floor} are kept for others")]
+    Quota {
+        /// How many are left.
+        left: u64,
+        /// How many are to be left.
+        floor: u64,
+    },
+    /// An answer of 2xx that says in its body that it is a failure.
+    #[error("{what}")]
+    Failed {
+        /// What it says, in words of the configuration.
+        what: String,
+        /// Whether another try may help.
+        passes: bool,
     },
     /// The CRM moves the account's data from one place to another.
     #[error("the CRM answers {status}: it is moving this account{}", asking(*.wait))]
@@ -341,7 +390,7 @@ impl SourceError {
             Self::Http(error) => {
                 matches!(error, HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
             }
-            Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
+            Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) | Self::Failed { passes: true, .. } => true,
             _ => false,
         }
     }
@@ -364,13 +413,15 @@ impl SourceError {
             Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
-            Self::Limit { .. } | Self::DailyLimit { .. } => Advice::WaitForLimit,
+            Self::Limit { .. } | Self::DailyLimit { .. } | Self::LeftAlone { .. } | Self::Quota { .. } => {
+                Advice::WaitForLimit
+            }
             Self::Moving { .. } => Advice::WaitForMove,
             Self::Unpaid { .. } => Advice::PayAccount,
             Self::Blocked { .. } => Advice::WaitForBlock,
             Self::Refused { .. } => Advice::RenewCredentials,
             Self::Forbidden { .. } => Advice::GrantPermission,
-            Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
+            Self::Unexpected { .. } | Self::Malformed(_) | Self::Failed { .. } => Advice::CheckAddress,
             Self::Mapping(_) => Advice::CheckMapping,
             Self::Part { source, .. } => source.advice(),
         }

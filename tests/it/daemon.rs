@@ -1,65 +1,22 @@
 //! The daemon on real input: a server that others wrote, and a CRM that changes while it is paged and fails on demand.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-use rust_decimal::Decimal;
 use sales_pipeline::model::number;
 use serde_json::Value;
 
 use crate::fake_rest::{FakeRest, Fault, Paging, deal, deals};
 use crate::program::{Folder, Signal, is_quick, wait_for};
 use crate::schema::assert_schema;
-use crate::skip::could_not_run;
+use crate::servers::{RealServer, worth};
 
 /// How many deals Datasette publishes.
 const PUBLISHED: u64 = 2_500;
 
-/// Datasette on a table of deals; it ends when it is dropped.
-struct Datasette {
-    server: Child,
-    endpoint: String,
-}
-
-impl Drop for Datasette {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-impl Datasette {
-    /// Starts it on 2,500 deals of `100 + id / 4` euros; none where it is not installed.
-    fn start(folder: &Folder) -> Option<Self> {
-        let Some(program) = std::env::var_os("PIPELINE_TEST_DATASETTE").map(PathBuf::from) else {
-            could_not_run("a real server: Datasette", "it is not installed (tests/run does)");
-            return None;
-        };
-        let database = folder.join("crm.db");
-        fill(&database);
-        let mut server = Command::new(program)
-            .args(["serve", "--host", "127.0.0.1", "--port", "0"])
-            .arg(&database)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let address = log.find_map(|line| Some(line.split_once("running on ")?.1.split(' ').next()?.to_owned()));
-        let endpoint = format!("{}/crm", address.expect("it says where it listens"));
-        // Whoever stops reading stops the server.
-        std::thread::spawn(move || log.for_each(drop));
-        Some(Self { server, endpoint })
-    }
-
-    fn section(&self) -> String {
-        format!(
-            r#"
+fn section(datasette: &RealServer) -> String {
+    format!(
+        r#"
 [sources.datasette]
 kind     = "rest"
-endpoint = "{}"
+endpoint = "{}/crm"
 auth     = {{ type = "none" }}
 request  = {{ path = "/deals.json", query = {{ _shape = "objects", _size = 100 }} }}
 paging   = {{ type = "next_url", next = "$.next_url", total = "$.filtered_table_rows_count" }}
@@ -75,24 +32,8 @@ currency    = {{ value = "EUR" }}
 probability = {{ path = "$.chance", unit = "percent" }}
 created_at  = "$.created"
 "#,
-            self.endpoint
-        )
-    }
-}
-
-/// A table of deals, by the one tool that is wherever Datasette is.
-fn fill(database: &Path) {
-    let program = format!(
-        "import sqlite3, sys\n\
-         crm = sqlite3.connect(sys.argv[1])\n\
-         crm.execute('create table deals (id integer primary key, title, stage, state, amount, chance, created)')\n\
-         crm.executemany('insert into deals values (?, ?, ?, ?, ?, ?, ?)', [\n\
-             (i, f'Deal {{i}} \\u00e4 \"quoted\"', ['New', 'Proposal', 'Done'][i % 3], ['open', 'open', 'won'][i % 3],\n\
-              f'{{100 + i // 4}}.{{i % 4 * 25:02}}', i % 101, '2026-01-31T10:00:00Z') for i in range(1, {PUBLISHED} + 1)])\n\
-         crm.commit()\n"
-    );
-    let made = Command::new("python3").args(["-c", &program]).arg(database).status().unwrap();
-    assert!(made.success());
+        datasette.origin()
+    )
 }
 
 fn joined(folder: &Folder) -> Option<Value> {
@@ -111,7 +52,7 @@ fn status(folder: &Folder) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_server_and_a_failing_crm_are_pulled_on_a_schedule_of_seconds() {
     let folder = Folder::new();
-    let Some(datasette) = Datasette::start(&folder) else { return };
+    let Some(datasette) = RealServer::datasette(&folder, PUBLISHED) else { return };
     // Each page read makes one more deal at the end: the walk sees it or not, and nothing else is lost or doubled.
     let mut next = 250;
     let crm = FakeRest::start(deals(250)).await.page_size(100).between_pages(move |deals| {
@@ -120,7 +61,7 @@ async fn a_real_server_and_a_failing_crm_are_pulled_on_a_schedule_of_seconds() {
     });
     folder.write_config(&format!(
         "schedule = \"*/1 * * * * *\"\n{}\n[sources.crm]\n{}",
-        datasette.section(),
+        section(&datasette),
         crm.section(Paging::Cursor)
     ));
     let daemon = folder.start(&["run"]);
@@ -155,8 +96,7 @@ fn assert_exact_totals(folder: &Folder) {
     let newest = folder.snapshots("datasette").pop().unwrap();
     let path = folder.join("output/sales_cache/datasette").join(newest);
     let head = sales_pipeline::store::format::read_head(&path).unwrap();
-    let amount = |id: u64| Decimal::from(100 + id / 4) + Decimal::new((id % 4 * 25).cast_signed(), 2);
-    let sum = |wanted: fn(u64) -> bool| (1..=PUBLISHED).filter(|id| wanted(*id)).map(amount).sum::<Decimal>();
+    let sum = |wanted| worth(PUBLISHED, wanted);
     assert_eq!(number::text(head.totals.open.value), number::text(sum(|id| id % 3 != 2)));
     assert_eq!(number::text(head.totals.won.value), number::text(sum(|id| id % 3 == 2)));
     assert_eq!(number::text(head.total_value), number::text(sum(|_| true)));

@@ -418,7 +418,9 @@ async fn one_bad_number_costs_one_value_and_not_the_page() {
 async fn a_record_without_an_id_fails_the_pull_and_says_which() {
     let crm = FakeRest::start(vec![deal(1), r#"{"title": "canary"}"#.to_owned()]).await;
     let told = failure(&crm.section(Paging::Page)).await;
-    assert!(told.contains("read page 1: record 2 of the page: field `id` is missing"), "{told}");
+    assert!(told.contains(
+            "read page 1: field `id` is not there: `$.id`: `id` is missing, in 1 of 2 records of the page, first in record 2"
+        ), "{told}");
 }
 
 #[tokio::test]
@@ -452,10 +454,10 @@ fn everything_wrong_with_a_section_is_told_at_once_and_without_a_request() {
         kind = "rest"
         endpoint = "http://crm.example"
         pagign = 1
-        vars = { a = "b" }
+        vars = [1]
         headers = { "X Y" = "canary" }
         auth = { type = "bearer", tokn = "canary" }
-        request = { path = "/deals", method = "POST", query = { limit = 5 } }
+        request = { path = "/deals", method = "PUT", query = { limit = 5 } }
         paging = { type = "cursor", cursor = "$.next[", param = "cursor", size = 5 }
         records = { path = "$.a[*].b[*]" }
         fields = { name = "$.n", probability = "$.p", stage = { path = "$.s", lookup = "stagse" } }
@@ -470,11 +472,11 @@ fn everything_wrong_with_a_section_is_told_at_once_and_without_a_request() {
     for part in [
         "endpoint: is plain http to another machine",
         "pagign: unknown key",
-        "vars: unknown key",
+        "vars: expected a table",
         "headers.X Y: is no name of a header",
         "auth.tokn: unknown key",
         "auth.token: is missing",
-        "request.method: unknown key",
+        "request.method: unknown word",
         "paging.cursor: is no path: expected a whole number or a name in quotes at column 8",
         "records.path: is no path: a second `[*]` at column 9",
         "fields.id: is missing",

@@ -82,6 +82,7 @@ impl Records {
             findings,
             total: None,
             next,
+            ..Page::default()
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How the program shows who it is; the secret is read at each request and goes nowhere else.
+//! How the program shows who it is; a secret is read at each request and goes nowhere else.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,13 +7,24 @@ use reqwest::header::{HeaderMap, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::http;
+use crate::http::{self, Request};
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::settings::{Problem, Section, nearest_key};
+use crate::sources::Context;
+use crate::sources::rest::oauth::{Grant, OAuth, Token};
+use crate::sources::source::SourceError;
 
 /// Who the program is to this CRM; `[sources.x.auth]`.
-#[derive(Debug, Clone)]
 pub(super) enum Auth {
+    /// A secret that is sent as it is.
+    Fixed(Fixed),
+    /// One that is exchanged for tokens.
+    OAuth(Box<Grant>),
+}
+
+/// A secret and its place in a request.
+#[derive(Debug, Clone)]
+pub(super) enum Fixed {
     /// Nobody asks.
     None,
     /// `Authorization: <scheme> <token>`.
@@ -61,17 +72,42 @@ struct Query {
     value: Secret,
 }
 
-const TYPES: [&str; 5] = ["none", "bearer", "header", "basic", "query"];
+const TYPES: [&str; 6] = ["none", "bearer", "header", "basic", "query", "oauth2"];
 
 impl Auth {
+    /// Makes them ready to be sent, without a request.
+    pub(super) fn connect(self, settings: &http::Settings, context: &Context) -> Result<Credentials, Problem> {
+        match self {
+            Self::Fixed(fixed) => Ok(Credentials::Fixed(fixed)),
+            Self::OAuth(grant) => grant.connect(settings, context).map(Box::new).map(Credentials::OAuth),
+        }
+    }
+
     /// Reads the section; `type` decides which keys it has.
     pub(super) fn read(mut section: Section) -> Result<Self, Vec<Problem>> {
         if section.0.is_empty() {
-            return Ok(Self::None);
+            return Ok(Self::Fixed(Fixed::None));
         }
         let kind = section.split_off(&["type"]);
-        let also = &["type"];
         match kind.text("type") {
+            Some("oauth2") => Grant::read(&section, &["type"]).map(Box::new).map(Self::OAuth),
+            word => Fixed::read(&section, word).map(Self::Fixed),
+        }
+    }
+
+    /// The secrets and their keys.
+    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
+        match self {
+            Self::Fixed(fixed) => fixed.secrets(),
+            Self::OAuth(grant) => grant.secrets(),
+        }
+    }
+}
+
+impl Fixed {
+    fn read(section: &Section, word: Option<&str>) -> Result<Self, Vec<Problem>> {
+        let also = &["type"];
+        match word {
             Some("none") => section.read::<Nothing>(also).map(|Nothing {}| Self::None),
             Some("bearer") => section.read(also).map(|Bearer { token, scheme }| Self::Bearer { token, scheme }),
             Some("header") => {
@@ -87,8 +123,7 @@ impl Auth {
         }
     }
 
-    /// The secrets and their keys.
-    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
+    fn secrets(&self) -> Vec<(String, Secret)> {
         let named = |key: &str, secret: &Secret| (format!("auth.{key}"), secret.clone());
         match self {
             Self::None => Vec::new(),
@@ -101,8 +136,8 @@ impl Auth {
         }
     }
 
-    /// Puts the credentials on a request; a parameter of the URL comes last.
-    pub(super) fn apply(&self, keyring: &Keyring, url: &mut Url, headers: &mut HeaderMap) -> Result<(), SecretError> {
+    /// Puts the secret on a request; a parameter of the URL comes last.
+    fn apply(&self, keyring: &Keyring, url: &mut Url, headers: &mut HeaderMap) -> Result<(), SecretError> {
         match self {
             Self::None => Ok(()),
             Self::Bearer { token, scheme } => {
@@ -129,18 +164,66 @@ impl Auth {
         }
     }
 
-    /// Takes our own parameter out of a URL that a server echoes, and leaves all else letter by letter as it is.
-    pub(super) fn strip(&self, url: &mut Url) {
-        let Self::Query { param, .. } = self else { return };
-        if !url.query_pairs().any(|(key, _)| key == param.as_str()) {
-            return;
+    fn param(&self) -> Option<&str> {
+        match self {
+            Self::Query { param, .. } => Some(param),
+            _ => None,
         }
-        let written = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let others = written.zip(url.query_pairs()).filter(|(_, (key, _))| key != param.as_str());
-        let kept: Vec<&str> = others.map(|(written, _)| written).collect();
-        let kept = (!kept.is_empty()).then(|| kept.join("&"));
-        url.set_query(kept.as_deref());
     }
+}
+
+/// Who the program is, ready to be sent.
+pub(super) enum Credentials {
+    /// A secret that is sent as it is.
+    Fixed(Fixed),
+    /// One that is exchanged for tokens.
+    OAuth(Box<OAuth>),
+}
+
+impl Credentials {
+    /// Puts them on a request; the token, where there is one. `refused` is one that the CRM did not accept.
+    pub(super) async fn apply(
+        &self,
+        keyring: &Keyring,
+        request: &mut Request,
+        refused: Option<&Token>,
+    ) -> Result<Option<Token>, SourceError> {
+        match self {
+            Self::Fixed(fixed) => {
+                fixed.apply(keyring, &mut request.url, &mut request.headers)?;
+                Ok(None)
+            }
+            Self::OAuth(oauth) => oauth.apply(&mut request.headers, refused).await.map(Some),
+        }
+    }
+
+    /// The parameter of the URL that they add.
+    pub(super) fn param(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(fixed) => fixed.param(),
+            Self::OAuth(_) => None,
+        }
+    }
+
+    /// How many requests they have cost.
+    pub(super) fn requests(&self) -> u64 {
+        match self {
+            Self::Fixed(_) => 0,
+            Self::OAuth(oauth) => oauth.requests(),
+        }
+    }
+}
+
+/// Takes our own parameters out of a URL that a server echoes, and leaves all else letter by letter as it is.
+pub(super) fn strip(url: &mut Url, own: &[&str]) {
+    if !url.query_pairs().any(|(key, _)| own.contains(&&*key)) {
+        return;
+    }
+    let written = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let others = written.zip(url.query_pairs()).filter(|(_, (key, _))| !own.contains(&&**key));
+    let kept: Vec<&str> = others.map(|(written, _)| written).collect();
+    let kept = (!kept.is_empty()).then(|| kept.join("&"));
+    url.set_query(kept.as_deref());
 }
 
 /// A table without keys.
@@ -168,7 +251,7 @@ mod tests {
     use crate::settings::section;
 
     fn applied(toml: &str) -> (String, HeaderMap) {
-        let auth = Auth::read(section(toml)).unwrap();
+        let Auth::Fixed(auth) = Auth::read(section(toml)).unwrap() else { panic!("no exchange was asked for") };
         let mut url = "https://crm.example/deals?a=1".parse().unwrap();
         let mut headers = HeaderMap::new();
         auth.apply(&Keyring::default(), &mut url, &mut headers).unwrap();
@@ -216,14 +299,13 @@ mod tests {
 
     #[test]
     fn a_key_that_a_server_echoes_is_taken_out_and_the_rest_stays_as_written() {
-        let auth = Auth::read(section("type = 'query'\nparam = 'key'\nvalue = 'canary'")).unwrap();
         for (echoed, kept) in [
             ("https://crm.example/d?$skip=2&key=canary&a=%2c+b", "https://crm.example/d?$skip=2&a=%2c+b"),
             ("https://crm.example/d?key=canary", "https://crm.example/d"),
             ("https://crm.example/d?&a=~", "https://crm.example/d?&a=~"),
         ] {
             let mut url = echoed.parse().unwrap();
-            auth.strip(&mut url);
+            strip(&mut url, &["key"]);
             assert_eq!(url.as_str(), kept);
         }
     }

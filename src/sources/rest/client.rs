@@ -2,94 +2,185 @@
 //!
 //! No text of an answer and no secret is ever part of an error.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::Url;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Method, Url};
 use secrecy::ExposeSecret;
 
 use crate::clock::Clock;
-use crate::http::{Http, Request};
-use crate::secret::{Keyring, Secret};
+use crate::http::{self, Clients, Http, HttpError, Reply, Request};
+use crate::secret::Keyring;
 use crate::settings::Problem;
 use crate::sources::answer;
-use crate::sources::rest::auth::{self, Auth};
+use crate::sources::rest::auth::{Credentials, strip};
 use crate::sources::rest::json::{MAX_PARTS, Node};
+use crate::sources::rest::limits::Limits;
+use crate::sources::rest::oauth::Token;
+use crate::sources::rest::request::{Draft, Headers};
+use crate::sources::rest::success::Success;
 use crate::sources::source::SourceError;
 
-/// Extra headers, each of which can be a secret.
-pub(super) type Headers = std::collections::BTreeMap<String, Secret>;
-
-/// Finds headers that could never be sent.
-pub(super) fn check_headers(headers: &Headers) -> Vec<Problem> {
-    let wrong = |name: &String, message: &str| {
-        Some(Problem { path: vec!["headers".to_owned(), name.clone()], message: message.to_owned(), hint: None })
-    };
-    headers
-        .iter()
-        .filter_map(|(name, value)| match value {
-            _ if name.parse::<HeaderName>().is_err() => wrong(name, "is no name of a header"),
-            Secret::Literal(text) if HeaderValue::from_str(text.expose_secret()).is_err() => {
-                wrong(name, "holds characters that no header can carry")
-            }
-            _ => None,
-        })
-        .collect()
-}
+/// How often a request is sent on by redirects.
+const MAX_HOPS: usize = 5;
 
 /// One CRM account, asked with its credentials.
 pub(super) struct Client {
-    pub(super) http: Http,
-    pub(super) auth: Auth,
+    pub(super) connector: Connector,
+    pub(super) http: Arc<Http>,
+    /// The addresses that tokens were good for.
+    pub(super) told: Mutex<Vec<(String, Arc<Http>)>>,
+    pub(super) credentials: Credentials,
     pub(super) headers: Headers,
+    pub(super) limits: Limits,
+    pub(super) success: Option<Success>,
+    pub(super) follow_redirects: bool,
     pub(super) keyring: Arc<Keyring>,
     pub(super) clock: Arc<dyn Clock>,
+}
+
+/// What an address is connected with.
+pub(super) struct Connector {
+    pub(super) clients: Arc<Clients>,
+    pub(super) settings: http::Settings,
+}
+
+impl Connector {
+    /// A client of one address.
+    pub(super) fn connect(&self, endpoint: &str, limits: &Limits) -> Result<Http, Problem> {
+        Http::new(&self.clients, endpoint, &self.settings, limits.pace)
+    }
 }
 
 /// A whole answer: JSON, or nothing at all.
 #[derive(Debug)]
 pub(super) struct Answer {
+    /// Who was asked.
+    pub(super) http: Arc<Http>,
     /// What was asked, without credentials: relative links are resolved against it.
     pub(super) url: Url,
+    /// Its status.
+    pub(super) status: u16,
+    /// Its headers.
+    pub(super) headers: HeaderMap,
+    /// Whether it says that the page is behind the last one.
+    pub(super) is_end: bool,
     text: String,
 }
 
 impl Client {
-    /// GETs `url`; `headers` go on top of the source's own, the credentials on top of both.
-    pub(super) async fn get(&self, url: Url, headers: &Headers) -> Result<Answer, SourceError> {
-        let mut request = Request::get(url.clone());
-        for (name, value) in self.headers.iter().chain(headers) {
-            let value = self.keyring.reveal(value)?;
-            auth::insert(&mut request.headers, name, value.expose_secret())?;
+    /// How many requests have been sent since the start.
+    pub(super) fn requests(&self) -> u64 {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told: u64 = told.iter().map(|(_, http)| http.requests()).sum();
+        self.http.requests() + told + self.credentials.requests()
+    }
+
+    /// The address to be asked: the configured one, or the one that the token is good for.
+    pub(super) async fn http(&self) -> Result<Arc<Http>, SourceError> {
+        let Credentials::OAuth(oauth) = &self.credentials else { return Ok(Arc::clone(&self.http)) };
+        if !oauth.names_endpoint() {
+            return Ok(Arc::clone(&self.http));
         }
-        self.auth.apply(&self.keyring, &mut request.url, &mut request.headers)?;
-        let reply = self.http.send(request).await?;
-        if !reply.is_success() {
-            return Err(SourceError::of_status(&reply, self.clock.now()));
+        let Some(endpoint) = oauth.token(None).await?.endpoint else { return Ok(Arc::clone(&self.http)) };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, http)) = told.iter().find(|(known, _)| *known == endpoint) {
+            return Ok(Arc::clone(http));
         }
-        Ok(Answer { url, text: answer::text(reply)? })
+        let wrong = |_| SourceError::Malformed("the token's answer names an address that is none".to_owned());
+        let http = Arc::new(self.connector.connect(&endpoint, &self.limits).map_err(wrong)?);
+        told.push((endpoint, Arc::clone(&http)));
+        Ok(http)
+    }
+
+    /// Sends the request. A token that is refused is renewed, once.
+    pub(super) async fn send(&self, http: &Arc<Http>, draft: &Draft) -> Result<Answer, SourceError> {
+        let (mut reply, mut url, token) = self.follow(http, draft, None).await?;
+        if reply.status == 401 && token.is_some() {
+            (reply, url, _) = self.follow(http, draft, token.as_ref()).await?;
+        }
+        let http = Arc::clone(http);
+        if draft.ends.contains(&reply.status) {
+            let Reply { status, headers, .. } = reply;
+            return Ok(Answer { http, url, status, headers, is_end: true, text: String::new() });
+        }
+        if !reply.is_success() && !(reply.status == 206 && draft.is_part) {
+            return Err(self.limits.refusal(&reply, self.clock.now()));
+        }
+        let (status, headers) = (reply.status, reply.headers.clone());
+        Ok(Answer { http, url, status, headers, is_end: false, text: answer::text(reply)? })
+    }
+
+    /// Sends the request on where it is redirected to, if that is wanted and on the same origin.
+    async fn follow(
+        &self,
+        http: &Http,
+        draft: &Draft,
+        refused: Option<&Token>,
+    ) -> Result<(Reply, Url, Option<Token>), SourceError> {
+        let mut draft = draft.clone();
+        for _ in 0..=MAX_HOPS {
+            let mut request = Request {
+                method: draft.method.clone(),
+                url: draft.url.clone(),
+                headers: draft.headers.clone(),
+                body: draft.body.clone(),
+            };
+            for (key, value) in &draft.hidden {
+                request.url.query_pairs_mut().append_pair(key, value.expose_secret());
+            }
+            self.limits.wait(self.clock.now()).await?;
+            let token = self.credentials.apply(&self.keyring, &mut request, refused).await?;
+            let reply = http.send(request).await?;
+            self.limits.follow(&reply, self.clock.now())?;
+            match self.redirected(http, &draft, &reply)? {
+                None => return Ok((reply, draft.url, token)),
+                Some(next) => draft = next,
+            }
+        }
+        Err(SourceError::Malformed(format!("the CRM redirects more than {MAX_HOPS} times")))
+    }
+
+    /// The request that a redirect asks for. Only 307 and 308 keep a body, so only they are followed with one.
+    fn redirected(&self, http: &Http, draft: &Draft, reply: &Reply) -> Result<Option<Draft>, HttpError> {
+        let is_plain = draft.method != Method::POST;
+        let is_followed = match reply.status {
+            307 | 308 => self.follow_redirects,
+            301 | 302 | 303 => self.follow_redirects && is_plain,
+            _ => false,
+        };
+        let Some(location) = reply.header(LOCATION.as_str()).filter(|_| is_followed) else { return Ok(None) };
+        let mut url = http.join(&draft.url, location)?;
+        let own: Vec<&str> = draft.hidden.iter().map(|(key, _)| key.as_str()).chain(self.credentials.param()).collect();
+        strip(&mut url, &own);
+        Ok(Some(Draft { url, ..draft.clone() }))
+    }
+
+    /// An error where the answer itself says that it is a failure.
+    pub(super) fn check(&self, document: &Node<'_>) -> Result<(), SourceError> {
+        self.success.as_ref().map_or(Ok(()), |success| success.check(document))
     }
 }
 
 impl Answer {
-    /// Whether the CRM had nothing to say: 204, or no body.
+    /// Whether the CRM had nothing to say: 204, no body, or a status that means the end.
     pub(super) fn is_nothing(&self) -> bool {
         self.text.is_empty()
     }
 
     /// The answer as JSON.
     pub(super) fn document(&self) -> Result<Node<'_>, SourceError> {
-        if self.is_nothing() {
-            return Ok(Node::nothing());
-        }
-        Node::document(&self.text).map_err(|error| {
-            if error.is_data() {
-                SourceError::TooManyParts(MAX_PARTS)
-            } else {
-                answer::not_json(&error, self.text.len())
-            }
-        })
+        document(&self.text)
     }
+}
+
+fn document(text: &str) -> Result<Node<'_>, SourceError> {
+    if text.is_empty() {
+        return Ok(Node::nothing());
+    }
+    Node::document(text).map_err(|error| {
+        if error.is_data() { SourceError::TooManyParts(MAX_PARTS) } else { answer::not_json(&error, text.len()) }
+    })
 }
 
 #[cfg(test)]
@@ -97,8 +188,7 @@ mod tests {
     use super::*;
 
     fn refusal(text: &str) -> Option<SourceError> {
-        let url = "https://crm.example".parse().unwrap();
-        Answer { url, text: text.to_owned() }.document().err()
+        document(text).err()
     }
 
     #[test]

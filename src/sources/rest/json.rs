@@ -7,12 +7,11 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 
-use rust_decimal::Decimal;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::model::number;
+use crate::sources::rest::scalar::Scalar;
 
 /// The most members of an object or items of a list. A page of that many deals fits into a small container beside the
 /// answer it came in; one of twenty million empty objects would not.
@@ -118,6 +117,12 @@ impl<'a> Node<'a> {
         items.get(if index < 0 { items.len().checked_sub(place)? } else { place })
     }
 
+    /// All members with their keys, if it is an object.
+    pub(super) fn members(&self) -> Option<Vec<(Option<Cow<'a, str>>, Json<'a>)>> {
+        let Parts::Object(members) = self.parts() else { return None };
+        Some(members.iter().filter_map(|(key, member)| Some((Some(key.clone()), member.json?))).collect())
+    }
+
     /// All items, if it is a list.
     pub(super) fn items(&self) -> Option<Vec<Json<'a>>> {
         let Parts::List(items) = self.parts() else { return None };
@@ -193,175 +198,6 @@ fn check_room<E: de::Error>(parts: usize) -> Result<(), E> {
     if parts < MAX_PARTS { Ok(()) } else { Err(E::custom("too many parts")) }
 }
 
-/// A value that is not null: of a record, of a look-up, or of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scalar<'a> {
-    Text(Cow<'a, str>),
-    /// A number as it was written.
-    Number(Cow<'a, str>),
-    Bool(bool),
-    /// A list, an object, or a text that is no Unicode: JSON, and no single value.
-    Other(&'a str),
-}
-
-impl Scalar<'_> {
-    /// The value as people would write it; `None` for lists and objects.
-    pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) | Self::Number(text) => Some(text),
-            Self::Bool(true) => Some("true"),
-            Self::Bool(false) => Some("false"),
-            Self::Other(_) => None,
-        }
-    }
-
-    /// The exact number, also where it is sent as text.
-    pub(super) fn number(&self) -> Option<Decimal> {
-        match self {
-            Self::Text(text) | Self::Number(text) => number::exact(text),
-            Self::Bool(_) | Self::Other(_) => None,
-        }
-    }
-
-    /// A text of nothing but blanks, which CRMs send for an empty field.
-    pub(super) fn is_blank(&self) -> bool {
-        matches!(self, Self::Text(text) if text.trim().is_empty())
-    }
-
-    /// Whether the value says yes: true, a number other than 0, any text (contract §8.7).
-    pub(super) fn is_truthy(&self) -> bool {
-        match self {
-            Self::Bool(value) => *value,
-            Self::Number(_) => self.number().is_none_or(|number| number > Decimal::ZERO),
-            Self::Text(text) => !text.is_empty(),
-            Self::Other(_) => true,
-        }
-    }
-
-    /// Whether both are the same value; a number or truth value also as text, because the environment has only texts.
-    pub(super) fn is(&self, other: &Scalar<'_>) -> bool {
-        match (self, other) {
-            (Self::Other(_), _) | (_, Scalar::Other(_)) => false,
-            (Self::Number(_), _) | (_, Scalar::Number(_)) => {
-                self.number().is_some_and(|number| Some(number) == other.number()) || self.text() == other.text()
-            }
-            _ => self.text() == other.text(),
-        }
-    }
-}
-
-/// A single value of the configuration.
-#[derive(Debug, Clone)]
-pub(super) struct Constant(pub(super) Scalar<'static>);
-
-impl<'de> Deserialize<'de> for Constant {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneConstant)
-    }
-}
-
-struct OneConstant;
-
-impl Visitor<'_> for OneConstant {
-    type Value = Constant;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a text, a number, true or false")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Constant, E> {
-        Ok(Constant(Scalar::Text(Cow::Owned(text.to_owned()))))
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Constant, E> {
-        Ok(Constant(Scalar::Bool(value)))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Constant, E> {
-        Ok(Constant(Scalar::Number(Cow::Owned(value.to_string()))))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Constant, E> {
-        Ok(Constant(Scalar::Number(Cow::Owned(value.to_string()))))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Constant, E> {
-        Ok(Constant(Scalar::Number(Cow::Owned(value.to_string()))))
-    }
-}
-
-/// One value of the configuration or a list of them.
-#[derive(Debug, Clone)]
-pub(super) enum Constants {
-    One(Constant),
-    List(Vec<Constant>),
-}
-
-impl Constants {
-    pub(super) fn all(&self) -> &[Constant] {
-        match self {
-            Self::One(constant) => std::slice::from_ref(constant),
-            Self::List(constants) => constants,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Constants {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> Visitor<'de> for Either {
-            type Value = Constants;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a text, a number, true or false, or a list of them")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Constants, E> {
-                OneConstant.visit_str(text).map(Constants::One)
-            }
-
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Constants, E> {
-                OneConstant.visit_bool(value).map(Constants::One)
-            }
-
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Constants, E> {
-                OneConstant.visit_i64(value).map(Constants::One)
-            }
-
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Constants, E> {
-                OneConstant.visit_u64(value).map(Constants::One)
-            }
-
-            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Constants, E> {
-                OneConstant.visit_f64(value).map(Constants::One)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Constants, A::Error> {
-                let mut constants = Vec::new();
-                while let Some(constant) = items.next_element()? {
-                    constants.push(constant);
-                }
-                Ok(Constants::List(constants))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-/// The JSON text of a list or object without the blanks between its parts, so that it stands on one line.
-pub(super) fn compact(text: &str) -> String {
-    let mut compact = String::with_capacity(text.len());
-    let (mut in_text, mut escaped) = (false, false);
-    for character in text.chars() {
-        if in_text || !character.is_ascii_whitespace() {
-            compact.push(character);
-        }
-        in_text ^= character == '"' && !escaped;
-        escaped = in_text && character == '\\' && !escaped;
-    }
-    compact
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,24 +237,5 @@ mod tests {
             let inside = Node::document(&inside).unwrap();
             assert!(inside.member("data").is_some_and(Node::is_too_large));
         }
-    }
-
-    #[test]
-    fn more_to_come_is_said_by_value_and_not_by_presence() {
-        let truthy = |text: &str| {
-            let json: Json = serde_json::from_str(text).unwrap();
-            json.scalar().is_some_and(|value| value.is_truthy())
-        };
-        for text in ["true", "1", "\"https://crm.example/next\"", "{}"] {
-            assert!(truthy(text), "{text}");
-        }
-        for text in ["false", "0", "\"\"", "null", "-1"] {
-            assert!(!truthy(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_nested_value_is_put_on_one_line_and_its_texts_stay() {
-        assert_eq!(compact("{ \"a b\" : [ 1.50 ,\n \"c \\\" d\" ] }"), "{\"a b\":[1.50,\"c \\\" d\"]}");
     }
 }

@@ -1,35 +1,22 @@
 //! One list of the CRM, read page by page: the deals, or the table of a look-up.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use reqwest::Url;
-use serde::Deserialize;
-
-use crate::http::{Http, HttpError};
+use crate::http::Http;
+use crate::secret::Secret;
 use crate::settings::Problem;
-use crate::sources::rest::client::{Answer, Client, Headers, check_headers};
-use crate::sources::rest::json::{Constants, Json, Node};
-use crate::sources::rest::paging::{Next, Paging, Seen};
-use crate::sources::rest::records::Records;
+use crate::sources::rest::auth::strip;
+use crate::sources::rest::client::{Answer, Client};
+use crate::sources::rest::json::Node;
+use crate::sources::rest::paging::{Next, Paging, Seen, Turn};
+use crate::sources::rest::path::Path;
+use crate::sources::rest::records::{Record, Records};
+use crate::sources::rest::request::Request;
 use crate::sources::source::SourceError;
-
-/// What is asked for; `[sources.x.request]`, and the same keys of a look-up.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Request {
-    #[serde(default)]
-    path: String,
-    #[serde(default)]
-    query: BTreeMap<String, Constants>,
-    #[serde(default)]
-    headers: Headers,
-}
 
 /// A list and how it is paged.
 pub(super) struct List {
-    path: String,
-    query: Vec<(String, String)>,
-    headers: Headers,
+    request: Request,
     paging: Paging,
     /// Where its records are.
     pub(super) records: Records,
@@ -38,65 +25,81 @@ pub(super) struct List {
 /// One page of a list.
 pub(super) struct Batch<'a> {
     /// The records, wanted or not.
-    pub(super) records: Vec<Json<'a>>,
+    pub(super) records: Vec<Record<'a>>,
     /// How many the CRM says there are in all.
     pub(super) total: Option<u64>,
     /// Where the next page is.
     pub(super) next: Option<String>,
 }
 
+/// What a request for single rows names them by.
+pub(super) enum Asked {
+    /// Parameters of the query.
+    Query(Vec<(String, String)>),
+    /// A place of the body.
+    Body(Path, Value),
+}
+
 impl List {
     /// Puts a list together; what one part sets, another may not.
     pub(super) fn new(request: Request, paging: Paging, records: Records) -> Result<Self, Vec<Problem>> {
-        let mut problems = check_headers(&request.headers);
-        for param in paging.params() {
-            if request.query.contains_key(param) {
-                let path = vec!["query".to_owned(), param.to_owned()];
-                problems.push(Problem { path, message: "is set by `paging` too".to_owned(), hint: None });
-            }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let pairs = request.query.iter().flat_map(|(key, values)| {
-            values.all().iter().filter_map(move |value| Some((key.clone(), value.0.text()?.to_owned())))
-        });
-        Ok(Self { path: request.path, query: pairs.collect(), headers: request.headers, paging, records })
+        let problems: Vec<Problem> = paging.places().filter_map(|place| place.clashes(&request)).collect();
+        if problems.is_empty() { Ok(Self { request, paging, records }) } else { Err(problems) }
     }
 
-    /// Whether the list's address is one of this CRM.
-    pub(super) fn check_address(&self, http: &Http) -> Option<Problem> {
-        match http.url(&self.path) {
-            Ok(_) => None,
-            Err(HttpError::ForeignOrigin { .. }) => {
-                Some(Problem::at("path", "is on another host than `endpoint`").hint("credentials go nowhere else"))
-            }
-            Err(_) => Some(Problem::at("path", "makes no URL")),
-        }
+    /// How it is paged.
+    pub(super) fn paging(&self) -> &Paging {
+        &self.paging
     }
 
-    /// The list's own headers.
-    pub(super) fn headers(&self) -> &Headers {
-        &self.headers
+    /// Whether an address of the list is not one of this CRM, with the key that says so.
+    pub(super) fn check_addresses(&self, http: &Http) -> impl Iterator<Item = (&'static str, Problem)> {
+        let own = self.request.check_address(http).map(|problem| ("request", problem));
+        let count = self.paging.count().and_then(|count| count.request.check_address(http));
+        own.into_iter().chain(count.map(|problem| ("paging", problem.under(&["total"]))))
+    }
+
+    /// The secrets of its requests, each with its place: the one of the request, and of the paging.
+    pub(super) fn secrets(&self) -> (Vec<(String, Secret)>, Vec<(String, Secret)>) {
+        let count = self.paging.count().map(|count| count.request.secrets()).unwrap_or_default();
+        (self.request.secrets(), count)
     }
 
     /// Asks for the page at `after`.
     pub(super) async fn ask(&self, client: &Client, after: Option<&str>) -> Result<Answer, SourceError> {
-        client.get(self.url(&client.http, after)?, &self.headers).await
+        self.send(client, &self.request, &self.paging.turn(after)).await
     }
 
-    fn url(&self, http: &Http, after: Option<&str>) -> Result<Url, HttpError> {
-        if let (Paging::NextUrl(_), Some(after)) = (&self.paging, after) {
-            // Letter by letter as the server gave it.
-            return http.url(after);
+    /// Asks for single rows.
+    pub(super) async fn ask_for(&self, client: &Client, asked: Asked) -> Result<Answer, SourceError> {
+        let mut turn = self.paging.turn(None);
+        match asked {
+            Asked::Query(pairs) => turn.query.extend(pairs),
+            Asked::Body(place, ids) => turn.body.push((place, ids)),
         }
-        let mut url = http.url(&self.path)?;
-        let paging = self.paging.query(after);
-        let pairs = self.query.iter().chain(&paging);
-        if pairs.clone().next().is_some() {
-            url.query_pairs_mut().extend_pairs(pairs);
-        }
-        Ok(url)
+        self.send(client, &self.request, &turn).await
+    }
+
+    async fn send(&self, client: &Client, request: &Request, turn: &Turn) -> Result<Answer, SourceError> {
+        let http = client.http().await?;
+        let draft = request.draft(&http, &client.keyring, &client.headers, turn)?;
+        client.send(&http, &draft).await
+    }
+
+    /// How many records there are, where a request of its own says so.
+    pub(super) async fn count(&self, client: &Client) -> Result<Option<u64>, SourceError> {
+        let Some(count) = self.paging.count() else { return Ok(None) };
+        let part = |source| SourceError::Part { part: "count the records".to_owned(), source: Box::new(source) };
+        let asked = async {
+            let answer = self.send(client, &count.request, &Turn::default()).await?;
+            let document = answer.document()?;
+            if !answer.is_nothing() {
+                client.check(&document)?;
+            }
+            let total = count.spot.read(&document, &answer.headers);
+            total.ok_or_else(|| SourceError::Mapping("the answer holds no count".to_owned()))
+        };
+        asked.await.map(Some).map_err(part)
     }
 
     /// Finds the records of an answer, and where the next page is.
@@ -107,17 +110,27 @@ impl List {
         document: &Node<'a>,
         after: Option<&str>,
     ) -> Result<Batch<'a>, SourceError> {
-        let records = if answer.is_nothing() { Vec::new() } else { self.records.all(document)? };
-        let seen = Seen { document, records: records.len() as u64, after };
+        let records = if answer.is_nothing() {
+            Vec::new()
+        } else {
+            client.check(document)?;
+            self.records.all(document)?
+        };
+        let total = self.paging.total(document, &answer.headers);
+        if answer.is_end {
+            return Ok(Batch { records, total, next: None });
+        }
+        let seen = Seen { document, status: answer.status, headers: &answer.headers, records: &records, after };
         let next = match self.paging.next(&seen).map_err(SourceError::Paging)? {
             None => None,
             Some(Next::Position(position)) => Some(position),
             Some(Next::Link(link)) => {
-                let mut url = client.http.join(&answer.url, &link)?;
-                client.auth.strip(&mut url);
+                let mut url = answer.http.join(&answer.url, &link)?;
+                let own: Vec<&str> = self.request.hidden().chain(client.credentials.param()).collect();
+                strip(&mut url, &own);
                 Some(url.into())
             }
         };
-        Ok(Batch { records, total: self.paging.total(document), next })
+        Ok(Batch { records, total, next })
     }
 }

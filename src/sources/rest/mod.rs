@@ -2,101 +2,75 @@
 //!
 //! The rooms, in the order a page passes them:
 //!
-//! 1. `list`: the request of a page, paged by `paging`, sent by `client` with the credentials of `auth`;
-//! 2. `records`: which values of the answer are records (by `path`, over the borrowed texts of `json`);
-//! 3. `fields`: what becomes of them, by `casts` and the tables of `lookup`;
-//! 4. `status`: whether a deal is open, won, lost or gone.
+//! 1. `settings`: what the section says; `vars` are the words it names once;
+//! 2. `list`: the `request` of a page, its body a `template`, cut by `paging`, sent by `client` with the credentials of
+//!    `auth` and `oauth` within the `limits`; `success` says whether its answer is one;
+//! 3. `records`: which values of the answer are records, by `list_path` and `conditions` over the borrowed texts of
+//!    `json`;
+//! 4. `fields`: what becomes of them, by `path`, `casts` and the tables of `lookup`;
+//! 5. `status`: whether a deal is open, won, lost or gone.
 //!
 //! Whatever can be found wrong without a request is found when the configuration is read, all at once.
 
 mod auth;
 mod casts;
 mod client;
+mod conditions;
 mod fields;
 mod json;
+mod limits;
 mod list;
+mod list_path;
 mod lookup;
+mod oauth;
 mod paging;
 mod path;
 mod records;
+mod request;
+mod scalar;
+mod settings;
 mod status;
+mod success;
+mod template;
+mod vars;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use figment::value::Value;
-use serde::Deserialize;
+use tokio::task::JoinSet;
 
-use crate::http::{Http, Pace};
 use crate::model::finding::Findings;
-use crate::secret::Secret;
-use crate::settings::{Problem, Section, Span};
-use crate::sources::rest::auth::{Auth, Nothing};
-use crate::sources::rest::client::{Client, Headers, check_headers};
-use crate::sources::rest::fields::{Mapping, Refusal};
-use crate::sources::rest::json::{MAX_PARTS, Node};
-use crate::sources::rest::list::{List, Request};
-use crate::sources::rest::lookup::{Lookup, fingerprint};
-use crate::sources::rest::paging::Paging;
-use crate::sources::rest::records::Keys as RecordsKeys;
+use crate::settings::{Problem, Section};
+use crate::sources::rest::auth::Nothing;
+use crate::sources::rest::client::{Client, Connector};
+use crate::sources::rest::fields::{Gaps, Mapping, Reading, Refusal};
+use crate::sources::rest::json::Node;
+use crate::sources::rest::list::List;
+use crate::sources::rest::lookup::{Lookups, fingerprint};
+use crate::sources::rest::records::Record;
+use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
-use crate::sources::source::{Mapped, Names, Opened, Page, Source, SourceError};
+use crate::sources::source::{Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
-
-/// The tables of a `rest` section; `headers` beside them.
-const TABLES: [&str; 9] = ["auth", "request", "paging", "records", "fields", "lookup", "status", "rate", "headers"];
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HeaderKeys {
-    #[serde(default)]
-    headers: Headers,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RateKeys {
-    requests: u32,
-    per: Span,
-}
-
-/// Everything a section says, checked.
-struct Settings {
-    auth: Auth,
-    headers: Headers,
-    /// Whether the section says anything of paging.
-    is_paging_said: bool,
-    deals: List,
-    mapping: Mapping,
-    lookups: BTreeMap<String, Lookup>,
-    status: Option<StatusRule>,
-    pace: Option<Pace>,
-}
 
 /// Builds the source; everything wrong with its section at once.
 pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
     let common = keep(Common::split_off(&mut section), &mut problems);
-    let settings = read(&mut section, context, &mut problems);
-    let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&TABLES).copied().collect();
+    let settings = Settings::read(&mut section, context, &mut problems);
+    let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&KEYS).copied().collect();
     keep(section.read::<Nothing>(&also), &mut problems);
-    let pace = settings.as_ref().and_then(|settings| settings.pace);
-    let http = common.as_ref().and_then(|common| keep(connect(common, pace, context), &mut problems));
-    let (Some(common), Some(http), Some(settings)) = (common, http, settings) else { return Err(problems) };
-    problems.extend(wrong_addresses(&settings, &http));
+    let (Some(common), Some(settings)) = (common, settings) else { return Err(problems) };
     if !common.scope.pipelines.is_empty() && !settings.mapping.has_pipeline() {
         let problem = Problem::at("pipelines", "no deal would be left: the fields say nothing of pipelines");
         problems.push(problem.hint("map `fields.pipeline` or `fields.pipeline_id`"));
     }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let (secrets, warnings) = (secrets(&settings), warnings(&settings));
-    let Settings { auth, headers, deals, mapping, lookups, status, .. } = settings;
-    let client = Client { http, auth, headers, keyring: context.keyring.clone(), clock: context.clock.clone() };
+    let (secrets, warnings) = (settings.secrets(), settings.warnings());
+    let rest = Rest::new(settings, &common, context).map_err(|found| problems.extend(found)).ok();
+    let Some(rest) = rest.filter(|_| problems.is_empty()) else { return Err(problems) };
     Ok(Built {
-        source: Arc::new(Rest { client, deals, mapping, lookups, status }),
+        source: Arc::new(rest),
         scope: common.scope,
         retry: common.retry,
         allow: common.allow.clone(),
@@ -107,198 +81,85 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     })
 }
 
-fn connect(common: &Common, pace: Option<Pace>, context: &Context) -> Result<Http, Vec<Problem>> {
-    let Some(endpoint) = &common.endpoint else {
-        return Err(vec![Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2")]);
-    };
-    Http::new(&context.clients, endpoint, &common.http, pace).map_err(|problem| vec![problem])
-}
-
-/// Takes a part that is right, or notes what is wrong with it.
-fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
-    part.map_err(|found| problems.extend(found)).ok()
-}
-
-/// Reads one table of the section, its problems under the table's name.
-fn part<T>(
-    section: &mut Section,
-    key: &str,
-    problems: &mut Vec<Problem>,
-    read: impl FnOnce(Section) -> Result<T, Vec<Problem>>,
-) -> Option<T> {
-    let table = keep(section.table(key), problems)?;
-    let read = read(table).map_err(|found| found.into_iter().map(|problem| problem.under(&[key])).collect());
-    keep(read, problems)
-}
-
-fn read(section: &mut Section, context: &Context, problems: &mut Vec<Problem>) -> Option<Settings> {
-    let auth = part(section, "auth", problems, Auth::read);
-    let headers = keep(read_headers(section), problems);
-    let request = part(section, "request", problems, |table| table.read::<Request>(&[]));
-    let is_paging_said = section.0.contains_key("paging");
-    let paging = part(section, "paging", problems, Paging::read);
-    let records = part(section, "records", problems, |table| table.read::<RecordsKeys>(&[])?.check());
-    let deals = request.zip(paging).zip(records).and_then(|((request, paging), records)| {
-        let list = List::new(request, paging, records);
-        let under = |found: Vec<Problem>| found.into_iter().map(|problem| problem.under(&["request"])).collect();
-        keep(list.map_err(under), problems)
-    });
-    let names: Vec<String> = match section.0.get("lookup") {
-        Some(Value::Dict(_, tables)) => tables.keys().cloned().collect(),
-        _ => Vec::new(),
-    };
-    let lookups = part(section, "lookup", problems, read_lookups);
-    // A table with mistakes of its own is there nonetheless.
-    let missing = |name: &String| lookups.as_ref().and_then(|lookups| lookups.get(name)).map(|lookup| lookup.missing);
-    let tables = names.into_iter().map(|name| (name.clone(), missing(&name).unwrap_or_default())).collect();
-    let mapping = part(section, "fields", problems, |table| Mapping::read(table, &tables, context.zone));
-    let status = read_status(section, mapping.as_ref(), problems);
-    let pace = part(section, "rate", problems, |table| read_rate(&table));
-    Some(Settings {
-        auth: auth?,
-        headers: headers?,
-        is_paging_said,
-        deals: deals?,
-        mapping: mapping?,
-        lookups: lookups?,
-        status,
-        pace: pace?,
-    })
-}
-
-fn read_headers(section: &mut Section) -> Result<Headers, Vec<Problem>> {
-    let HeaderKeys { headers } = section.split_off(&["headers"]).read(&[])?;
-    let problems = check_headers(&headers);
-    if problems.is_empty() { Ok(headers) } else { Err(problems) }
-}
-
-fn read_lookups(section: Section) -> Result<BTreeMap<String, Lookup>, Vec<Problem>> {
-    let mut lookups = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (name, value) in section.0 {
-        let read = match value {
-            Value::Dict(_, table) => Lookup::read(Section(table)),
-            _ => Err(vec![Problem::at("", "expected a table")]),
-        };
-        let under = |found: Vec<Problem>| found.into_iter().map(|problem| problem.under(&[&name])).collect();
-        if let Some(lookup) = keep(read.map_err(under), &mut problems) {
-            lookups.insert(name, lookup);
-        }
-    }
-    if problems.is_empty() { Ok(lookups) } else { Err(problems) }
-}
-
-fn read_status(section: &mut Section, mapping: Option<&Mapping>, problems: &mut Vec<Problem>) -> Option<StatusRule> {
-    if !section.0.contains_key("status") {
-        return None;
-    }
-    let rule = part(section, "status", problems, |table| StatusRule::read(&table))?;
-    if rule.is_by_stage() && mapping.is_some_and(|mapping| !mapping.has_stage()) {
-        let problem = Problem::at("status", "goes by the stage, and the fields say nothing of it");
-        problems.push(problem.hint("map `fields.stage`, or set `status.path`"));
-    }
-    Some(rule)
-}
-
-fn read_rate(section: &Section) -> Result<Option<Pace>, Vec<Problem>> {
-    if section.0.is_empty() {
-        return Ok(None);
-    }
-    let RateKeys { requests, per } = section.read(&[])?;
-    match (requests, per.0.is_zero()) {
-        (0, _) => Err(vec![Problem::at("requests", "must be at least 1")]),
-        (_, true) => Err(vec![Problem::at("per", "must be longer than nothing")]),
-        _ => Ok(Some(Pace { requests, per: per.0 })),
-    }
-}
-
-fn wrong_addresses(settings: &Settings, http: &Http) -> Vec<Problem> {
-    let deals = settings.deals.check_address(http).map(|problem| problem.under(&["request"]));
-    let tables = settings
-        .lookups
-        .iter()
-        .filter_map(|(name, lookup)| Some(lookup.list()?.check_address(http)?.under(&["lookup", name])));
-    deals.into_iter().chain(tables).collect()
-}
-
-/// The secrets and their keys. A header's literal is mostly no secret, so it is none to warn of.
-fn secrets(settings: &Settings) -> Vec<(String, Secret)> {
-    let mut secrets = settings.auth.secrets();
-    let mut add = |place: &str, headers: &Headers| {
-        let kept = headers.iter().filter(|(_, value)| !matches!(value, Secret::Literal(_)));
-        secrets.extend(kept.map(|(name, value)| (format!("{place}headers.{name}"), value.clone())));
-    };
-    add("", &settings.headers);
-    add("request.", settings.deals.headers());
-    for (name, lookup) in &settings.lookups {
-        if let Some(list) = lookup.list() {
-            add(&format!("lookup.{name}."), list.headers());
-        }
-    }
-    secrets
-}
-
-fn warnings(settings: &Settings) -> Vec<Problem> {
-    let mut warnings = Vec::new();
-    if settings.status.is_none() {
-        let warning = Problem::at("status", "is not set: its deals count in none of open, won and lost");
-        warnings.push(warning.hint("say which stages or values are won and lost; `status = {}` if all deals are open"));
-    }
-    if !settings.is_paging_said {
-        let warning = Problem::at("paging", "is not set: only one answer is read");
-        warnings.push(warning.hint("`paging = { type = \"none\" }` if this CRM sends all deals at once"));
-    }
-    if settings.mapping.lacks_currency() {
-        let warning = Problem::at("fields.currency", "is not mapped: deals are counted and not priced");
-        warnings.push(warning.hint("a path, or `{ value = \"EUR\" }` if all deals are in one currency"));
-    }
-    for name in settings.lookups.keys().filter(|name| !settings.mapping.lookups().contains(*name)) {
-        warnings.push(Problem::at("", "no field looks into it, so it is not read").under(&["lookup", name]));
-    }
-    warnings
-}
-
 struct Rest {
-    client: Client,
+    client: Arc<Client>,
     deals: List,
     mapping: Mapping,
-    lookups: BTreeMap<String, Lookup>,
+    lookups: Arc<Lookups>,
     status: Option<StatusRule>,
+}
+
+impl Rest {
+    fn new(settings: Settings, common: &Common, context: &Context) -> Result<Self, Vec<Problem>> {
+        let Some(endpoint) = &common.endpoint else {
+            return Err(vec![Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2")]);
+        };
+        let connector = Connector { clients: Arc::clone(&context.clients), settings: common.http.clone() };
+        let http = connector.connect(endpoint, &settings.limits).map_err(|problem| vec![problem])?;
+        let mut problems = settings.wrong_addresses(&http);
+        let Settings { auth, headers, follow_redirects, deals, mapping, lookups, status, success, limits, .. } =
+            settings;
+        let credentials = auth.connect(&common.http, context).map_err(|problem| problems.push(problem)).ok();
+        let Some(credentials) = credentials.filter(|_| problems.is_empty()) else { return Err(problems) };
+        let client = Client {
+            connector,
+            http: Arc::new(http),
+            told: Mutex::default(),
+            credentials,
+            headers,
+            limits,
+            success,
+            follow_redirects,
+            keyring: Arc::clone(&context.keyring),
+            clock: Arc::clone(&context.clock),
+        };
+        Ok(Self { client: Arc::new(client), deals, mapping, lookups: Arc::new(lookups), status })
+    }
 }
 
 #[async_trait]
 impl Source for Rest {
     async fn open(&self) -> Result<Opened, SourceError> {
-        let mut names = Names::default();
-        for (name, lookup) in &self.lookups {
-            if !self.mapping.lookups().contains(name) {
-                continue;
-            }
-            let table = lookup.fetch(&self.client).await.map_err(|source| SourceError::Part {
-                part: format!("read look-up `{name}`"),
-                source: Box::new(source),
-            })?;
-            names.0.insert(name.clone(), table);
-        }
-        Ok(Opened { names, ..Opened::default() })
+        self.client.limits.begin();
+        let count = self.deals.count(&self.client).await?;
+        // A count of its own may lag behind the list.
+        let expected = count.map(|count| Expected { count, exact: false });
+        let (names, warnings) = self.tables().await?;
+        Ok(Opened { names, warnings, expected, ..Opened::default() })
     }
 
     async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError> {
         let answer = self.deals.ask(&self.client, after).await?;
         let document = answer.document()?;
         let batch = self.deals.split(&self.client, &answer, &document, after)?;
-        let mut page = Page { total: batch.total, next: batch.next, ..Page::default() };
-        for (index, record) in batch.records.into_iter().enumerate() {
-            let node = Node::of(record);
-            if node.is_too_large() {
-                return Err(SourceError::TooManyParts(MAX_PARTS));
-            }
-            let id = self
-                .take(&node, opened, &mut page)
-                .map_err(|why| SourceError::Mapping(format!("record {} of the page: {why}", index + 1)))?;
-            page.ids.push(id.or_else(|| self.mapping.id(&node)).unwrap_or_else(|| fingerprint(record)));
+        let mut reader = Reader { rest: self, opened, tables: self.beside(&document)?, gaps: Gaps::new() };
+        let total_tolerance = self.deals.paging().total_tolerance();
+        let mut page = Page { total: batch.total, total_tolerance, next: batch.next, ..Page::default() };
+        let mut refusals = Refusals::default();
+        for (index, record) in batch.records.iter().enumerate() {
+            let id = reader.take(record, &mut page).unwrap_or_else(|why| {
+                refusals.add(why, index);
+                None
+            });
+            page.ids.push(id.or_else(|| self.mapping.id(record)).unwrap_or_else(|| fingerprint(record)));
         }
+        refusals.end(batch.records.len())?;
+        page.gaps = self.mapping.told(&reader.gaps);
         Ok(page)
+    }
+
+    async fn names(&self, _opened: &Opened, wanted: &Wanted) -> Result<Names, SourceError> {
+        let mut names = Names::default();
+        for (table, keys) in &wanted.0 {
+            if let Some(lookup) = self.lookups.get(table) {
+                names.extend(part(table, lookup.names_of(&self.client, keys.iter()).await)?);
+            }
+        }
+        Ok(names)
+    }
+
+    fn names_at_once(&self, table: &str) -> usize {
+        self.lookups.get(table).and_then(lookup::Lookup::at_once).unwrap_or(usize::MAX)
     }
 
     fn mapping(&self) -> Vec<Mapped> {
@@ -306,19 +167,101 @@ impl Source for Rest {
     }
 
     fn requests(&self) -> u64 {
-        self.client.http.requests()
+        self.client.requests()
     }
 }
 
+/// Names the look-up in which a step failed.
+fn part<T>(name: &str, read: Result<T, SourceError>) -> Result<T, SourceError> {
+    read.map_err(|source| SourceError::Part { part: format!("read look-up `{name}`"), source: Box::new(source) })
+}
+
 impl Rest {
+    /// The tables that are read before the first page, as many side by side as the limits allow, and what is odd
+    /// about them.
+    async fn tables(&self) -> Result<(Names, Vec<String>), SourceError> {
+        let used = self.mapping.tables();
+        let mut waiting = self.lookups.keys().filter(|name| used.contains(name.as_str())).cloned();
+        let mut reading = JoinSet::new();
+        let mut names = Names::default();
+        let mut warnings = BTreeMap::new();
+        loop {
+            while reading.len() < self.client.limits.concurrency
+                && let Some(name) = waiting.next()
+            {
+                let (client, lookups) = (Arc::clone(&self.client), Arc::clone(&self.lookups));
+                reading.spawn(async move {
+                    let read = part(&name, lookups[&name].fetch(&client).await);
+                    (name, read)
+                });
+            }
+            let Some(read) = reading.join_next().await else { break };
+            let (name, read) = read.map_err(|_| SourceError::Malformed("a look-up ended in a panic".to_owned()))?;
+            let (table, warning) = read?;
+            names.extend(table);
+            warnings.extend(warning.map(|warning| (format!("Look-up `{name}` {warning}"), ())));
+        }
+        Ok((names, warnings.into_keys().collect()))
+    }
+
+    /// The tables that stand beside the records of a page.
+    fn beside(&self, document: &Node<'_>) -> Result<Names, SourceError> {
+        let mut names = Names::default();
+        for (name, lookup) in self.lookups.iter() {
+            part(name, lookup.of_page(document, &mut names))?;
+        }
+        Ok(names)
+    }
+}
+
+/// Why records of a page fail it: the first, and how many fail as it does.
+#[derive(Default)]
+struct Refusals(Option<(String, usize, usize)>);
+
+impl Refusals {
+    fn add(&mut self, why: String, index: usize) {
+        match &mut self.0 {
+            None => self.0 = Some((why, index, 1)),
+            Some((first, _, count)) if *first == why => *count += 1,
+            Some(_) => {}
+        }
+    }
+
+    fn end(self, records: usize) -> Result<(), SourceError> {
+        self.0.map_or(Ok(()), |(why, index, count)| {
+            let place =
+                if records == 1 { "in the only record".to_owned() } else { format!("in {count} of {records} records") };
+            let first = if records == 1 { String::new() } else { format!(", first in record {}", index + 1) };
+            Err(SourceError::Mapping(format!("{why}, {place} of the page{first}")))
+        })
+    }
+}
+
+/// Reads the records of one page.
+struct Reader<'r> {
+    rest: &'r Rest,
+    opened: &'r Opened,
+    tables: Names,
+    gaps: Gaps,
+}
+
+impl Reader<'_> {
     /// Puts a record where it belongs: among the deals, the filtered or the skipped. The id of a deal.
-    fn take(&self, record: &Node<'_>, opened: &Opened, page: &mut Page) -> Result<Option<String>, String> {
-        if !self.deals.records.wants(record) {
+    fn take(&mut self, record: &Record<'_>, page: &mut Page) -> Result<Option<String>, String> {
+        if !self.rest.deals.records.wants(record) {
             page.filtered += 1;
             return Ok(None);
         }
         let mut findings = Findings::default();
-        let mut deal = match self.mapping.deal(record, &opened.names, &mut findings) {
+        let mut reading = Reading {
+            record,
+            names: &self.opened.names,
+            page: &self.tables,
+            id: String::new(),
+            findings: &mut findings,
+            gaps: &mut self.gaps,
+        };
+        let mut deal = match self.rest.mapping.deal(&mut reading) {
             Ok(deal) => deal,
             Err(Refusal::Skip) => {
                 page.skipped += 1;
@@ -327,7 +270,7 @@ impl Rest {
             Err(Refusal::Fail(why)) => return Err(why),
         };
         let id = deal.id.clone();
-        if self.status.as_ref().is_none_or(|status| status.apply(record, &mut deal)) {
+        if self.rest.status.as_ref().is_none_or(|status| status.apply(record, &mut deal)) {
             page.findings.merge(findings);
             page.deals.push(deal);
         } else {

@@ -8,8 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::sources::rest::json::{Json, MAX_PARTS, Node};
-use crate::sources::source::SourceError;
+use crate::sources::rest::json::{Json, Node};
 
 /// A way to one value; the leading `$` may be left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +17,9 @@ pub(super) struct Path {
     steps: Vec<Step>,
 }
 
+/// One step of a way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Key(String),
     Index(i64),
 }
@@ -40,19 +40,30 @@ impl fmt::Display for Path {
 }
 
 /// Why a way ends early: the step, and whether it is null or missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stop {
-    step: usize,
-    null: bool,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stop {
+    pub(super) step: usize,
+    pub(super) null: bool,
 }
+
+/// What a path looks like that means the key of a record in an object of records.
+const KEY: &str = "$key";
 
 impl Path {
     /// The value there; `None` where it is null or something on the way is missing.
     pub(super) fn find<'a>(&self, node: &Node<'a>) -> Option<Json<'a>> {
-        self.follow(node).ok()?.json().filter(|found| !found.is_null())
+        self.reach(node).ok()
     }
 
-    fn follow<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, Stop> {
+    /// The value there, or the step at which it is null or missing.
+    pub(super) fn reach<'a>(&self, node: &Node<'a>) -> Result<Json<'a>, Stop> {
+        let last = self.steps.len().saturating_sub(1);
+        let found = self.follow(node)?.json().filter(|found| !found.is_null());
+        found.ok_or(Stop { step: last, null: true })
+    }
+
+    /// The node there, also where it is null.
+    pub(super) fn follow<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, Stop> {
         let mut here = node;
         for (index, step) in self.steps.iter().enumerate() {
             let next = match step {
@@ -67,65 +78,24 @@ impl Path {
         Ok(here)
     }
 
-    fn step_name(&self, step: usize) -> String {
+    /// The steps, in order.
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Whether it means the key of a record, not a place in it.
+    pub(super) fn is_key(&self) -> bool {
+        self.text == KEY
+    }
+
+    /// Where a way ends, in words: `` `$.account.name`: `account` is null ``.
+    pub(super) fn ends(&self, stop: Stop) -> String {
+        format!("`{self}`: `{}` {}", self.step_name(stop.step), if stop.null { "is null" } else { "is missing" })
+    }
+
+    /// A step as it is written.
+    pub(super) fn step_name(&self, step: usize) -> String {
         self.steps.get(step).map_or_else(|| "$".to_owned(), ToString::to_string)
-    }
-}
-
-/// Where the records are: a way to a list, or through one list (`$.items[*].data`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ListPath {
-    text: String,
-    list: Path,
-    each: Option<Path>,
-}
-
-impl ListPath {
-    /// The whole answer is the list.
-    pub(super) fn root() -> Self {
-        Self { text: "$".to_owned(), list: Path { text: "$".to_owned(), steps: Vec::new() }, each: None }
-    }
-
-    /// The records. What is no list is an error that names the step; null is an empty list only if `null_is_empty`.
-    pub(super) fn records<'a>(&self, document: &Node<'a>, null_is_empty: bool) -> Result<Vec<Json<'a>>, SourceError> {
-        let list = self.list_at(&self.list, self.list.follow(document), null_is_empty)?;
-        let Some(each) = &self.each else { return Ok(list) };
-        let mut records = Vec::with_capacity(list.len());
-        for item in list {
-            let item = Node::of(item);
-            match each.follow(&item).map(Node::json) {
-                Ok(Some(found)) if !found.is_null() && !found.text().starts_with('[') => records.push(found),
-                _ => records.extend(self.list_at(each, each.follow(&item), null_is_empty)?),
-            }
-            if records.len() > MAX_PARTS {
-                return Err(SourceError::TooManyParts(MAX_PARTS));
-            }
-        }
-        Ok(records)
-    }
-
-    fn list_at<'a>(
-        &self,
-        path: &Path,
-        found: Result<&Node<'a>, Stop>,
-        null_is_empty: bool,
-    ) -> Result<Vec<Json<'a>>, SourceError> {
-        let is_null = |node: &Node<'a>| node.json().is_some_and(Json::is_null);
-        let last = path.step_name(path.steps.len().saturating_sub(1));
-        match found {
-            Ok(found) if is_null(found) && null_is_empty => Ok(Vec::new()),
-            Ok(found) if is_null(found) => Err(self.wrong(&last, "is null")),
-            Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_PARTS)),
-            Ok(found) => found.items().ok_or_else(|| self.wrong(&last, "is not a list")),
-            Err(Stop { null: true, .. }) if null_is_empty => Ok(Vec::new()),
-            Err(Stop { step, null }) => {
-                Err(self.wrong(&path.step_name(step), if null { "is null" } else { "is missing" }))
-            }
-        }
-    }
-
-    fn wrong(&self, step: &str, what: &str) -> SourceError {
-        SourceError::Mapping(format!("`{}`: `{step}` {what}", self.text))
     }
 }
 
@@ -141,6 +111,9 @@ impl FromStr for Path {
     type Err = NotAPath;
 
     fn from_str(text: &str) -> Result<Self, NotAPath> {
+        if text == KEY {
+            return Ok(Self { text: text.to_owned(), steps: Vec::new() });
+        }
         let mut reader = Reader::new(text);
         let steps = reader.steps()?;
         match reader.rest() {
@@ -151,21 +124,18 @@ impl FromStr for Path {
     }
 }
 
-impl FromStr for ListPath {
-    type Err = NotAPath;
-
-    fn from_str(text: &str) -> Result<Self, NotAPath> {
-        let mut reader = Reader::new(text);
-        let list = Path { text: text.to_owned(), steps: reader.steps()? };
-        let mut each = None;
-        if reader.take("[*]") {
-            each = Some(Path { text: text.to_owned(), steps: reader.more_steps(Vec::new())? });
-        }
-        match reader.rest() {
-            "" => Ok(Self { text: text.to_owned(), list, each }),
-            rest if rest.starts_with("[*]") => Err(reader.wrong("a second `[*]`")),
-            _ => Err(reader.wrong("expected `.name`, `['name']`, `[0]` or `[*]`")),
-        }
+/// A way through one list: what leads to it, and behind a `[*]` what leads on from each of its items.
+pub(super) fn through_a_list(text: &str) -> Result<(Path, Option<Path>), NotAPath> {
+    let mut reader = Reader::new(text);
+    let list = Path { text: text.to_owned(), steps: reader.steps()? };
+    let mut each = None;
+    if reader.take("[*]") {
+        each = Some(Path { text: text.to_owned(), steps: reader.more_steps(Vec::new())? });
+    }
+    match reader.rest() {
+        "" => Ok((list, each)),
+        rest if rest.starts_with("[*]") => Err(reader.wrong("a second `[*]`")),
+        _ => Err(reader.wrong("expected `.name`, `['name']`, `[0]` or `[*]`")),
     }
 }
 
@@ -281,14 +251,6 @@ impl<'de> Deserialize<'de> for Path {
     }
 }
 
-impl<'de> Deserialize<'de> for ListPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(|why: NotAPath| de::Error::custom(format!("is no path: {why}")))
-    }
-}
-
 /// One path or a list of them.
 #[derive(Debug, Clone)]
 pub(super) struct Paths(pub(super) Vec<Path>);
@@ -371,48 +333,5 @@ mod tests {
             let why = path.parse::<Path>().unwrap_err();
             assert_eq!(why.column, column, "{path}: {why}");
         }
-        for path in ["$.a[*].b[*]", "$[*]x"] {
-            assert!(path.parse::<ListPath>().is_err(), "{path}");
-        }
-    }
-
-    fn records(path: &str, document: &str, null_is_empty: bool) -> Result<Vec<String>, String> {
-        let node = Node::document(document).unwrap();
-        let records =
-            path.parse::<ListPath>().unwrap().records(&node, null_is_empty).map_err(|error| error.to_string())?;
-        Ok(records.iter().map(|record| record.text().to_owned()).collect())
-    }
-
-    #[test]
-    fn records_are_found_at_the_root_below_and_through_one_list() {
-        for (path, document) in [
-            ("$", "[1,2]"),
-            ("$[*]", "[1,2]"),
-            ("$.data", r#"{"data":[1,2]}"#),
-            ("$.data.items[*]", r#"{"data":{"items":[1,2]}}"#),
-            ("$.items[*].data", r#"{"items":[{"data":1},{"data":2}]}"#),
-            ("$.groups[*].deals", r#"{"groups":[{"deals":[1]},{"deals":[]},{"deals":[2]}]}"#),
-        ] {
-            assert_eq!(records(path, document, false), Ok(vec!["1".to_owned(), "2".to_owned()]), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_list_that_is_not_there_names_the_step() {
-        for (path, document, why) in [
-            ("$.data.items", r#"{"data":null}"#, "`$.data.items`: `data` is null"),
-            ("$.data.items", r#"{"data":{"items":null}}"#, "`$.data.items`: `items` is null"),
-            ("$.data.items", r#"{"date":{}}"#, "`$.data.items`: `data` is missing"),
-            ("$.data.items", r#"{"data":{}}"#, "`$.data.items`: `items` is missing"),
-            ("$.data", r#"{"data":{}}"#, "`$.data`: `data` is not a list"),
-            ("$", r#"{"data":[]}"#, "`$`: `$` is not a list"),
-            ("$.items[*].data", r#"{"items":[{}]}"#, "`$.items[*].data`: `data` is missing"),
-        ] {
-            assert_eq!(records(path, document, false).unwrap_err(), why);
-        }
-        for document in [r#"{"data":null}"#, r#"{"data":{"items":null}}"#] {
-            assert_eq!(records("$.data.items", document, true), Ok(Vec::new()));
-        }
-        assert!(records("$.data.items", "{}", true).is_err(), "missing is never empty");
     }
 }

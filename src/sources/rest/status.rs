@@ -5,8 +5,9 @@ use serde::Deserialize;
 
 use crate::model::deal::{Deal, Status};
 use crate::settings::{Problem, Section};
-use crate::sources::rest::json::{Constants, Json, Node, Scalar};
 use crate::sources::rest::path::Path;
+use crate::sources::rest::records::Record;
+use crate::sources::rest::scalar::{Constants, Scalar};
 
 /// The rule of `[sources.x.status]`. What is in none of its lists is open.
 pub(super) struct StatusRule {
@@ -63,9 +64,9 @@ impl StatusRule {
     }
 
     /// Sets the deal's status, and the probability that follows from it. Whether the deal still exists.
-    pub(super) fn apply(&self, record: &Node<'_>, deal: &mut Deal) -> bool {
+    pub(super) fn apply(&self, record: &Record<'_>, deal: &mut Deal) -> bool {
         let values = match &self.path {
-            Some(path) => vec![path.find(record).and_then(Json::scalar)],
+            Some(path) => vec![record.value(path)],
             None => [&deal.stage, &deal.stage_id]
                 .map(|stage| stage.as_deref().map(|stage| Scalar::Text(stage.into())))
                 .to_vec(),
@@ -105,7 +106,8 @@ mod tests {
             probability: Some(Decimal::new(5, 1)),
             ..Deal::default()
         };
-        rule.apply(&Node::document(record).unwrap(), &mut deal).then_some((deal.status, deal.probability))
+        rule.apply(&Record::of(serde_json::from_str(record).unwrap()), &mut deal)
+            .then_some((deal.status, deal.probability))
     }
 
     const WON: Option<(Option<Status>, Option<Decimal>)> = Some((Some(Status::Won), Some(Decimal::ONE)));

@@ -1,0 +1,337 @@
+//! `pull --dry-run`: a few deals as they would be written, beside the records they are made of; nothing is written.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::app;
+use crate::commands::exchange::Redactor;
+use crate::commands::exit::Exit;
+use crate::commands::pull::choose;
+use crate::commands::table::{self, Lean};
+use crate::commands::{complain, load};
+use crate::config::Inputs;
+use crate::http::{Clients, Exchange, HttpError};
+use crate::jobs::{Jobs, Target, names};
+use crate::model::deal::Deal;
+use crate::model::finding::{Finding, Findings};
+use crate::model::ordered::Ordered;
+use crate::sources::raw;
+use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::telemetry::{Escaped, in_one_line};
+
+/// How many pages are read in search of deals that the configuration wants.
+const MOST_PAGES: u64 = 10;
+/// How wide a mapped value and a line of a record are shown, in characters.
+const WIDEST: usize = 48;
+/// How many lines of a record are shown.
+const TALLEST: usize = 60;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DryRun {
+    /// Write nothing: show a few deals as they would be written, beside the records they are made of
+    #[arg(long = "dry-run", id = "dry_run")]
+    pub(super) is_wanted: bool,
+    /// How many deals are shown of each source [default: 5]
+    #[arg(long, value_name = "N", requires = "dry_run", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    limit: Option<u64>,
+    /// Also show each request and its answer's size, on stderr, secrets as ***
+    #[arg(long, requires = "dry_run")]
+    show_http: bool,
+    /// How to print the deals
+    #[arg(long, value_enum, default_value_t = Format::Table, requires = "dry_run")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Columns for people
+    Table,
+    /// A list of objects, one a source
+    Json,
+}
+
+/// What the first pages of a source hold.
+#[derive(Serialize)]
+struct Sample {
+    source: String,
+    demo: bool,
+    pages: u64,
+    fetched: u64,
+    filtered: u64,
+    skipped: u64,
+    /// Whether the list goes on.
+    more: bool,
+    deals: Vec<Shown>,
+    findings: Vec<Finding>,
+    #[serde(skip)]
+    mapped: Vec<String>,
+}
+
+/// A deal as it would be written, and the record it is made of.
+#[derive(Serialize)]
+struct Shown {
+    deal: Box<RawValue>,
+    /// `None` where the record came in no JSON.
+    raw: Option<Box<RawValue>>,
+}
+
+pub(super) fn run(inputs: &Inputs, arguments: &DryRun, sources: &[String], out: &mut impl Write) -> io::Result<Exit> {
+    let clients = Clients::recording();
+    let inputs = Inputs { clients: Arc::clone(&clients), ..inputs.clone() };
+    let config = match load(&inputs) {
+        Ok(config) => config,
+        Err(exit) => return Ok(exit),
+    };
+    let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
+    let targets = match choose(&jobs, sources) {
+        Ok(targets) => targets,
+        Err(exit) => return Ok(exit),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut exit, mut samples) = (Exit::Ok, Vec::new());
+    for target in &targets {
+        let secrets = target.built.secrets.iter().map(|(_, secret)| secret);
+        let redactor = Redactor::new(secrets, &config.keyring);
+        let watch = Watch { clients: &clients, redactor: &redactor, show: arguments.show_http };
+        let limit = usize::try_from(arguments.limit.unwrap_or(5)).unwrap_or(usize::MAX);
+        match runtime.block_on(sample(&jobs, target, limit, &watch))? {
+            Ok(sample) if arguments.format == Format::Table => write_sample(&sample, out)?,
+            Ok(sample) => samples.push(sample),
+            Err(error) => {
+                out.flush()?;
+                let what = format!("try `{}`: {}", target.name, in_one_line(&error));
+                exit = exit.max(complain(&what, Some(error.advice()), Exit::of_source(&error)));
+            }
+        }
+    }
+    if arguments.format == Format::Json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&samples)?)?;
+    }
+    runtime.shutdown_background();
+    Ok(exit)
+}
+
+/// Looks at what is exchanged while a source works.
+struct Watch<'a> {
+    clients: &'a Clients,
+    redactor: &'a Redactor,
+    show: bool,
+}
+
+impl Watch<'_> {
+    /// Does one step, and hands over its answer with what was exchanged for it.
+    async fn step<T>(
+        &self,
+        asking: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<(T, Vec<Exchange>), SourceError> {
+        let answer = asking.await;
+        let exchanges = self.clients.taken();
+        if self.show {
+            let mut err = io::stderr().lock();
+            // Nobody is left to tell where even stderr is closed.
+            for exchange in &exchanges {
+                let _ = write!(err, "{}", self.redactor.exchange(exchange));
+            }
+        }
+        Ok((answer?, exchanges))
+    }
+}
+
+/// Reads pages until there are enough deals, and their names.
+async fn sample(
+    jobs: &Jobs,
+    target: &Target,
+    limit: usize,
+    watch: &Watch<'_>,
+) -> io::Result<Result<Sample, SourceError>> {
+    let mut reading = Reading::new(jobs, target);
+    let deadline = jobs.pull_deadline;
+    match timeout(deadline.0, reading.read(limit, watch)).await {
+        Ok(Ok(names)) => reading.into_sample(&names, limit, watch.redactor).map(Ok),
+        Ok(Err(error)) => Ok(Err(error)),
+        Err(_) => Ok(Err(SourceError::Http(HttpError::TimedOut(deadline)))),
+    }
+}
+
+/// A few pages, while they are read.
+struct Reading<'a> {
+    jobs: &'a Jobs,
+    target: &'a Target,
+    sample: Sample,
+    deals: Vec<(Deal, Option<Box<RawValue>>)>,
+    findings: Findings,
+}
+
+impl<'a> Reading<'a> {
+    fn new(jobs: &'a Jobs, target: &'a Target) -> Self {
+        let sample = Sample {
+            source: target.name.to_string(),
+            demo: target.built.demo,
+            pages: 0,
+            fetched: 0,
+            filtered: 0,
+            skipped: 0,
+            more: false,
+            deals: Vec::new(),
+            findings: Vec::new(),
+            mapped: target.built.source.mapping().into_iter().map(|mapped| mapped.field).collect(),
+        };
+        Self { jobs, target, sample, deals: Vec::new(), findings: Findings::default() }
+    }
+
+    async fn read(&mut self, limit: usize, watch: &Watch<'_>) -> Result<Names, SourceError> {
+        let crm = &self.target.built.source;
+        let (opened, _) = watch.step(crm.open()).await?;
+        let mut after: Option<String> = None;
+        loop {
+            let (page, exchanges) = watch.step(crm.page(&opened, after.as_deref())).await?;
+            after.clone_from(&page.next);
+            self.sample.more = after.is_some();
+            self.take(page, &opened, &exchanges);
+            if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {
+                break;
+            }
+        }
+        self.deals.truncate(limit);
+        let mut wanted = Wanted::default();
+        self.deals.iter().for_each(|(deal, _)| wanted.add(deal));
+        let mut names = opened.names.clone();
+        for piece in wanted.pieces(|table| crm.names_at_once(table)) {
+            names.extend(watch.step(crm.names(&opened, &piece)).await?.0);
+        }
+        Ok(names)
+    }
+
+    fn take(&mut self, mut page: Page, opened: &Opened, exchanges: &[Exchange]) {
+        let now = self.jobs.clock.now();
+        let fetched = page.fetched();
+        page.deals.retain(|deal| self.target.built.scope.wants(deal, now));
+        self.sample.pages += 1;
+        self.sample.fetched += fetched;
+        self.sample.skipped += page.skipped;
+        self.sample.filtered += fetched - page.skipped - page.deals.len() as u64;
+        self.findings.merge(page.findings);
+        let answers: Vec<&str> =
+            exchanges.iter().filter_map(|exchange| std::str::from_utf8(&exchange.body).ok()).collect();
+        let ids: Vec<&str> = page.deals.iter().map(|deal| deal.id.as_str()).collect();
+        let mut records = raw::behind(&ids, &answers);
+        let records: Vec<_> = page.deals.iter().map(|deal| records.remove(&deal.id).map(ToOwned::to_owned)).collect();
+        for (mut deal, record) in page.deals.into_iter().zip(records) {
+            deal.currency = deal.currency.or(opened.currency);
+            self.deals.push((deal, record));
+        }
+    }
+
+    fn into_sample(mut self, names: &Names, limit: usize, redactor: &Redactor) -> io::Result<Sample> {
+        for (deal, record) in self.deals.into_iter().take(limit) {
+            let lead = names::record(&deal)?;
+            let lead = names::lead(&lead, names, &mut self.findings)?;
+            let lead = String::from_utf8(lead.into_owned()).map_err(io::Error::other)?;
+            let raw = record.map(|record| RawValue::from_string(redactor.text(record.get()))).transpose()?;
+            self.sample.deals.push(Shown { deal: RawValue::from_string(lead)?, raw });
+        }
+        self.sample.findings = self.findings.into_list();
+        Ok(self.sample)
+    }
+}
+
+fn write_sample(sample: &Sample, out: &mut impl Write) -> io::Result<()> {
+    let Sample { pages, fetched, filtered, skipped, .. } = sample;
+    let source = Escaped(&sample.source);
+    writeln!(out, "{source} ({}): nothing is written", if sample.demo { "invented deals" } else { "live" })?;
+    let of = if *pages == 1 { "the first page".to_owned() } else { format!("the first {pages} pages") };
+    let more = if sample.more { "there are more" } else { "all there are" };
+    writeln!(out, "  {of}: {fetched} records, {filtered} filtered, {skipped} skipped; {more}")?;
+    for (index, shown) in sample.deals.iter().enumerate() {
+        writeln!(out, "\ndeal {} of {}", index + 1, sample.deals.len())?;
+        write_deal(shown, &sample.mapped, out)?;
+    }
+    if !sample.findings.is_empty() {
+        writeln!(out)?;
+    }
+    for finding in &sample.findings {
+        let ids = finding.sample_ids.join(", ");
+        writeln!(
+            out,
+            "{} × {}: {} ({})",
+            finding.count,
+            finding.field,
+            finding.message,
+            cut(&Escaped(&ids).to_string())
+        )?;
+    }
+    writeln!(out)
+}
+
+/// The fields on the left, the record's lines on the right.
+fn write_deal(shown: &Shown, mapped: &[String], out: &mut impl Write) -> io::Result<()> {
+    let fields = fields(&shown.deal, mapped)?;
+    let lines = shown.raw.as_deref().map(lines).transpose()?.unwrap_or_default();
+    let nothing = (String::new(), String::new());
+    let rows: Vec<Vec<String>> = (0..fields.len().max(lines.len()))
+        .map(|row| {
+            let (field, value) = fields.get(row).unwrap_or(&nothing);
+            let line = lines.get(row).map_or("", String::as_str);
+            vec![format!("  {field}"), cut(value), cut(line)]
+        })
+        .collect();
+    let raw = if shown.raw.is_some() { "RECORD" } else { "" };
+    table::write(&[("  FIELD", Lean::Left), ("MAPPED", Lean::Left), (raw, Lean::Left)], &rows, out)
+}
+
+/// The deal's fields in the file's order: those that hold something, and the mapped ones that do not.
+fn fields(deal: &RawValue, mapped: &[String]) -> io::Result<Vec<(String, String)>> {
+    let Ordered(members) = serde_json::from_str::<Ordered<&RawValue>>(deal.get())?;
+    let mut fields = Vec::new();
+    for (key, value) in members {
+        if key == "custom" {
+            let Ordered(custom) = serde_json::from_str::<Ordered<&RawValue>>(value.get())?;
+            fields.extend(custom.into_iter().map(|(key, value)| (format!("custom.{key}"), plain(value))));
+        } else if value.get() != "null" || mapped.contains(&key) {
+            fields.push((key, plain(value)));
+        }
+    }
+    Ok(fields)
+}
+
+/// A value as people write it: a text without its quotes.
+fn plain(value: &RawValue) -> String {
+    serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
+}
+
+/// A record in lines, every number as it came.
+fn lines(record: &RawValue) -> io::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    indent(record, "", "", &mut lines)?;
+    if lines.len() > TALLEST {
+        let more = lines.len() - TALLEST;
+        lines.truncate(TALLEST);
+        lines.push(format!("… {more} more lines (--format json has them)"));
+    }
+    Ok(lines)
+}
+
+fn indent(value: &RawValue, indentation: &str, before: &str, lines: &mut Vec<String>) -> io::Result<()> {
+    let text = value.get();
+    if !text.starts_with('{') || text.len() + before.len() + indentation.len() <= WIDEST {
+        lines.push(format!("{indentation}{before}{text}"));
+        return Ok(());
+    }
+    lines.push(format!("{indentation}{before}{{"));
+    for (key, value) in serde_json::from_str::<Ordered<&RawValue>>(text)?.0 {
+        let before = format!("{}: ", serde_json::to_string(&key)?);
+        indent(value, &format!("{indentation}  "), &before, lines)?;
+    }
+    lines.push(format!("{indentation}}}"));
+    Ok(())
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() > WIDEST { text.chars().take(WIDEST - 1).chain(['…']).collect() } else { text.to_owned() }
+}

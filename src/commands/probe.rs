@@ -1,0 +1,201 @@
+//! `probe`: looks at a list of deals, tries how it is paged, and prints a section that reads it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::HeaderName;
+use tokio_util::sync::CancellationToken;
+
+use crate::advice::Advice;
+use crate::app;
+use crate::commands::complain;
+use crate::commands::connect::first_page;
+use crate::commands::exit::Exit;
+use crate::config::{self, Inputs};
+use crate::http::{Http, Pace};
+use crate::jobs::Jobs;
+use crate::model::name::SourceName;
+use crate::secret::{Keyring, Secret};
+use crate::settings::Section;
+use crate::sources::probe::Probe;
+use crate::sources::probe::asking::{Client, Credentials};
+use crate::sources::source::SourceError;
+use crate::telemetry::{Escaped, in_one_line};
+
+/// The most requests of a probe, beside the two that try its section.
+const MOST_REQUESTS: usize = 40;
+/// What an unknown CRM can surely bear.
+const PACE: Pace = Pace { requests: 5, per: Duration::from_secs(1) };
+/// Words of a parameter that holds a key, which has no place on a command line.
+const SECRETS: [&str; 6] = ["key", "token", "secret", "password", "auth", "signature"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The address of the list, as a browser would have it; without the key
+    url: String,
+    /// Send the secret as `Authorization: Bearer …`
+    #[arg(long, group = "credentials")]
+    bearer: bool,
+    /// Send the secret in this header
+    #[arg(long, value_name = "NAME", group = "credentials")]
+    header: Option<String>,
+    /// Send the secret in this parameter of the URL
+    #[arg(long, value_name = "NAME", group = "credentials")]
+    query: Option<String>,
+    /// The variable that holds the secret [default: MYCRM_API_KEY, after the name of the source]
+    #[arg(long, value_name = "VARIABLE", requires = "credentials", conflicts_with = "file")]
+    env: Option<String>,
+    /// The file that holds the secret
+    #[arg(long, value_name = "FILE", requires = "credentials")]
+    file: Option<PathBuf>,
+    /// What the source is to be called
+    #[arg(long, value_name = "NAME", default_value = "mycrm")]
+    name: SourceName,
+}
+
+pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
+    let url = match address(&arguments.url) {
+        Ok(url) => url,
+        Err(why) => return Ok(complain(&why, None, Exit::Usage)),
+    };
+    let client = match client(inputs, arguments, &url) {
+        Ok(client) => client,
+        Err(why) => return Ok(complain(&why, None, Exit::Usage)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let probe = match runtime.block_on(explore(&client, &url)) {
+        Ok(probe) => probe,
+        Err(error) => {
+            let what = format!("probe: {}{}", in_one_line(&error), hint_at_slash(&error, &url));
+            return Ok(complain(&what, Some(error.advice()), Exit::of_source(&error)));
+        }
+    };
+    let section = probe.section(arguments.name.as_str(), &client.credentials);
+    write!(out, "{section}")?;
+    out.flush()?;
+    let tried = runtime.block_on(try_out(inputs, &section));
+    runtime.shutdown_background();
+    let mut err = io::stderr().lock();
+    match tried {
+        Ok(told) => {
+            let sent = client.http.requests();
+            writeln!(
+                err,
+                "asked {sent} times; {told}\nnext: put this into config/sales-pipeline.toml, look at each line, \
+                 then `sales-pipeline pull --dry-run`"
+            )?;
+            Ok(Exit::Ok)
+        }
+        Err((what, advice, exit)) => {
+            drop(err);
+            Ok(complain(&format!("the section is not right yet: {what}"), Some(advice), exit))
+        }
+    }
+}
+
+/// The address, which holds no secret: other users of the machine see command lines.
+fn address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "the URL is none: for instance https://api.mycrm.example/v2/deals")?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL holds a user name or password: take it out, and use --header or --bearer".to_owned());
+    }
+    let is_secret = |key: &str| {
+        let words: Vec<String> = key.to_lowercase().split(['_', '-', '.']).map(ToOwned::to_owned).collect();
+        words.iter().any(|word| SECRETS.iter().any(|secret| word.ends_with(secret))) && !key.contains("page")
+    };
+    if let Some((key, _)) = url.query_pairs().find(|(key, _)| is_secret(key)) {
+        let key = Escaped(&key);
+        return Err(format!("the URL holds what may be a key in `{key}`: take it out, and use --query {key}"));
+    }
+    Ok(url)
+}
+
+fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, String> {
+    let variable = || format!("{}_API_KEY", arguments.name.as_str().to_uppercase());
+    let secret = match (&arguments.file, &arguments.env) {
+        (Some(path), _) => Secret::File(path.clone()),
+        (None, Some(name)) => Secret::Env(name.clone()),
+        (None, None) => Secret::Env(variable()),
+    };
+    let credentials = match (&arguments.header, &arguments.query) {
+        (Some(name), _) if name.parse::<HeaderName>().is_err() => {
+            return Err("--header: no name of a header".to_owned());
+        }
+        (Some(name), _) => Credentials::Header(name.clone(), secret),
+        (None, Some(name)) => Credentials::Query(name.clone(), secret),
+        (None, None) if arguments.bearer => Credentials::Bearer(secret),
+        (None, None) => Credentials::None,
+    };
+    let settings = Section::default().read(&[]).expect("every setting of a client has a default");
+    let http = Http::new(&inputs.clients, &url.origin().ascii_serialization(), &settings, Some(PACE));
+    let http = http.map_err(|problem| format!("the URL {}", problem.message))?;
+    let keyring = Keyring { environment: inputs.environment.clone(), credentials: None };
+    Ok(Client { http, credentials, keyring, clock: Arc::clone(&inputs.clock) })
+}
+
+/// Asks whatever the probe wants to know. A question that is refused is an answer too, but not a limit that is reached.
+async fn explore(client: &Client, url: &Url) -> Result<Probe, SourceError> {
+    let first = client.ask(url).await?;
+    let mut probe = Probe::new(first).map_err(|nothing| SourceError::Malformed(nothing.to_string()))?;
+    for _ in 0..MOST_REQUESTS {
+        let Some(question) = probe.question() else { break };
+        match client.ask(&question).await {
+            Ok(answer) => probe.learn(Some(&answer)),
+            Err(error @ (SourceError::Limit { .. } | SourceError::DailyLimit { .. })) => return Err(error),
+            Err(_) => probe.learn(None),
+        }
+    }
+    Ok(probe)
+}
+
+/// Reads two pages by the section, as `check --connect` would: what was found. Else what is wrong with it.
+async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advice, Exit)> {
+    let cannot = |error: io::Error| (error.to_string(), Advice::on_io(&error), Exit::CannotWrite);
+    let mut file = tempfile::NamedTempFile::new().map_err(cannot)?;
+    file.write_all(section.as_bytes()).map_err(cannot)?;
+    let mut environment: BTreeMap<String, String> = inputs.environment.clone();
+    environment.retain(|name, _| !name.starts_with("SALES_PIPELINE_"));
+    let inputs = Inputs { file: Some(file.path().to_owned()), environment, demo: false, ..inputs.clone() };
+    let (config, report) = config::load(&inputs);
+    let Some(config) = config else {
+        let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        let told = problems.join("; ").replace(&*file.path().to_string_lossy(), "line");
+        return Err((told, Advice::FixConfig, Exit::Config));
+    };
+    let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
+    let wrong = |error: SourceError| (in_one_line(&error), error.advice(), Exit::of_source(&error));
+    read_two_pages(&jobs).await.map_err(wrong)
+}
+
+async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {
+    let target = jobs.targets.values().next().expect("the section is a source");
+    let (opened, page, _) = first_page(target, jobs.pull_deadline).await?;
+    let mut told = vec![format!("by this section the first page holds {} records", page.fetched())];
+    if let Some(next) = &page.next {
+        let second = target.built.source.page(&opened, Some(next)).await?;
+        if second.ids.iter().any(|id| page.ids.contains(id)) {
+            return Err(SourceError::Paging("the second page holds records of the first".to_owned()));
+        }
+        told.push(format!("the second {} others", second.fetched()));
+    }
+    let findings = page.findings.into_list();
+    told.extend(findings.iter().map(|finding| format!("{} × {}: {}", finding.count, finding.field, finding.message)));
+    Ok(told.join(", "))
+}
+
+/// Many servers are particular about the last slash.
+fn hint_at_slash(error: &SourceError, url: &Url) -> String {
+    match error {
+        SourceError::Unexpected { status: 301 | 302 | 307 | 308, .. } if url.path().ends_with('/') => {
+            " (it sends on to another address: try the URL without the slash at its end)".to_owned()
+        }
+        SourceError::Unexpected { status: 301 | 302 | 307 | 308, .. } => {
+            " (it sends on to another address: try the URL with a slash at its end)".to_owned()
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,283 @@
+//! What the columns of the records may mean as fields of a deal, and why.
+
+use rust_decimal::Decimal;
+
+use crate::model::money::Currency;
+use crate::model::number;
+use crate::sources::probe::dates;
+use crate::sources::probe::records::{Column, Leaf};
+use crate::sources::probe::section::{Line, inline, list, quoted};
+use crate::sources::probe::words::{COMPANY_IDS, OWNER_NAMES, ROLES};
+
+/// The fields that hold an instant or a day.
+const DATES: [&str; 7] =
+    ["created_at", "updated_at", "close_date", "closed_at", "stage_entered_at", "last_activity_at", "next_activity_at"];
+
+/// Ids with a name beside them, and pipelines: copied as they are.
+const COPIED: [&str; 4] = ["stage_id", "owner_id", "pipeline", "pipeline_id"];
+
+/// The column that plays a role: of its names the best, of several columns of that name the one with the shortest path.
+pub(super) fn role<'a>(columns: &'a [Column], role: &str) -> Option<&'a Column> {
+    let words = ROLES.iter().find(|known| known.name == role)?.words;
+    let named = |word: &&str| {
+        let fitting = columns.iter().filter(|column| column.name == **word && fits(column, role));
+        fitting.min_by_key(|column| column.path.len())
+    };
+    let any_id = || columns.iter().find(|column| role == "id" && column.name.ends_with("id") && fits(column, role));
+    words.iter().find_map(named).or_else(any_id)
+}
+
+/// Whether what stands in a column can be what its name says.
+fn fits(column: &Column, role: &str) -> bool {
+    match role {
+        "id" => column.is_unique() && column.is_all(|leaf| !matches!(leaf, Leaf::Bool(_))),
+        "name" | "company" | "stage" | "owner" | "pipeline" => column.is_text(),
+        "value" => Amounts::of(column).is_some(),
+        "currency" => column.is_all(|leaf| leaf.text().parse::<Currency>().is_ok()),
+        "probability" => column.is_all(|leaf| {
+            number::exact(leaf.text()).is_some_and(|chance| (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&chance))
+        }),
+        "status" => column.told().next().is_some() && column.distinct().len() <= 12,
+        _ if DATES.contains(&role) => dates::kind(column).is_some(),
+        _ => column.is_all(|leaf| !matches!(leaf, Leaf::Bool(_))),
+    }
+}
+
+/// How many roles the columns play: how much a list looks like deals.
+pub(super) fn score(columns: &[Column]) -> usize {
+    ROLES.iter().filter(|known| role(columns, known.name).is_some()).count()
+}
+
+/// How amounts are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Amounts {
+    Plain,
+    /// `1,234.50`
+    Commas,
+    /// `1.234,50`
+    Points,
+}
+
+impl Amounts {
+    fn of(column: &Column) -> Option<Self> {
+        let is_plain = |leaf: &Leaf| !matches!(leaf, Leaf::Bool(_)) && number::exact(leaf.text()).is_some();
+        if column.is_all(is_plain) {
+            return Some(Self::Plain);
+        }
+        let is_grouped = |thousands, point| column.is_all(|leaf| is_grouped(leaf.text(), thousands, point));
+        [(Self::Commas, ',', '.'), (Self::Points, '.', ',')]
+            .into_iter()
+            .find_map(|(amounts, thousands, point)| is_grouped(thousands, point).then_some(amounts))
+    }
+}
+
+/// Whether a text is a number in groups of three digits.
+fn is_grouped(text: &str, thousands: char, point: char) -> bool {
+    let (whole, fraction) = text.split_once(point).unwrap_or((text, "0"));
+    let is_figures = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut groups = whole.strip_prefix('-').unwrap_or(whole).split(thousands);
+    let first = groups.next().unwrap_or_default();
+    is_figures(first) && is_figures(fraction) && groups.all(|group| group.len() == 3 && is_figures(group))
+}
+
+/// The proposed fields.
+pub(super) struct Fields<'a> {
+    columns: &'a [Column],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(columns: &'a [Column]) -> Self {
+        Self { columns }
+    }
+
+    fn role(&self, name: &str) -> Option<&'a Column> {
+        role(self.columns, name)
+    }
+
+    fn named(&self, name: &str) -> Option<&'a Column> {
+        self.columns.iter().find(|column| column.name == name && column.told().next().is_some())
+    }
+
+    /// A line for each field that a column may be, in the order of the file.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        let mut lines = Vec::new();
+        lines.extend(self.role("id").map(|column| {
+            let reason = format!("{}, different in each", column.reason());
+            Line::new("id", quoted(&column.path), reason)
+        }));
+        lines.extend(self.role("name").map(|column| plain("name", column)));
+        lines.extend(self.company());
+        lines.extend(self.stage());
+        lines.extend(self.role("value").map(value));
+        lines.push(self.role("currency").map_or_else(unknown_currency, |column| plain("currency", column)));
+        lines.extend(self.role("probability").map(probability));
+        lines.extend(self.owner());
+        for name in DATES {
+            lines.extend(self.role(name).and_then(|column| dates::line(name, column)));
+        }
+        for name in COPIED {
+            let label = name.trim_end_matches("_id");
+            // A label's own key needs no second line where it stands for the label.
+            let column = self.role(name).filter(|_| label == name || self.role(label).is_some());
+            lines.extend(column.map(|column| plain(name, column)));
+        }
+        lines.extend(self.other_dates(&lines));
+        lines
+    }
+
+    fn company(&self) -> Option<Line> {
+        if let Some(column) = self.role("company") {
+            return Some(plain("company", column));
+        }
+        let column = COMPANY_IDS.iter().find_map(|name| self.named(name))?;
+        Some(looked_up("company", "companies", column))
+    }
+
+    /// The stage's label; else its id, for a deal needs a stage; else the status, if it says more than open or closed.
+    fn stage(&self) -> Option<Line> {
+        if let Some(column) = self.role("stage") {
+            return Some(plain("stage", column));
+        }
+        if let Some(column) = self.role("stage_id") {
+            let reason = format!("{}; an id: `lookup` gives its name", column.reason());
+            return Some(Line::new("stage", quoted(&column.path), reason));
+        }
+        let column = self.role("status").filter(|column| column.distinct().len() > 3)?;
+        Some(plain("stage", column))
+    }
+
+    fn owner(&self) -> Option<Line> {
+        if let Some(column) = self.role("owner") {
+            return Some(plain("owner", column));
+        }
+        let names = OWNER_NAMES.iter().find_map(|(first, last)| Some((self.named(first)?, self.named(last)?)));
+        if let Some((first, last)) = names {
+            let join = format!("{{ join = {} }}", list(&[&first.path, &last.path]));
+            return Some(Line::new("owner", join, first.reason()));
+        }
+        self.role("owner_id").map(|column| looked_up("owner", "users", column))
+    }
+
+    /// Dates that no field has taken, for whoever misses one.
+    fn other_dates(&self, lines: &[Line]) -> Vec<Line> {
+        let is_taken = |column: &Column| lines.iter().any(|line| line.names(&column.path));
+        let others = self.columns.iter().filter(|column| dates::is_certain(column) && !is_taken(column));
+        others.filter_map(|column| dates::line("custom.date", column).map(Line::sleeping)).collect()
+    }
+}
+
+fn plain(field: &'static str, column: &Column) -> Line {
+    Line::new(field, quoted(&column.path), column.reason())
+}
+
+/// An id whose name is in another list.
+fn looked_up(field: &'static str, table: &str, column: &Column) -> Line {
+    let value = inline(&[("path".to_owned(), column.path.clone()), ("lookup".to_owned(), table.to_owned())]);
+    Line::asleep(field, value, format!("{}; an id: its name needs [lookup.{table}]", column.reason()))
+}
+
+fn value(column: &Column) -> Line {
+    let mut keys = vec![("path".to_owned(), column.path.clone())];
+    let mut add = |key: &str, text: &str| keys.push((key.to_owned(), text.to_owned()));
+    let mut why = String::new();
+    if column.name.ends_with("micros") {
+        add("scale", "0.000001");
+        why.push_str("; millionths by their name");
+    } else if column.name.contains("cents") || column.name.ends_with("minor") {
+        add("scale", "0.01");
+        why.push_str("; hundredths by their name");
+    }
+    match Amounts::of(column) {
+        None | Some(Amounts::Plain) => {}
+        Some(Amounts::Commas) => add("thousands", ","),
+        Some(Amounts::Points) => {
+            add("decimal", ",");
+            add("thousands", ".");
+        }
+    }
+    let text = if keys.len() == 1 { quoted(&column.path) } else { inline(&keys) };
+    Line::new("value", text, column.reason() + &why)
+}
+
+fn unknown_currency() -> Line {
+    let reason = "nothing says it: in which currency are the amounts?".to_owned();
+    Line::asleep("currency", "{ value = \"EUR\" }".to_owned(), reason)
+}
+
+/// The unit is certain only where a value is above 1 or between 0 and 1.
+fn probability(column: &Column) -> Line {
+    let chances: Vec<Decimal> = column.told().filter_map(|leaf| number::exact(leaf.text())).collect();
+    let with = |unit: &str| inline(&[("path".to_owned(), column.path.clone()), ("unit".to_owned(), unit.to_owned())]);
+    let most = chances.iter().max().copied().unwrap_or_default();
+    if most > Decimal::ONE {
+        Line::new("probability", with("percent"), format!("{}, up to {most}", column.reason()))
+    } else if chances.iter().any(|chance| !chance.is_integer()) {
+        Line::new("probability", with("fraction"), format!("{}, none above 1", column.reason()))
+    } else {
+        let reason = format!("{}; is 1 \"percent\" or, as a \"fraction\", certain?", column.reason());
+        Line::asleep("probability", with("percent"), reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sources::probe::records::find;
+
+    fn proposed(records: &Value, field: &str) -> String {
+        let found = find(records).unwrap();
+        let lines = Fields::of(&found.columns).lines();
+        lines.iter().filter(|line| line.key == field).map(|line| line.text(0)).collect()
+    }
+
+    #[test]
+    fn amounts_are_read_as_they_are_written() {
+        for (key, first, second, value) in [
+            ("amount", json!(5), json!("12.50"), r#""$.amount""#),
+            ("deal_value", json!("1,234.50"), json!("7"), r#"{ path = "$.deal_value", thousands = "," }"#),
+            ("price", json!("1.234,50"), json!("7"), r#"{ path = "$.price", decimal = ",", thousands = "." }"#),
+            ("amountMicros", json!(5), json!(6), r#"{ path = "$.amountMicros", scale = "0.000001" }"#),
+            ("amount_cents", json!(5), json!(6), r#"{ path = "$.amount_cents", scale = "0.01" }"#),
+        ] {
+            let line = proposed(&json!([{"id": 1, key: first}, {"id": 2, key: second}]), "value");
+            assert!(line.starts_with(&format!("value = {value}  # in 2 of 2")), "{line}");
+        }
+        assert_eq!(proposed(&json!([{"id": 1, "amount": "much"}]), "value"), "");
+    }
+
+    #[test]
+    fn a_probability_of_0_and_1_only_is_a_question() {
+        let line = |values: [Value; 2]| {
+            let [first, second] = values;
+            proposed(&json!([{"id": 1, "chance": first}, {"id": 2, "chance": second}]), "probability")
+        };
+        assert!(line([json!(0.5), json!(1)]).starts_with("probability = { path = \"$.chance\", unit = \"fraction\" }"));
+        assert!(line([json!(30), json!("1")]).starts_with("probability = { path = \"$.chance\", unit = \"percent\" }"));
+        assert!(line([json!(0), json!(1)]).starts_with("# probability = "));
+        assert_eq!(line([json!(0), json!(130)]), "");
+    }
+
+    #[test]
+    fn an_id_of_somebody_is_a_question_and_a_name_is_an_answer() {
+        let owner = |owner: Value| {
+            let mut record = json!({"id": 1, "name": "A"});
+            record.as_object_mut().unwrap().extend(owner.as_object().unwrap().clone());
+            proposed(&json!([record]), "owner")
+        };
+        assert!(owner(json!({"owner_id": 7})).starts_with("# owner = { path = \"$.owner_id\", lookup = \"users\" }"));
+        assert!(owner(json!({"owner": {"name": "Ann", "id": 7}})).starts_with("owner = \"$.owner.name\""));
+        let joined = owner(json!({"user": {"firstName": "Ann", "lastName": "Lee"}}));
+        assert!(joined.starts_with("owner = { join = [\"$.user.firstName\", \"$.user.lastName\"] }"), "{joined}");
+    }
+
+    #[test]
+    fn an_id_is_in_every_record_and_different_in_each() {
+        let found =
+            find(&json!([{"id": 1, "uuid": "a", "dealRef_id": 3}, {"id": 1, "uuid": "b", "dealRef_id": 4}])).unwrap();
+        assert_eq!(role(&found.columns, "id").map(|column| column.path.as_str()), Some("$.uuid"));
+        let found = find(&json!([{"ref_id": 1}, {"ref_id": 2}])).unwrap();
+        assert_eq!(role(&found.columns, "id").map(|column| column.path.as_str()), Some("$.ref_id"));
+    }
+}

@@ -1,0 +1,523 @@
+//! The signs of more pages, each with the request that proves it: a name alone is not believed.
+
+use reqwest::Url;
+use serde_json::Value;
+
+use crate::sources::probe::records::{Found, path_of};
+use crate::sources::probe::section::{Line, quoted};
+use crate::sources::probe::words::normal;
+use crate::sources::probe::{Answer, PAGE};
+
+/// Parameters that page numbers go by.
+const PAGES: [&str; 4] = ["page", "_page", "page_number", "pageNumber"];
+/// Parameters that offsets go by.
+const OFFSETS: [&str; 5] = ["offset", "skip", "_skip", "_start", "start"];
+/// Parameters that sizes of pages go by.
+const SIZES: [&str; 11] = [
+    "limit",
+    "per_page",
+    "page_size",
+    "_limit",
+    "_size",
+    "perPage",
+    "pageSize",
+    "size",
+    "count",
+    "$top",
+    "max_results",
+];
+/// Parameters that cursors go by, beside the name of the cursor itself.
+const CURSORS: [&str; 4] = ["cursor", "after", "starting_after", "page_token"];
+/// Words of keys that hold the next cursor.
+const CURSOR_WORDS: [&str; 7] = ["next", "cursor", "after", "continuation", "offset", "bookmark", "token"];
+const TOTALS: [&str; 8] = [
+    "total",
+    "total_count",
+    "total_results",
+    "total_records",
+    "total_items",
+    "total_elements",
+    "count",
+    "filtered_table_rows_count",
+];
+const TOTAL_PAGES: [&str; 6] = ["total_pages", "page_count", "last_page", "num_pages", "pages", "total_page_count"];
+const MORE: [&str; 6] = ["has_more", "has_next", "has_next_page", "more", "more_records", "more_items_in_collection"];
+const TOTAL_HEADERS: [&str; 5] = ["x-total-count", "x-total", "x-total-results", "total-count", "x-pw-total"];
+
+/// A value of the answer outside of its records.
+struct Sign<'a> {
+    keys: Vec<String>,
+    value: &'a Value,
+}
+
+impl Sign<'_> {
+    /// The last key, in the words that names are compared with.
+    fn name(&self) -> String {
+        self.keys.last().map(|key| normal(key)).unwrap_or_default()
+    }
+
+    /// Whether one of the keys down to it holds a word.
+    fn says(&self, word: &str) -> bool {
+        self.keys.iter().any(|key| normal(key).split('_').any(|part| part == word))
+    }
+
+    fn path(&self) -> String {
+        path_of(&self.keys)
+    }
+
+    /// The whole number it is, also as text.
+    fn count(&self) -> Option<u64> {
+        self.value.as_u64().or_else(|| self.value.as_str()?.parse().ok())
+    }
+
+    /// The text or number it is.
+    fn text(&self) -> Option<String> {
+        match self.value {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
+fn signs<'a>(answer: &'a Answer, found: &Found) -> Vec<Sign<'a>> {
+    fn gather<'a>(value: &'a Value, keys: &mut Vec<String>, found: &Found, signs: &mut Vec<Sign<'a>>) {
+        match value {
+            Value::Object(members) if keys.len() < 4 => {
+                for (key, value) in members {
+                    keys.push(key.clone());
+                    if !found.is_inside(keys) {
+                        gather(value, keys, found, signs);
+                    }
+                    keys.pop();
+                }
+            }
+            Value::Object(_) | Value::Array(_) => {}
+            _ => signs.push(Sign { keys: keys.clone(), value }),
+        }
+    }
+    let mut signs = Vec::new();
+    gather(&answer.body, &mut Vec::new(), found, &mut signs);
+    signs
+}
+
+/// How another answer's records stand to those of the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// No such list came.
+    Refused,
+    /// No records.
+    Empty,
+    /// None of the first ones.
+    Others,
+    /// The first ones, less the very first.
+    OneFurther,
+    /// The first ones again.
+    Same,
+    /// Some of them.
+    Mixed,
+}
+
+/// What an answer makes of a way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// One more question.
+    GoOn,
+    /// It is not this way.
+    No,
+    /// It is.
+    Yes(Paging),
+}
+
+/// How the list is cut into pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Paging {
+    way: Kind,
+    /// Whether other records came; `None` where that was not to be seen.
+    has_more: Option<bool>,
+    /// Whether it was tried.
+    is_proven: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Link,
+    NextUrl { path: String, url: Option<String> },
+    Cursor { path: String, param: String, cursor: Option<String> },
+    Page { param: String, start: u64 },
+    Offset { param: String },
+}
+
+/// One way the list may be cut, and how often it was asked.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    kind: Kind,
+    asked: u32,
+}
+
+/// The ways to try, the surest first; those that cannot be tried last.
+pub(super) fn ways(first: &Answer, found: &Found) -> Vec<Way> {
+    let signs = signs(first, found);
+    let mut kinds = Vec::new();
+    if next_link(first).is_some() {
+        kinds.push(Kind::Link);
+    }
+    kinds.extend(signs.iter().filter(|sign| sign.says("next")).filter_map(|sign| {
+        let url = sign.text().filter(|text| is_address(text))?;
+        Some(Kind::NextUrl { path: sign.path(), url: Some(url) })
+    }));
+    for sign in &signs {
+        let is_cursor = CURSOR_WORDS.iter().any(|word| sign.name().split('_').any(|part| part == *word));
+        let Some(cursor) = sign.text().filter(|text| is_cursor && !is_address(text)) else { continue };
+        let cursors = params_of(&sign.keys).into_iter();
+        kinds.extend(cursors.map(|param| Kind::Cursor { path: sign.path(), param, cursor: Some(cursor.clone()) }));
+    }
+    kinds.extend(asked_first(&first.url, &PAGES).map(|param| Kind::Page { param, start: 1 }));
+    kinds.extend(asked_first(&first.url, &OFFSETS).map(|param| Kind::Offset { param }));
+    let way = |kind| Way { kind, asked: 0 };
+    // A link to another host is none: nothing is sent there.
+    let tried = kinds.into_iter().map(way).filter(|way| way.question(first).is_some());
+    tried.chain(untried(&signs).map(way)).collect()
+}
+
+/// A key for the next page that holds nothing because all records came at once.
+fn untried(signs: &[Sign<'_>]) -> Option<Kind> {
+    let sign = signs.iter().find(|sign| sign.value.is_null() && sign.says("next"))?;
+    let has_previous = signs.iter().any(|sign| sign.says("previous") || sign.says("prev"));
+    let is_link = has_previous || ["url", "link", "href"].iter().any(|word| sign.says(word));
+    let param = params_of(&sign.keys).into_iter().next()?;
+    Some(if is_link {
+        Kind::NextUrl { path: sign.path(), url: None }
+    } else {
+        Kind::Cursor { path: sign.path(), param, cursor: None }
+    })
+}
+
+/// The names, those that the URL itself holds in front.
+fn asked_first(url: &Url, names: &[&str]) -> impl Iterator<Item = String> {
+    let in_url = |name: &str| url.query_pairs().any(|(key, _)| key == name);
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| in_url(name));
+    first.extend(rest);
+    first.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
+}
+
+/// Whether a text leads to another page by itself.
+fn is_address(text: &str) -> bool {
+    ["http://", "https://", "/", "?"].iter().any(|start| text.starts_with(start))
+}
+
+/// The parameters that the cursor under these keys may go into: `nextPageToken` into `pageToken`.
+fn params_of(keys: &[String]) -> Vec<String> {
+    let key = keys.last().map_or("", String::as_str);
+    let bare = ["next", "end"].iter().find_map(|word| key.strip_prefix(word)).map(|rest| rest.trim_start_matches('_'));
+    let mut letters = bare.unwrap_or_default().chars();
+    let bare: String = letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect();
+    let mut params: Vec<String> =
+        [bare.as_str()].iter().chain(&CURSORS).chain(&[key]).map(ToString::to_string).collect();
+    params.retain(|param| !param.is_empty());
+    let mut known = Vec::new();
+    params.retain(|param| {
+        !known.contains(param) && {
+            known.push(param.clone());
+            true
+        }
+    });
+    params
+}
+
+/// The target of the `Link` header's next (RFC 8288).
+fn next_link(answer: &Answer) -> Option<String> {
+    let links = answer.headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
+    links.flat_map(|links| links.split('<').skip(1)).find_map(|link| {
+        let (target, params) = link.split_once('>')?;
+        let is_next = params.to_ascii_lowercase().replace([' ', '"'], "").contains("rel=next");
+        is_next.then(|| target.to_owned())
+    })
+}
+
+impl Way {
+    /// The request that tries it; `None` where there is nothing to try it with.
+    pub(super) fn question(&self, first: &Answer) -> Option<Url> {
+        let joined = |next: &str| first.url.join(next).ok().filter(|url| url.origin() == first.url.origin());
+        match &self.kind {
+            Kind::Link => joined(&next_link(first)?),
+            Kind::NextUrl { url, .. } => joined(url.as_deref()?),
+            Kind::Cursor { param, cursor, .. } => Some(with(&first.url, param, cursor.as_deref()?)),
+            Kind::Page { param, .. } => Some(with(&first.url, param, &(self.asked + 1).to_string())),
+            Kind::Offset { param } => Some(with(&first.url, param, "1")),
+        }
+    }
+
+    /// Judges the answer to the question.
+    pub(super) fn judge(&mut self, seen: Seen) -> Judged {
+        self.asked += 1;
+        let yes = |kind: &Kind, has_more| Judged::Yes(Paging { way: kind.clone(), has_more, is_proven: true });
+        match (&mut self.kind, seen) {
+            // Page 1 of a list that counts from 0 is its second.
+            (Kind::Page { start, .. }, Seen::Others) if self.asked == 1 => {
+                *start = 0;
+                yes(&self.kind, Some(true))
+            }
+            (Kind::Page { .. }, Seen::Same) if self.asked == 1 => Judged::GoOn,
+            (Kind::Page { .. }, Seen::Empty) if self.asked == 2 => yes(&self.kind, Some(false)),
+            // A parameter that the CRM does not know changes nothing, or leaves nothing: an offset of 1 leaves one out.
+            (Kind::Offset { .. }, Seen::OneFurther) => yes(&self.kind, None),
+            (Kind::Offset { .. }, _) => Judged::No,
+            (_, Seen::Others) => yes(&self.kind, Some(true)),
+            _ => Judged::No,
+        }
+    }
+
+    /// What is taken where nothing could be tried.
+    pub(super) fn unproven(&self) -> Paging {
+        Paging { way: self.kind.clone(), has_more: Some(false), is_proven: false }
+    }
+}
+
+/// The URL with a parameter set.
+fn with(url: &Url, param: &str, value: &str) -> Url {
+    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != param).collect();
+    let mut url = url.clone();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair(param, value);
+    url
+}
+
+impl Paging {
+    /// The parameter that it sets.
+    pub(super) fn param(&self) -> Option<&str> {
+        match &self.way {
+            Kind::Link | Kind::NextUrl { .. } => None,
+            Kind::Cursor { param, .. } | Kind::Page { param, .. } | Kind::Offset { param } => Some(param),
+        }
+    }
+
+    /// Whether pages shift when deals come and go.
+    pub(super) fn is_counted(&self) -> bool {
+        matches!(self.way, Kind::Page { .. } | Kind::Offset { .. })
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let line = |key, text: &str| Line::new(key, quoted(text), String::new());
+        let typed = |word: &str, why: &str| Line::new("type", quoted(word), why.to_owned());
+        let unproven = "nothing to try it with: all records came at once";
+        match &self.way {
+            Kind::Link => vec![typed("link_header", "the header Link names the next page")],
+            Kind::NextUrl { path, .. } => {
+                let why = if self.is_proven { "its address led to other records" } else { unproven };
+                vec![typed("next_url", why), line("next", path)]
+            }
+            Kind::Cursor { path, param, .. } => {
+                let why = if self.is_proven { "sent back, it led to other records" } else { unproven };
+                let guess = if self.is_proven { "" } else { "a guess: the docs of the CRM know" };
+                vec![typed("cursor", why), line("cursor", path), Line::new("param", quoted(param), guess.to_owned())]
+            }
+            Kind::Page { param, start } => {
+                let why = match (start, self.has_more) {
+                    (0, _) => "page 1 held other records: it counts from 0",
+                    (_, Some(false)) => "page 1 held the same records, page 2 none",
+                    _ => "page 1 held the same records, page 2 others",
+                };
+                let start = (*start == 0).then(|| Line::new("start", "0".to_owned(), String::new()));
+                [typed("page", why), line("param", param)].into_iter().chain(start).collect()
+            }
+            Kind::Offset { param } => {
+                vec![typed("offset", "an offset of 1 left out the first record"), line("param", param)]
+            }
+        }
+    }
+
+    /// What the answer says of its end, as far as that agrees with what was seen.
+    fn ends(&self, first: &Answer, found: &Found) -> Vec<Line> {
+        let signs = signs(first, found);
+        let named =
+            |names: &[&str]| signs.iter().filter(|sign| names.contains(&sign.name().as_str())).collect::<Vec<_>>();
+        let agrees = |more: bool| self.has_more.is_none_or(|seen| seen == more);
+        let count = found.count as u64;
+        let mut lines = Vec::new();
+        let more = named(&MORE).into_iter().find(|sign| sign.value.as_bool().is_some_and(agrees));
+        let pages = named(&TOTAL_PAGES).into_iter().find(|sign| sign.count().is_some_and(|pages| agrees(pages > 1)));
+        let by_number = matches!(self.way, Kind::Page { .. });
+        match (more, pages.filter(|_| by_number)) {
+            (_, Some(pages)) => lines.push(Line::new("total_pages", quoted(&pages.path()), String::new())),
+            (Some(more), None) if !matches!(self.way, Kind::Link) => {
+                lines.push(Line::new("has_more", quoted(&more.path()), String::new()));
+            }
+            _ => {}
+        }
+        let is_total = |total: u64| total >= count && agrees(total > count);
+        if let Some(total) = named(&TOTALS).into_iter().find(|sign| sign.count().is_some_and(is_total)) {
+            let reason = format!("{}: proves that all came", total.count().unwrap_or_default());
+            lines.push(Line::new("total", quoted(&total.path()), reason));
+        } else if let Some((name, total)) = total_header(first).filter(|(_, total)| is_total(*total)) {
+            lines.push(Line::new("total_header", quoted(name), format!("{total}: proves that all came")));
+        }
+        lines
+    }
+}
+
+fn total_header(answer: &Answer) -> Option<(&'static str, u64)> {
+    TOTAL_HEADERS.iter().find_map(|name| Some((*name, answer.headers.get(*name)?.to_str().ok()?.parse().ok()?)))
+}
+
+/// How many records a page may be asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Sizes {
+    left: Vec<String>,
+    chosen: Option<(String, u64)>,
+}
+
+impl Sizes {
+    /// The parameters to try; none where the URL says it already, or where it could not be seen.
+    pub(super) fn new(url: &Url, records: usize, paging: Option<&Paging>) -> Self {
+        let in_url = url.query_pairs().find_map(|(key, value)| {
+            let size = value.parse::<u64>().ok().filter(|size| *size > 0 && SIZES.contains(&key.as_ref()))?;
+            Some((key.into_owned(), size))
+        });
+        let is_of_use = records > 1 && paging.is_some() && in_url.is_none();
+        let left = if is_of_use { SIZES.map(ToOwned::to_owned).to_vec() } else { Vec::new() };
+        Self { left, chosen: in_url.filter(|_| paging.is_some()) }
+    }
+
+    /// The request for a page of one record.
+    pub(super) fn question(&self, url: &Url) -> Option<Url> {
+        self.left.first().map(|param| with(url, param, "1"))
+    }
+
+    /// Takes in how many records came; `None` where none was to be had.
+    pub(super) fn learn(&mut self, records: Option<usize>) {
+        if self.left.is_empty() {
+            return;
+        }
+        let param = self.left.remove(0);
+        if records == Some(1) {
+            self.left.clear();
+            self.chosen = Some((param, PAGE));
+        }
+    }
+
+    /// The parameter that works, and the size to ask for.
+    pub(super) fn chosen(&self) -> Option<(&str, u64)> {
+        self.chosen.as_ref().map(|(param, size)| (param.as_str(), *size))
+    }
+}
+
+/// The lines of `paging`.
+pub(super) fn lines(paging: Option<&Paging>, sizes: Option<&Sizes>, first: &Answer, found: &Found) -> Vec<Line> {
+    let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(first, found))] };
+    let mut lines = paging.lines();
+    if let Some((param, size)) = sizes.and_then(Sizes::chosen) {
+        lines.push(Line::new("size_param", quoted(param), String::new()));
+        lines.push(Line::new("size", size.to_string(), String::new()));
+    }
+    lines.extend(paging.ends(first, found));
+    lines
+}
+
+/// Why one answer seems to be all.
+fn alone(first: &Answer, found: &Found) -> String {
+    let signs = signs(first, found);
+    let told = signs.iter().filter(|sign| TOTALS.contains(&sign.name().as_str())).find_map(Sign::count);
+    match (told, found.count) {
+        (Some(total), count) if total > count as u64 => {
+            format!("{count} of {total} records came, and no way to the others was found: see the CRM's docs")
+        }
+        (None, count) if count % 10 == 0 => {
+            format!("no way to more was found; {count} is a round number: are these all?")
+        }
+        _ => "no way to more was found".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderMap, HeaderValue};
+    use serde_json::json;
+
+    use super::*;
+    use crate::sources::probe::records::find;
+
+    fn answer(body: Value) -> Answer {
+        Answer { url: "https://crm.example/v1/deals?a=1".parse().unwrap(), headers: HeaderMap::new(), body }
+    }
+
+    fn kinds(body: Value) -> Vec<Kind> {
+        let answer = answer(body);
+        let found = find(&answer.body).unwrap();
+        ways(&answer, &found).into_iter().map(|way| way.kind).collect()
+    }
+
+    #[test]
+    fn a_link_header_is_read_whatever_else_it_holds() {
+        let mut answer = answer(json!([]));
+        for (link, next) in [
+            (
+                "<https://crm.example/d?page=1>; rel=\"first\", <https://crm.example/d?page=2,3>; rel=\"next\"",
+                Some("https://crm.example/d?page=2,3"),
+            ),
+            ("</d?page=2>;REL=next", Some("/d?page=2")),
+            ("</d?page=2>; rel=\"last\"", None),
+        ] {
+            answer.headers.insert("link", HeaderValue::from_str(link).unwrap());
+            assert_eq!(next_link(&answer).as_deref(), next);
+        }
+    }
+
+    #[test]
+    fn signs_outside_of_the_records_are_tried_before_mere_names() {
+        let records = json!([{"id": 1, "next": "https://crm.example/x"}, {"id": 2, "next": null}]);
+        let found = kinds(json!({"data": records, "meta": {"nextPageToken": "abc", "has_more": true}}));
+        assert!(
+            matches!(&found[0], Kind::Cursor { path, param, .. } if path == "$.meta.nextPageToken" && param == "pageToken")
+        );
+        let found = kinds(json!({"data": records, "links": {"next": "/v1/deals?p=2"}, "next": "abc"}));
+        assert!(matches!(&found[0], Kind::NextUrl { path, .. } if path == "$.links.next"));
+        let found = kinds(json!({"data": records, "next": null, "previous": null}));
+        assert!(matches!(found.last(), Some(Kind::NextUrl { url: None, .. })));
+    }
+
+    #[test]
+    fn a_way_is_believed_only_if_other_records_came_of_it() {
+        let judged = |kind: Kind, seen: &[Seen]| {
+            let mut way = Way { kind, asked: 0 };
+            let mut last = Judged::No;
+            for seen in seen {
+                last = way.judge(*seen);
+            }
+            match last {
+                Judged::Yes(paging) => {
+                    Some(paging.lines().iter().map(|line| line.text(0)).collect::<Vec<_>>().join(" "))
+                }
+                Judged::No => None,
+                Judged::GoOn => Some("go on".to_owned()),
+            }
+        };
+        let page = || Kind::Page { param: "page".to_owned(), start: 1 };
+        assert_eq!(judged(page(), &[Seen::Same]).as_deref(), Some("go on"));
+        assert!(judged(page(), &[Seen::Same, Seen::Others]).is_some_and(|lines| !lines.contains("start")));
+        assert!(judged(page(), &[Seen::Others]).is_some_and(|lines| lines.contains("start = 0")));
+        // Servers that take an unknown parameter for a filter.
+        assert_eq!(judged(page(), &[Seen::Empty]), None);
+        assert_eq!(judged(page(), &[Seen::Same, Seen::Same]), None);
+        let offset = || Kind::Offset { param: "offset".to_owned() };
+        assert!(judged(offset(), &[Seen::OneFurther]).is_some());
+        for seen in [Seen::Same, Seen::Empty, Seen::Others, Seen::Refused] {
+            assert_eq!(judged(offset(), &[seen]), None, "{seen:?}");
+        }
+        assert_eq!(judged(Kind::Link, &[Seen::Same]), None);
+    }
+
+    #[test]
+    fn a_total_that_does_not_agree_with_what_was_seen_is_not_taken() {
+        let ends = |meta: Value, has_more| {
+            let answer = answer(json!({"data": [{"id": 1}, {"id": 2}], "meta": meta}));
+            let found = find(&answer.body).unwrap();
+            let way = Kind::Page { param: "page".to_owned(), start: 1 };
+            let paging = Paging { way, has_more: Some(has_more), is_proven: true };
+            paging.ends(&answer, &found).iter().map(|line| line.key).collect::<Vec<_>>()
+        };
+        assert_eq!(ends(json!({"total": 9, "last_page": 5}), true), ["total_pages", "total"]);
+        assert_eq!(ends(json!({"count": 2, "pages": 1, "has_more": true}), true), ["has_more"]);
+        assert_eq!(ends(json!({"count": 2, "has_more": false}), false), ["has_more", "total"]);
+        assert_eq!(ends(json!({"total": 1, "has_more": false}), true), Vec::<&str>::new());
+    }
+}

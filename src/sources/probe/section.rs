@@ -1,0 +1,180 @@
+//! The proposed section as TOML, a reason beside each line.
+
+use std::fmt::Write;
+
+use reqwest::Url;
+use serde_json::Value;
+
+use crate::secret::Secret;
+use crate::sources::probe::asking::Credentials;
+use crate::telemetry::Escaped;
+
+/// One key of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) key: &'static str,
+    value: String,
+    reason: String,
+    /// Commented out: a question to whoever reads it.
+    asleep: bool,
+}
+
+impl Line {
+    /// A key that is set.
+    pub(super) fn new(key: &'static str, value: String, reason: String) -> Self {
+        Self { key, value, reason, asleep: false }
+    }
+
+    /// A key that stands there as a question.
+    pub(super) fn asleep(key: &'static str, value: String, reason: String) -> Self {
+        Self { key, value, reason, asleep: true }
+    }
+
+    /// The same as a question.
+    pub(super) fn sleeping(self) -> Self {
+        Self { asleep: true, ..self }
+    }
+
+    /// Whether it speaks of this path.
+    pub(super) fn names(&self, path: &str) -> bool {
+        self.value.contains(&quoted(path))
+    }
+
+    /// The line, its reason from this column on.
+    pub(super) fn text(&self, column: usize) -> String {
+        let mark = if self.asleep { "# " } else { "" };
+        let setting = format!("{mark}{} = {}", self.key, self.value);
+        if self.reason.is_empty() {
+            return setting;
+        }
+        format!("{setting:column$}  # {}", Escaped(&self.reason))
+    }
+
+    fn width(&self) -> usize {
+        self.text(0).split("  # ").next().map_or(0, |setting| setting.chars().count())
+    }
+}
+
+/// A section in the making.
+pub(super) struct Section {
+    name: String,
+    text: String,
+}
+
+impl Section {
+    pub(super) fn new(name: &str, url: &Url, records: usize) -> Self {
+        let (endpoint, _) = split_address(url);
+        let text = format!(
+            "# Proposed from {records} records: look at each line and its reason, then run `sales-pipeline check`.\n\
+             [sources.{name}]\nkind = \"rest\"\nendpoint = {}\n",
+            quoted(&endpoint)
+        );
+        Self { name: name.to_owned(), text }
+    }
+
+    /// Adds a table; one of nothing but questions is a question as a whole.
+    pub(super) fn table(&mut self, table: &str, lines: Vec<Line>) {
+        if lines.is_empty() {
+            return;
+        }
+        let mark = if lines.iter().all(|line| line.asleep) { "# " } else { "" };
+        let column = lines.iter().map(Line::width).filter(|width| *width < 72).max().unwrap_or(0);
+        // Writing into a text never fails.
+        let _ = writeln!(self.text, "\n{mark}[sources.{}.{table}]", self.name);
+        for line in lines {
+            let _ = writeln!(self.text, "{}", line.text(column));
+        }
+    }
+
+    pub(super) fn text(self) -> String {
+        self.text
+    }
+}
+
+/// The lines of `auth`: where the secret is, and never the secret.
+pub(super) fn auth(credentials: &Credentials) -> Vec<Line> {
+    let line = |key, value: String| Line::new(key, value, String::new());
+    match credentials {
+        Credentials::None => vec![line("type", quoted("none"))],
+        Credentials::Bearer(secret) => vec![line("type", quoted("bearer")), line("token", place(secret))],
+        Credentials::Header(name, secret) => {
+            vec![line("type", quoted("header")), line("name", quoted(name)), line("value", place(secret))]
+        }
+        Credentials::Query(name, secret) => {
+            vec![line("type", quoted("query")), line("param", quoted(name)), line("value", place(secret))]
+        }
+    }
+}
+
+fn place(secret: &Secret) -> String {
+    let (form, place) = match secret {
+        Secret::Literal(_) => return quoted(""),
+        Secret::Env(name) => ("env", name.clone()),
+        Secret::File(path) => ("file", path.to_string_lossy().into_owned()),
+        Secret::Credential(name) => ("credential", name.clone()),
+    };
+    inline(&[(form.to_owned(), place)])
+}
+
+/// A URL as endpoint and path: look-ups are mostly beside the deals.
+pub(super) fn split_address(url: &Url) -> (String, String) {
+    let path = url.path().trim_end_matches('/');
+    let end = path.rfind('/').unwrap_or(0);
+    let mut endpoint = url.clone();
+    endpoint.set_query(None);
+    endpoint.set_fragment(None);
+    endpoint.set_path(&path[..end]);
+    (endpoint.as_str().trim_end_matches('/').to_owned(), url.path()[end..].to_owned())
+}
+
+/// A text of TOML.
+pub(super) fn quoted(text: &str) -> String {
+    Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+}
+
+/// An inline table of texts; a figure stands as one.
+pub(super) fn inline(pairs: &[(String, String)]) -> String {
+    let is_bare =
+        |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| {
+            let key = if is_bare(key) { key.clone() } else { quoted(key) };
+            format!("{key} = {}", quoted(value))
+        })
+        .collect();
+    format!("{{ {} }}", pairs.join(", "))
+}
+
+/// A list of texts.
+pub(super) fn list(texts: &[impl AsRef<str>]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| quoted(text.as_ref())).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_split_before_its_last_word() {
+        for (url, endpoint, path) in [
+            ("https://crm.example/v2/deals?a=1", "https://crm.example/v2", "/deals"),
+            ("https://crm.example/api/v1/opportunity/", "https://crm.example/api/v1", "/opportunity/"),
+            ("https://crm.example:8443/deals", "https://crm.example:8443", "/deals"),
+            ("https://crm.example", "https://crm.example", "/"),
+        ] {
+            let (told_endpoint, told_path) = split_address(&url.parse().unwrap());
+            assert_eq!((told_endpoint.as_str(), told_path.as_str()), (endpoint, path));
+        }
+    }
+
+    #[test]
+    fn no_text_of_a_crm_leaves_its_place() {
+        let line = Line::new("name", quoted("a\"\n[evil]\u{7f}"), "such as \n[evil] \u{1b}[31m".to_owned());
+        let text = line.text(0);
+        assert!(!text.contains(['\n', '\u{1b}', '\u{7f}']), "{text}");
+        assert!(format!("x = 1\n{text}").parse::<toml_edit::DocumentMut>().is_ok());
+        assert_eq!(inline(&[("$top".to_owned(), "5".to_owned())]), "{ \"$top\" = \"5\" }");
+    }
+}

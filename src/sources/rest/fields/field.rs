@@ -1,0 +1,244 @@
+//! One field of a deal: from where, through which table, into what.
+//!
+//! In this order: path, look-up, map, fallback, scale, cast, unit, default.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::model::finding::{Findings, Rule};
+use crate::sources::rest::casts::{Casting, Target};
+use crate::sources::rest::lookup::Missing;
+use crate::sources::rest::path::{Path, Stop};
+use crate::sources::rest::records::Record;
+use crate::sources::rest::scalar::Scalar;
+use crate::sources::source::Names;
+
+/// What a value that does not fit does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnError {
+    /// It fails the pull.
+    Fail,
+    /// The field is empty, and a finding counts it.
+    Null,
+    /// The record is left out and counted as skipped.
+    Skip,
+}
+
+/// What a value becomes that the map does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum MapDefault {
+    /// It stays.
+    #[default]
+    Keep,
+    /// Nothing.
+    Null,
+    /// The pull fails.
+    Fail,
+}
+
+/// Why a record became no deal.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::sources::rest) enum Refusal {
+    /// It is left out.
+    Skip,
+    /// The pull fails, and this is why.
+    Fail(String),
+}
+
+/// One field, checked.
+pub(super) struct Field<T> {
+    pub(super) name: String,
+    /// Which one it is among all, for its gaps.
+    pub(super) number: usize,
+    pub(super) from: From,
+    pub(super) fallback: Option<From>,
+    pub(super) casting: Casting,
+    pub(super) default: Option<T>,
+    pub(super) required: bool,
+    pub(super) on_error: OnError,
+}
+
+/// Where a value comes from.
+pub(super) struct From {
+    pub(super) origin: Origin,
+    /// The column of a look-up, and what becomes of keys it does not know.
+    pub(super) lookup: Option<(String, Missing)>,
+    pub(super) map: Option<(BTreeMap<String, Scalar<'static>>, MapDefault)>,
+}
+
+pub(super) enum Origin {
+    Constant(Scalar<'static>),
+    /// The first path that leads to a value; where none does, the values of others, joined.
+    Paths {
+        first: Vec<Path>,
+        join: Vec<Path>,
+        separator: String,
+    },
+    /// A date in parts: year, month, day, hour, minute, second, microsecond.
+    Parts(Vec<Path>),
+}
+
+/// Where the ways to fields end early, by field and step, and in how many records.
+pub(in crate::sources::rest) type Gaps = BTreeMap<(usize, Stop), u64>;
+
+/// One record while it is read.
+pub(in crate::sources::rest) struct Reading<'r, 'a> {
+    pub(in crate::sources::rest) record: &'r Record<'a>,
+    /// The tables read before the first page.
+    pub(in crate::sources::rest) names: &'r Names,
+    /// The tables of this page.
+    pub(in crate::sources::rest) page: &'r Names,
+    /// The record's id, once it is known.
+    pub(in crate::sources::rest) id: String,
+    pub(in crate::sources::rest) findings: &'r mut Findings,
+    pub(in crate::sources::rest) gaps: &'r mut Gaps,
+}
+
+impl Reading<'_, '_> {
+    /// Reads a field that may not be mapped.
+    pub(super) fn maybe<T: Target>(&mut self, field: Option<&Field<T>>) -> Result<Option<T>, Refusal> {
+        field.map_or(Ok(None), |field| field.read(self))
+    }
+}
+
+impl Origin {
+    /// The value as the record has it.
+    pub(super) fn given<'a>(&self, record: &Record<'a>) -> Option<Scalar<'a>> {
+        match self {
+            Self::Constant(constant) => Some(constant.clone()),
+            Self::Parts(parts) => date_in_parts(parts, record),
+            Self::Paths { first, join, separator } => {
+                let found = first.iter().filter_map(|path| record.value(path)).find(|value| !value.is_blank());
+                found.or_else(|| joined(join, separator, record)).or_else(|| {
+                    // A text of blanks is a value to those who want the exact JSON.
+                    first.iter().find_map(|path| record.value(path))
+                })
+            }
+        }
+    }
+
+    /// The path that an error names.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Constant(_) => None,
+            Self::Parts(parts) => parts.first(),
+            Self::Paths { first, join, .. } => first.first().or(join.first()),
+        }
+    }
+}
+
+fn joined<'a>(join: &[Path], separator: &str, record: &Record<'a>) -> Option<Scalar<'a>> {
+    let parts: Vec<Scalar<'_>> = join.iter().filter_map(|path| record.value(path)).collect();
+    let parts: Vec<&str> = parts.iter().filter(|part| !part.is_blank()).filter_map(Scalar::text).collect();
+    (!parts.is_empty()).then(|| Scalar::Text(parts.join(separator).into()))
+}
+
+/// The date in ISO 8601, with every part padded: as text it has only one reading. Missing parts behind the day are
+/// zero; a part that is no whole number makes the text unreadable, so that it is counted and not guessed.
+fn date_in_parts<'a>(parts: &[Path], record: &Record<'a>) -> Option<Scalar<'a>> {
+    let year = record.value(parts.first()?)?;
+    let part = |index: usize, least: u32| match parts.get(index).and_then(|path| record.value(path)) {
+        None => Some(least),
+        Some(value) => value.text()?.parse::<u32>().ok(),
+    };
+    let text = year.text().and_then(|year| year.parse::<u16>().ok()).and_then(|year| {
+        let (month, day) = (part(1, 1)?, part(2, 1)?);
+        let (hour, minute, second, microsecond) = (part(3, 0)?, part(4, 0)?, part(5, 0)?, part(6, 0)?);
+        (microsecond < 1_000_000)
+            .then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{microsecond:06}"))
+    });
+    Some(text.map_or(Scalar::Other("[]"), |text| Scalar::Text(text.into())))
+}
+
+impl<T: Target> Field<T> {
+    /// The field's value in a record.
+    pub(super) fn read(&self, reading: &mut Reading<'_, '_>) -> Result<Option<T>, Refusal> {
+        let mut value = self.find(&self.from, reading)?;
+        if value.is_none() {
+            self.note_gap(reading);
+        }
+        if let Some(fallback) = &self.fallback
+            && value.as_ref().is_none_or(Scalar::is_blank)
+        {
+            value = self.find(fallback, reading)?;
+        }
+        let read = value.as_ref().map_or(Ok(None), |value| T::of(value, &self.casting));
+        match read {
+            Ok(None) if self.default.is_some() => Ok(self.default.clone()),
+            Ok(None) if self.required => Err(self.refusal(&self.missing(reading.record))),
+            Ok(read) => {
+                if value.is_some_and(|value| T::is_doubtful(&value, &self.casting)) {
+                    reading.findings.add(Rule::D29, &self.name, &reading.id);
+                }
+                Ok(read)
+            }
+            Err(fault) if self.on_error == OnError::Null => {
+                reading.findings.add(fault.rule(), &self.name, &reading.id);
+                Ok(None)
+            }
+            Err(fault) => Err(self.refusal(&fault.to_string())),
+        }
+    }
+
+    fn find<'r>(&self, from: &From, reading: &mut Reading<'r, '_>) -> Result<Option<Scalar<'r>>, Refusal> {
+        let Some(given) = from.origin.given(reading.record) else { return Ok(None) };
+        let Some(value) = self.look_up(from, given, reading)? else { return Ok(None) };
+        let Some((map, otherwise)) = &from.map else { return Ok(Some(value)) };
+        if value.is_blank() {
+            return Ok(None);
+        }
+        match (value.text().and_then(|text| map.get(text)), otherwise) {
+            (Some(label), _) => Ok(Some(label.clone())),
+            (None, MapDefault::Keep) => Ok(Some(value)),
+            (None, MapDefault::Null) => Ok(None),
+            (None, MapDefault::Fail) => Err(self.refusal("holds a value that its map does not know")),
+        }
+    }
+
+    /// What the table says about the key; a field without a table keeps its value.
+    fn look_up<'r>(
+        &self,
+        from: &From,
+        key: Scalar<'r>,
+        reading: &mut Reading<'r, '_>,
+    ) -> Result<Option<Scalar<'r>>, Refusal> {
+        let Some((column, missing)) = &from.lookup else { return Ok(Some(key)) };
+        if key.is_blank() {
+            return Ok(None);
+        }
+        let (page, names) = (reading.page, reading.names);
+        if let Some(name) = key.text().and_then(|key| page.get(column, key).or_else(|| names.get(column, key))) {
+            return Ok(Some(Scalar::Text(name.into())));
+        }
+        if *missing == Missing::Fail {
+            let table = column.split(' ').next().unwrap_or_default();
+            return Err(Refusal::Fail(format!("field `{}`: look-up `{table}` does not know the key", self.name)));
+        }
+        reading.findings.add(Rule::R09, &self.name, &reading.id);
+        Ok((*missing == Missing::Keep).then_some(key))
+    }
+
+    fn note_gap(&self, reading: &mut Reading<'_, '_>) {
+        let Some(path) = self.from.origin.path() else { return };
+        if let Err(stop) = reading.record.reach(path) {
+            *reading.gaps.entry((self.number, stop)).or_default() += 1;
+        }
+    }
+
+    /// Where the way to a value that must be there ends.
+    pub(super) fn missing(&self, record: &Record<'_>) -> String {
+        let way = self.from.origin.path().and_then(|path| Some(path.ends(record.reach(path).err()?)));
+        way.map_or_else(|| "is empty".to_owned(), |way| format!("is not there: {way}"))
+    }
+
+    /// What a value that does not fit does to its record.
+    pub(super) fn refusal(&self, what: &str) -> Refusal {
+        match self.on_error {
+            OnError::Skip => Refusal::Skip,
+            _ => Refusal::Fail(format!("field `{}` {what}", self.name)),
+        }
+    }
+}

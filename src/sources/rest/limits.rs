@@ -1,0 +1,292 @@
+//! How fast the CRM is asked, and when it is left alone; `[sources.x.rate]`.
+//!
+//! The pace is kept by waiting beforehand. What the CRM says of its limits is obeyed; none of it is guessed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use reqwest::header::{CONTENT_TYPE, HeaderName};
+use serde::Deserialize;
+
+use crate::http::{Pace, Pacer, Reply};
+use crate::memory::Memory;
+use crate::settings::{Problem, Section, Span};
+use crate::sources::source::SourceError;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    requests: Option<u32>,
+    per: Option<Span>,
+    #[serde(default = "one")]
+    concurrency: usize,
+    min_interval: Option<Span>,
+    reset_header: Option<Header>,
+    reset_unit: Option<ResetUnit>,
+    quota: Option<Quota>,
+    giveup: Option<GiveUp>,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A header's name.
+#[derive(Debug, Clone)]
+struct Header(HeaderName);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        name.parse().map(Self).map_err(|_| serde::de::Error::custom("is no name of a header"))
+    }
+}
+
+/// What the number in `reset_header` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ResetUnit {
+    /// Seconds from now.
+    Seconds,
+    /// Seconds since 1970.
+    EpochS,
+    /// Milliseconds since 1970.
+    EpochMs,
+}
+
+/// How many requests are left to others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Quota {
+    remaining_header: Header,
+    floor: u64,
+}
+
+/// An answer after which the CRM is left alone for a while.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GiveUp {
+    status: u16,
+    content_type: Option<String>,
+    cooloff: Span,
+}
+
+/// The limits of one CRM.
+pub(super) struct Limits {
+    /// Requests in a span of time.
+    pub(super) pace: Option<Pace>,
+    /// How many look-ups are read side by side.
+    pub(super) concurrency: usize,
+    interval: Pacer,
+    reset: Option<(HeaderName, ResetUnit)>,
+    quota: Option<Quota>,
+    giveup: Option<GiveUp>,
+    /// How many requests the last answer left.
+    left: Mutex<Option<u64>>,
+    memory: Arc<dyn Memory>,
+}
+
+/// Where it is remembered until when the CRM is left alone.
+const LEFT_ALONE: &str = "left_alone";
+
+impl Limits {
+    /// Reads the section.
+    pub(super) fn read(section: &Section, memory: Arc<dyn Memory>) -> Result<Self, Vec<Problem>> {
+        let keys: Keys = section.read(&[])?;
+        let mut problems = Vec::new();
+        let pace = match (keys.requests, keys.per) {
+            (Some(0), _) => Err(Problem::at("requests", "must be at least 1")),
+            (_, Some(Span(per))) if per.is_zero() => Err(Problem::at("per", "must be longer than nothing")),
+            (Some(requests), Some(Span(per))) => Ok(Some(Pace { requests, per })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Problem::at("per", "is missing").hint("in how long, for instance `\"2s\"`")),
+            (None, Some(_)) => Err(Problem::at("requests", "is missing").hint("how many in that time")),
+        };
+        let pace = pace.map_err(|problem| problems.push(problem)).unwrap_or_default();
+        if keys.concurrency == 0 {
+            problems.push(Problem::at("concurrency", "must be at least 1"));
+        }
+        let reset = match (keys.reset_header, keys.reset_unit) {
+            (Some(Header(name)), Some(unit)) => Some((name, unit)),
+            (None, None) => None,
+            (Some(_), None) => {
+                let problem = Problem::at("reset_unit", "is missing: its number could be seconds or a point in time");
+                problems.push(problem.hint("`seconds`, `epoch_s` or `epoch_ms`"));
+                None
+            }
+            (None, Some(_)) => {
+                problems.push(Problem::at("reset_header", "is missing"));
+                None
+            }
+        };
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let interval = keys.min_interval.filter(|interval| !interval.0.is_zero());
+        Ok(Self {
+            pace,
+            concurrency: keys.concurrency,
+            interval: Pacer::new(interval.map(|Span(per)| Pace { requests: 1, per })),
+            reset,
+            quota: keys.quota,
+            giveup: keys.giveup,
+            left: Mutex::default(),
+            memory,
+        })
+    }
+
+    /// A new pull begins: what was left at the end of the last one is long past.
+    pub(super) fn begin(&self) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits for the next request's turn, or says why there is none.
+    pub(super) async fn wait(&self, now: DateTime<Utc>) -> Result<(), SourceError> {
+        if let Some((status, until)) = self.left_alone(now) {
+            return Err(SourceError::LeftAlone { status, until });
+        }
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((left, Quota { floor, .. })) = left.zip(self.quota.as_ref())
+            && left < *floor
+        {
+            return Err(SourceError::Quota { left, floor: *floor });
+        }
+        self.interval.wait().await;
+        Ok(())
+    }
+
+    /// Takes over what an answer says of the limits; an error where it is one after which nothing more is asked.
+    pub(super) fn follow(&self, reply: &Reply, now: DateTime<Utc>) -> Result<(), SourceError> {
+        if let Some(quota) = &self.quota {
+            let left = reply.header(quota.remaining_header.0.as_str()).and_then(|text| text.trim().parse().ok());
+            let mut known = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = left.or(*known);
+        }
+        let Some(giveup) = self.giveup.as_ref().filter(|giveup| giveup.fits(reply)) else { return Ok(()) };
+        let until = now + TimeDelta::from_std(giveup.cooloff.0).unwrap_or(TimeDelta::MAX);
+        self.memory
+            .put(LEFT_ALONE, &format!("{} {}", reply.status, until.to_rfc3339_opts(SecondsFormat::Millis, true)));
+        Err(SourceError::LeftAlone { status: reply.status, until })
+    }
+
+    /// Until when nothing is asked, and the status that said so, also where another process was told.
+    fn left_alone(&self, now: DateTime<Utc>) -> Option<(u16, DateTime<Utc>)> {
+        let giveup = self.giveup.as_ref()?;
+        let text = self.memory.get(LEFT_ALONE)?;
+        let (status, until) = text.split_once(' ')?;
+        let until: DateTime<Utc> = until.parse().ok()?;
+        // A time further away was noted by a clock that was wrong.
+        let is_near = (until - now).to_std().is_ok_and(|left| !left.is_zero() && left <= giveup.cooloff.0);
+        is_near.then_some((status.parse().ok()?, until))
+    }
+
+    /// The class of an answer that is not 2xx, with the wait that the CRM asks for in its own way.
+    pub(super) fn refusal(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
+        match SourceError::of_status(reply, now) {
+            SourceError::Limit { status, wait: None } => SourceError::Limit { status, wait: self.reset(reply, now) },
+            SourceError::Server { status, wait: None } => SourceError::Server { status, wait: self.reset(reply, now) },
+            other => other,
+        }
+    }
+
+    fn reset(&self, reply: &Reply, now: DateTime<Utc>) -> Option<Duration> {
+        let (name, unit) = self.reset.as_ref()?;
+        let number: i64 = reply.header(name.as_str())?.trim().parse().ok()?;
+        let until = match unit {
+            ResetUnit::Seconds => return u64::try_from(number).ok().map(Duration::from_secs),
+            ResetUnit::EpochS => DateTime::from_timestamp(number, 0)?,
+            ResetUnit::EpochMs => DateTime::from_timestamp_millis(number)?,
+        };
+        (until - now).to_std().ok()
+    }
+}
+
+impl GiveUp {
+    fn fits(&self, reply: &Reply) -> bool {
+        let is_of_kind = |wanted: &str| {
+            let given = reply.header(CONTENT_TYPE.as_str()).unwrap_or_default();
+            given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted)
+        };
+        reply.status == self.status && self.content_type.as_deref().is_none_or(is_of_kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+    use crate::memory::InProcess;
+    use crate::settings::section;
+
+    fn read(section: &Section) -> Result<Limits, Vec<Problem>> {
+        Limits::read(section, Arc::new(InProcess::default()))
+    }
+
+    fn reply(status: u16, headers: &[(&'static str, &'static str)]) -> Reply {
+        let headers: HeaderMap =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Reply { status, headers, body: Vec::new(), url: "https://crm.example".parse().unwrap() }
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-11-22T08:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn the_wait_stands_in_a_header_of_the_crms_own_where_it_sends_no_retry_after() {
+        let wait = |unit: &str, value: &'static str, more: &[(&'static str, &'static str)]| {
+            let limits = read(&section(&format!("reset_header = 'X-Reset'\nreset_unit = '{unit}'"))).unwrap();
+            let headers: Vec<_> = [("x-reset", value)].into_iter().chain(more.iter().copied()).collect();
+            limits.refusal(&reply(429, &headers), now()).wait().map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait("seconds", "7", &[]), Some(7));
+        assert_eq!(wait("epoch_s", "1795334430", &[]), Some(30));
+        assert_eq!(wait("epoch_ms", "1795334430000", &[]), Some(30));
+        assert_eq!(wait("seconds", "7", &[("retry-after", "2")]), Some(2));
+        assert_eq!(wait("seconds", "soon", &[]), None);
+        assert_eq!(wait("epoch_s", "1795334300", &[]), None, "past");
+    }
+
+    #[tokio::test]
+    async fn what_others_need_of_the_quota_is_left_to_them() {
+        let limits = read(&section("quota = { remaining_header = 'X-Left', floor = 100 }")).unwrap();
+        limits.follow(&reply(200, &[("x-left", "100")]), now()).unwrap();
+        assert!(limits.wait(now()).await.is_ok());
+        limits.follow(&reply(200, &[("x-left", "99")]), now()).unwrap();
+        assert!(matches!(limits.wait(now()).await, Err(SourceError::Quota { left: 99, floor: 100 })));
+        limits.begin();
+        assert!(limits.wait(now()).await.is_ok(), "the next pull asks anew");
+    }
+
+    #[tokio::test]
+    async fn after_a_block_page_the_crm_is_left_alone_for_a_while() {
+        let toml = "giveup = { status = 403, content_type = 'text/html', cooloff = '15m' }";
+        let limits = read(&section(toml)).unwrap();
+        assert!(limits.follow(&reply(403, &[("content-type", "application/json")]), now()).is_ok());
+        let blocked = limits.follow(&reply(403, &[("content-type", "text/html; charset=utf-8")]), now());
+        assert!(matches!(blocked, Err(SourceError::LeftAlone { status: 403, .. })));
+        limits.begin();
+        assert!(limits.wait(now() + TimeDelta::minutes(14)).await.is_err());
+        assert!(limits.wait(now() + TimeDelta::minutes(15)).await.is_ok());
+    }
+
+    #[test]
+    fn keys_that_need_each_other_are_asked_for_together() {
+        for (toml, key) in [
+            ("requests = 0\nper = '1s'", "requests"),
+            ("requests = 1", "per"),
+            ("per = '1s'", "requests"),
+            ("requests = 1\nper = '0s'", "per"),
+            ("concurrency = 0", "concurrency"),
+            ("reset_header = 'X'", "reset_unit"),
+            ("reset_unit = 'seconds'", "reset_header"),
+            ("quota = { floor = 1 }", "quota"),
+            ("giveup = { status = 403 }", "giveup"),
+        ] {
+            let problems = read(&section(toml)).err().unwrap();
+            assert_eq!(problems[0].path[0], key, "{toml}: {problems:?}");
+        }
+    }
+}

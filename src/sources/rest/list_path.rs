@@ -1,0 +1,189 @@
+//! Where the records of an answer are: a list, an object of records, or the lists inside one list.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::sources::rest::json::{Json, MAX_PARTS, Node};
+use crate::sources::rest::path::{Path, Stop, through_a_list};
+use crate::sources::source::SourceError;
+
+/// A way to a list, or through one list (`$.items[*].data`, `["$.items", "$.data"]`).
+#[derive(Debug, Clone)]
+pub(super) struct ListPath {
+    text: String,
+    list: Path,
+    each: Option<Path>,
+}
+
+/// What counts as a list, beside a list.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Leniency {
+    /// Null is an empty one.
+    pub(super) null: bool,
+    /// Nothing at all is an empty one.
+    pub(super) missing: bool,
+    /// An object's members are its items, and each has a key.
+    pub(super) keyed: bool,
+}
+
+/// A record as it stands in the answer, and its key where the list is an object.
+pub(super) type Item<'a> = (Option<Cow<'a, str>>, Json<'a>);
+
+impl ListPath {
+    /// The whole answer is the list.
+    pub(super) fn root() -> Self {
+        Self::parse("$").expect("the root is a path")
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let (list, each) = through_a_list(text).map_err(|why| format!("is no path: {why}"))?;
+        Ok(Self { text: text.to_owned(), list, each })
+    }
+
+    /// The records. What is no list is an error that names the step.
+    pub(super) fn records<'a>(&self, document: &Node<'a>, lenient: Leniency) -> Result<Vec<Item<'a>>, SourceError> {
+        let Some(each) = &self.each else { return self.list_at(&self.list, self.list.follow(document), lenient) };
+        let outer = self.list_at(&self.list, self.list.follow(document), Leniency { keyed: false, ..lenient })?;
+        let mut records = Vec::with_capacity(outer.len());
+        for (_, item) in outer {
+            let item = Node::of(item);
+            match each.follow(&item).map(Node::json) {
+                Ok(Some(found)) if !lenient.keyed && !found.is_null() && !found.text().starts_with('[') => {
+                    records.push((None, found));
+                }
+                _ => records.extend(self.list_at(each, each.follow(&item), lenient)?),
+            }
+            if records.len() > MAX_PARTS {
+                return Err(SourceError::TooManyParts(MAX_PARTS));
+            }
+        }
+        Ok(records)
+    }
+
+    fn list_at<'a>(
+        &self,
+        path: &Path,
+        found: Result<&Node<'a>, Stop>,
+        lenient: Leniency,
+    ) -> Result<Vec<Item<'a>>, SourceError> {
+        let last = path.step_name(path.steps().len().saturating_sub(1));
+        match found {
+            Ok(found) if found.json().is_some_and(Json::is_null) => match lenient.null {
+                true => Ok(Vec::new()),
+                false => Err(self.wrong(&last, "is null")),
+            },
+            Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_PARTS)),
+            Ok(found) if lenient.keyed => {
+                found.members().ok_or_else(|| self.wrong(&last, "is not an object of records"))
+            }
+            Ok(found) => {
+                let items = found.items().ok_or_else(|| self.wrong(&last, "is not a list"))?;
+                Ok(items.into_iter().map(|item| (None, item)).collect())
+            }
+            Err(Stop { null: true, .. }) if lenient.null => Ok(Vec::new()),
+            Err(Stop { null: false, .. }) if lenient.missing => Ok(Vec::new()),
+            Err(Stop { step, null }) => {
+                Err(self.wrong(&path.step_name(step), if null { "is null" } else { "is missing" }))
+            }
+        }
+    }
+
+    fn wrong(&self, step: &str, what: &str) -> SourceError {
+        SourceError::Mapping(format!("`{}`: `{step}` {what}", self.text))
+    }
+}
+
+impl<'de> Deserialize<'de> for ListPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> de::Visitor<'de> for Either {
+            type Value = ListPath;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a path, or two: of a list, and of the list in each of its items")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ListPath, E> {
+                ListPath::parse(text).map_err(E::custom)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<ListPath, A::Error> {
+                let two = || de::Error::custom("expected two paths: of a list, and of the list in each of its items");
+                let outer: Path = items.next_element()?.ok_or_else(two)?;
+                let inner: Path = items.next_element()?.ok_or_else(two)?;
+                if items.next_element::<Path>()?.is_some() {
+                    return Err(two());
+                }
+                let text = format!("{outer}[*]{}", inner.to_string().trim_start_matches('$'));
+                Ok(ListPath { text, list: outer, each: Some(inner) })
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str, document: &str, lenient: Leniency) -> Result<Vec<String>, String> {
+        let node = Node::document(document).unwrap();
+        let path: ListPath = serde_json::from_str(path).map_err(|error| error.to_string())?;
+        let records = path.records(&node, lenient).map_err(|error| error.to_string())?;
+        let shown = |(key, record): &Item<'_>| format!("{}{}", key.as_deref().unwrap_or_default(), record.text());
+        Ok(records.iter().map(shown).collect())
+    }
+
+    fn records(path: &str, document: &str, null: bool) -> Result<Vec<String>, String> {
+        read(&format!("{path:?}"), document, Leniency { null, ..Leniency::default() })
+    }
+
+    #[test]
+    fn two_paths_lead_through_a_list_and_an_object_of_records_gives_its_keys() {
+        let nested = r#"[{"stages": [1, 2]}, {"stages": [3]}]"#;
+        assert_eq!(read(r#"["$", "$.stages"]"#, nested, Leniency::default()).unwrap(), ["1", "2", "3"]);
+        let keyed = Leniency { keyed: true, ..Leniency::default() };
+        assert_eq!(read(r#""$.d""#, r#"{"d": {"a": 1, "b": 2}}"#, keyed).unwrap(), ["a1", "b2"]);
+        assert!(read(r#""$.d""#, r#"{"d": [1]}"#, keyed).is_err());
+        for path in [r#"["$"]"#, r#"["$", "$.a", "$.b"]"#, r#""$.a[*].b[*]""#, r#""$[*]x""#] {
+            assert!(read(path, "[]", Leniency::default()).is_err(), "{path}");
+        }
+        let missing = Leniency { missing: true, ..Leniency::default() };
+        assert_eq!(read(r#""$.users""#, "{}", missing), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn records_are_found_at_the_root_below_and_through_one_list() {
+        for (path, document) in [
+            ("$", "[1,2]"),
+            ("$[*]", "[1,2]"),
+            ("$.data", r#"{"data":[1,2]}"#),
+            ("$.data.items[*]", r#"{"data":{"items":[1,2]}}"#),
+            ("$.items[*].data", r#"{"items":[{"data":1},{"data":2}]}"#),
+            ("$.groups[*].deals", r#"{"groups":[{"deals":[1]},{"deals":[]},{"deals":[2]}]}"#),
+        ] {
+            assert_eq!(records(path, document, false), Ok(vec!["1".to_owned(), "2".to_owned()]), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_names_the_step() {
+        for (path, document, why) in [
+            ("$.data.items", r#"{"data":null}"#, "`$.data.items`: `data` is null"),
+            ("$.data.items", r#"{"data":{"items":null}}"#, "`$.data.items`: `items` is null"),
+            ("$.data.items", r#"{"date":{}}"#, "`$.data.items`: `data` is missing"),
+            ("$.data.items", r#"{"data":{}}"#, "`$.data.items`: `items` is missing"),
+            ("$.data", r#"{"data":{}}"#, "`$.data`: `data` is not a list"),
+            ("$", r#"{"data":[]}"#, "`$`: `$` is not a list"),
+            ("$.items[*].data", r#"{"items":[{}]}"#, "`$.items[*].data`: `data` is missing"),
+        ] {
+            assert_eq!(records(path, document, false).unwrap_err(), why);
+        }
+        for document in [r#"{"data":null}"#, r#"{"data":{"items":null}}"#] {
+            assert_eq!(records("$.data.items", document, true), Ok(Vec::new()));
+        }
+        assert!(records("$.data.items", "{}", true).is_err(), "missing is never empty");
+    }
+}

@@ -1,0 +1,133 @@
+//! A table that is a list of the CRM: a walk of its own, read to its end or failed (contract §8.12).
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::settings::{Problem, Section, Span};
+use crate::sources::pull::Guards;
+use crate::sources::rest::client::Client;
+use crate::sources::rest::list::List;
+use crate::sources::rest::lookup::{Rows, is_empty};
+use crate::sources::rest::paging::Paging;
+use crate::sources::rest::records::Record;
+use crate::sources::rest::request::{self, Request};
+use crate::sources::source::{Names, SourceError};
+
+/// What a table of a list says beside its rows.
+pub(super) struct Keys {
+    request: Request,
+    paging: Paging,
+    ttl: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnKeys {
+    ttl: Option<Span>,
+}
+
+/// The table.
+pub(super) struct ListTable {
+    pub(super) list: List,
+    pub(super) rows: Rows,
+    ttl: Option<Span>,
+    kept: Mutex<Option<(Instant, Names)>>,
+}
+
+/// Reads the request and the paging of a table; a table is nowhere without a path.
+pub(super) fn read_request(section: &mut Section) -> Result<(Request, Paging), Vec<Problem>> {
+    let under = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.under(&["paging"])).collect();
+    let paging = section.table("paging").and_then(|table| Paging::read(table).map_err(under));
+    let has_path = section.0.contains_key("path");
+    let request = section.split_off(&request::KEYS);
+    let request = if has_path {
+        request.read::<request::Keys>(&[]).and_then(request::Keys::check)
+    } else {
+        Err(vec![Problem::at("path", "is missing").hint("where the table is, or `entries` for one written here")])
+    };
+    match (paging, request) {
+        (Ok(paging), Ok(request)) => Ok((request, paging)),
+        (paging, request) => Err([paging.err(), request.err()].into_iter().flatten().flatten().collect()),
+    }
+}
+
+impl Keys {
+    /// Reads them; `also` are the keys that stand beside them.
+    pub(super) fn read(section: &mut Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
+        let asked = read_request(section);
+        let own = section.read::<OwnKeys>(also);
+        match (asked, own) {
+            (Ok((request, paging)), Ok(OwnKeys { ttl })) => Ok(Self { request, paging, ttl }),
+            (asked, own) => Err([asked.err(), own.err()].into_iter().flatten().flatten().collect()),
+        }
+    }
+
+    /// The table of these rows.
+    pub(super) fn table(self, rows: Rows) -> Result<ListTable, Vec<Problem>> {
+        let list = List::new(self.request, self.paging, rows.records.clone())?;
+        Ok(ListTable { list, rows, ttl: self.ttl, kept: Mutex::default() })
+    }
+}
+
+impl ListTable {
+    /// The whole table, and what is odd about it; as it was, where it is to hold for a while.
+    pub(super) async fn fetch(&self, client: &Client) -> Result<(Names, Option<String>), SourceError> {
+        let now = client.clock.instant();
+        {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if let (Some(Span(ttl)), Some((read, names))) = (self.ttl, &*kept)
+                && now.duration_since(*read) < ttl
+            {
+                return Ok((names.clone(), None));
+            }
+        }
+        let (names, warning) = self.walk(client).await?;
+        if self.ttl.is_some() {
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, names.clone()));
+        }
+        Ok((names, warning))
+    }
+
+    async fn walk(&self, client: &Client) -> Result<(Names, Option<String>), SourceError> {
+        let mut guards = Guards::default();
+        let mut names = Names::default();
+        let mut total = self.list.count(client).await?;
+        let mut rows = 0;
+        let mut after: Option<String> = None;
+        loop {
+            let answer = self.list.ask(client, after.as_deref()).await?;
+            let document = answer.document()?;
+            let batch = self.list.split(client, &answer, &document, after.as_deref())?;
+            let prints: Vec<String> = batch.records.iter().map(fingerprint).collect();
+            rows += prints.len() as u64;
+            guards.check(&prints, prints.len() as u64, batch.next.as_deref()).map_err(SourceError::Paging)?;
+            self.rows.take(&batch.records, &mut names);
+            total = batch.total.or(total);
+            after = batch.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let tolerance = self.list.paging().total_tolerance();
+        if let Some(total) = total.filter(|total| rows + tolerance < *total) {
+            return Err(SourceError::Paging(format!("the table ends after {rows} of {total} rows")));
+        }
+        if is_empty(&names) {
+            return Err(SourceError::Mapping("the table is empty".to_owned()));
+        }
+        let cut = self.list.paging().looks_cut(rows);
+        let warning = cut.then(|| format!("has exactly {rows} rows and no `paging`: is it one page of several?"));
+        Ok((names, warning))
+    }
+}
+
+/// What tells one record from another where its id cannot be read.
+pub(in crate::sources::rest) fn fingerprint(record: &Record<'_>) -> String {
+    let mut hasher = DefaultHasher::new();
+    record.json.text().hash(&mut hasher);
+    format!("#{:016x}", hasher.finish())
+}

@@ -1,0 +1,194 @@
+//! Lists whose pages or records are counted: `page` and `offset`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::settings::{Problem, Section};
+use crate::sources::rest::paging::place::{In, PageSize, Place, Turn};
+use crate::sources::rest::paging::total::count_at;
+use crate::sources::rest::paging::{Answered, says_more};
+use crate::sources::rest::path::Path;
+
+/// A counted walk.
+#[derive(Debug, Clone)]
+pub(in crate::sources::rest) struct Counted {
+    pub(super) place: Place,
+    start: u64,
+    advance: Advance,
+    size: Option<u64>,
+    total_pages: Option<Path>,
+    short_page_is_end: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Advance {
+    Page,
+    Records,
+    Size(u64),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageKeys {
+    #[serde(default = "page")]
+    param: String,
+    #[serde(default = "one")]
+    start: u64,
+    total_pages: Option<Path>,
+    #[serde(default)]
+    short_page_is_end: bool,
+}
+
+fn page() -> String {
+    "page".to_owned()
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OffsetKeys {
+    #[serde(default = "offset")]
+    param: String,
+    #[serde(default)]
+    start: u64,
+    #[serde(default)]
+    step: OffsetStep,
+    #[serde(default)]
+    short_page_is_end: bool,
+}
+
+fn offset() -> String {
+    "offset".to_owned()
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum OffsetStep {
+    #[default]
+    Records,
+    Size,
+}
+
+/// Where a counted walk stands: what the parameter says, and how many records it has covered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) place: u64,
+    pub(super) covered: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.place, self.covered)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (place, covered) = text.split_once('/').ok_or(())?;
+        Ok(Self { place: place.parse().map_err(drop)?, covered: covered.parse().map_err(drop)? })
+    }
+}
+
+impl Position {
+    /// Only positions of our own come back.
+    pub(super) fn of(after: Option<&str>, start: u64) -> Self {
+        after.and_then(|after| after.parse().ok()).unwrap_or(Self { place: start, covered: 0 })
+    }
+}
+
+impl Counted {
+    /// Reads what only `page` has.
+    pub(super) fn by_page(
+        section: &Section,
+        also: &[&str],
+        place: In,
+        size: Option<&PageSize>,
+    ) -> Result<Self, Vec<Problem>> {
+        let keys: PageKeys = section.read(also)?;
+        let short = needs_size(keys.short_page_is_end, size)?;
+        Ok(Self {
+            place: Place::new(place, keys.param, "param").map_err(|problem| vec![problem])?,
+            start: keys.start,
+            advance: Advance::Page,
+            size: size.map(|size| size.size),
+            total_pages: keys.total_pages,
+            short_page_is_end: short,
+        })
+    }
+
+    /// Reads what only `offset` has.
+    pub(super) fn by_offset(
+        section: &Section,
+        also: &[&str],
+        place: In,
+        size: Option<&PageSize>,
+    ) -> Result<Self, Vec<Problem>> {
+        let keys: OffsetKeys = section.read(also)?;
+        let short = needs_size(keys.short_page_is_end, size)?;
+        let advance = match (keys.step, size) {
+            (OffsetStep::Records, _) => Advance::Records,
+            (OffsetStep::Size, Some(size)) => Advance::Size(size.size),
+            (OffsetStep::Size, None) => {
+                return Err(vec![Problem::at("step", "`size` needs `size` and `size_param`")]);
+            }
+        };
+        Ok(Self {
+            place: Place::new(place, keys.param, "param").map_err(|problem| vec![problem])?,
+            start: keys.start,
+            advance,
+            size: size.map(|size| size.size),
+            total_pages: None,
+            short_page_is_end: short,
+        })
+    }
+
+    /// Says which page is wanted.
+    pub(super) fn ask(&self, after: Option<&str>, turn: &mut Turn) {
+        self.place.put(turn, Value::from(Position::of(after, self.start).place));
+    }
+
+    /// The position of the next page; `None` at the end.
+    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Option<String> {
+        let here = Position::of(seen.after, self.start);
+        let records = seen.records.len() as u64;
+        let (step, covered) = match self.advance {
+            Advance::Page => (1, records),
+            Advance::Records => (records, records),
+            Advance::Size(size) => (size, size),
+        };
+        let next = Position { place: here.place + step, covered: here.covered + covered };
+        self.goes_on(seen, next).then(|| next.to_string())
+    }
+
+    /// `has_more` decides where it is configured, then `total_pages`, then `total`, then the empty page.
+    fn goes_on(&self, seen: &Answered<'_, '_>, next: Position) -> bool {
+        if let Some(has_more) = seen.has_more {
+            return says_more(has_more, seen.document);
+        }
+        if let Some(pages) = self.total_pages.as_ref().and_then(|path| count_at(path, seen.document)) {
+            return next.place - self.start < pages;
+        }
+        // A total of 0 beside records is a server that does not count.
+        if seen.total.is_some_and(|total| total > 0 && next.covered >= total) {
+            return false;
+        }
+        let records = seen.records.len() as u64;
+        let is_short = self.size.is_some_and(|size| records < size);
+        records > 0 && !(self.short_page_is_end && is_short)
+    }
+}
+
+fn needs_size(is_wanted: bool, size: Option<&PageSize>) -> Result<bool, Vec<Problem>> {
+    if is_wanted && size.is_none() {
+        return Err(vec![Problem::at("short_page_is_end", "needs `size` and `size_param`")]);
+    }
+    Ok(is_wanted)
+}

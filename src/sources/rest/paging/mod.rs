@@ -1,0 +1,463 @@
+//! How a list is cut into pages: what the next request asks for, and which answer was the last.
+//!
+//! Pure. A short page is no sign of the end unless the configuration says so, because servers send them in the middle
+//! (contract §1.1, 1). Where an answer says whether there is more, it is believed before anything is counted.
+
+mod counted;
+mod cursor;
+mod link;
+mod place;
+mod range;
+mod total;
+
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+
+use crate::settings::{Problem, Section};
+use crate::sources::rest::auth::{Nothing, unknown_type};
+use crate::sources::rest::json::{Json, Node};
+use crate::sources::rest::paging::counted::Counted;
+use crate::sources::rest::paging::cursor::Cursor;
+use crate::sources::rest::paging::link::{Link, relation};
+pub(super) use crate::sources::rest::paging::place::Turn;
+use crate::sources::rest::paging::place::{In, PageSize, Place};
+use crate::sources::rest::paging::range::Range;
+pub(super) use crate::sources::rest::paging::total::Count;
+use crate::sources::rest::paging::total::Total;
+use crate::sources::rest::path::Path;
+use crate::sources::rest::records::Record;
+
+/// How one list is paged; `[sources.x.paging]`.
+#[derive(Default)]
+pub(super) struct Paging {
+    way: Way,
+    size: Option<PageSize>,
+    total: Option<Total>,
+    total_tolerance: u64,
+    has_more: Option<Path>,
+    end_statuses: Vec<u16>,
+    keeps_headers: bool,
+    keeps_body: bool,
+}
+
+#[derive(Default)]
+enum Way {
+    /// One answer holds everything, as the configuration says.
+    One,
+    /// Pages or records are counted.
+    Counted(Counted),
+    /// Each answer names the next cursor.
+    Cursor(Cursor),
+    /// Each answer names the next address.
+    Link(Link),
+    /// Each request names a range.
+    Range(Range),
+    /// One answer is taken for everything, because nothing is said.
+    #[default]
+    Unsaid,
+}
+
+/// What several ways have in common.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SharedKeys {
+    #[serde(default, rename = "in")]
+    place: In,
+    size_param: Option<String>,
+    size: Option<u64>,
+    total_header: Option<String>,
+    #[serde(default)]
+    total_tolerance: u64,
+    has_more: Option<Path>,
+    #[serde(default)]
+    end_statuses: Vec<u16>,
+    #[serde(default = "everything")]
+    keep: Vec<Kept>,
+}
+
+/// What goes with a next address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kept {
+    Headers,
+    Body,
+}
+
+fn everything() -> Vec<Kept> {
+    vec![Kept::Headers, Kept::Body]
+}
+
+/// The ways, and which of the common keys each has.
+const WAYS: [(&str, &[&str]); 7] = [
+    ("none", &["total", "total_header", "total_tolerance"]),
+    ("page", &COUNTED),
+    ("offset", &COUNTED),
+    ("cursor", &COUNTED),
+    ("next_url", &LINKED),
+    ("link_header", &LINKED),
+    ("range", &["total", "total_header", "total_tolerance"]),
+];
+
+const COUNTED: [&str; 8] =
+    ["in", "size_param", "size", "total", "total_header", "total_tolerance", "has_more", "end_statuses"];
+const LINKED: [&str; 8] = ["in", "size_param", "size", "total", "total_header", "total_tolerance", "has_more", "keep"];
+
+/// The page sizes that servers fall back on.
+const PAGE_SIZES: [u64; 12] = [10, 15, 20, 25, 30, 50, 60, 100, 200, 250, 500, 1000];
+
+/// What an answer said, as far as paging asks.
+pub(super) struct Seen<'n, 'a> {
+    /// The answer.
+    pub(super) document: &'n Node<'a>,
+    /// Its status.
+    pub(super) status: u16,
+    /// Its headers.
+    pub(super) headers: &'n HeaderMap,
+    /// Its records.
+    pub(super) records: &'n [Record<'a>],
+    /// The position it was asked for; `None` for the first.
+    pub(super) after: Option<&'n str>,
+}
+
+/// The same, with what the configuration makes of it.
+struct Answered<'n, 'a> {
+    document: &'n Node<'a>,
+    status: u16,
+    headers: &'n HeaderMap,
+    records: &'n [Record<'a>],
+    after: Option<&'n str>,
+    total: Option<u64>,
+    has_more: Option<&'n Path>,
+}
+
+/// Where the next page is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A position that `turn` understands.
+    Position(String),
+    /// An address as the server gives it, absolute or relative.
+    Link(String),
+}
+
+impl Paging {
+    /// Reads the section; `type` decides which keys it has.
+    pub(super) fn read(mut section: Section) -> Result<Self, Vec<Problem>> {
+        if section.0.is_empty() {
+            return Ok(Self { way: Way::Unsaid, ..Self::default() });
+        }
+        let kind = section.split_off(&["type"]);
+        let known = WAYS.map(|(name, _)| name);
+        let word = kind.text("type");
+        let Some((word, shared)) = WAYS.iter().find(|(name, _)| Some(*name) == word) else {
+            return Err(vec![unknown_type(word, &known)]);
+        };
+        let mut common = section.split_off(shared);
+        let said_total = common.0.remove("total");
+        let also: Vec<&str> = shared.iter().copied().chain(["type"]).collect();
+        let mut problems = Vec::new();
+        let keys = common.read::<SharedKeys>(&[]).map_err(|found| problems.extend(found)).unwrap_or_default();
+        let size = PageSize::new(keys.place, keys.size_param, keys.size);
+        let size = size.map_err(|problem| problems.push(problem)).unwrap_or_default();
+        let total = total::read(said_total, keys.total_header);
+        let total = total.map_err(|found| problems.extend(found)).unwrap_or_default();
+        let way = match *word {
+            "none" => section.read(&also).map(|Nothing {}| Way::One),
+            "page" => Counted::by_page(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
+            "offset" => Counted::by_offset(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
+            "cursor" => Cursor::read(&section, &also, keys.place).map(Way::Cursor),
+            "next_url" => Link::by_url(&section, &also).map(Way::Link),
+            "link_header" => Link::by_header(&section, &also).map(Way::Link),
+            _ => Range::read(&section, &also).map(Way::Range),
+        };
+        let way = way.map_err(|found| problems.extend(found)).unwrap_or_default();
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            way,
+            size,
+            total,
+            total_tolerance: keys.total_tolerance,
+            has_more: keys.has_more,
+            end_statuses: keys.end_statuses,
+            keeps_headers: keys.keep.contains(&Kept::Headers),
+            keeps_body: keys.keep.contains(&Kept::Body),
+        })
+    }
+
+    /// The places that this sets, so that nothing else may.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        let own = match &self.way {
+            Way::Counted(counted) => Some(&counted.place),
+            Way::Cursor(cursor) => Some(&cursor.place),
+            _ => None,
+        };
+        own.into_iter().chain(self.size.iter().map(|size| &size.place))
+    }
+
+    /// A page's own part of the request; `None` is the first page.
+    pub(super) fn turn(&self, after: Option<&str>) -> Turn {
+        let mut turn = Turn { keeps_headers: self.keeps_headers, keeps_body: self.keeps_body, ..Turn::default() };
+        if after.is_some() {
+            turn.ends.clone_from(&self.end_statuses);
+        }
+        match &self.way {
+            Way::One | Way::Unsaid => {}
+            Way::Counted(counted) => counted.ask(after, &mut turn),
+            Way::Cursor(cursor) => cursor.ask(after, &mut turn),
+            Way::Link(_) => turn.link = after.map(str::to_owned),
+            Way::Range(range) => range.ask(after, &mut turn),
+        }
+        let goes_along = |size: &&PageSize| turn.link.is_none() || size.place.goes_with_a_link(&turn);
+        if let Some(size) = self.size.as_ref().filter(goes_along) {
+            size.ask(&mut turn);
+        }
+        turn
+    }
+
+    /// The request that counts, where there is one.
+    pub(super) fn count(&self) -> Option<&Count> {
+        match &self.total {
+            Some(Total::Asked(count)) => Some(count),
+            _ => None,
+        }
+    }
+
+    /// By how many records the total may be wrong.
+    pub(super) fn total_tolerance(&self) -> u64 {
+        self.total_tolerance
+    }
+
+    /// How many records the answer says there are in all.
+    pub(super) fn total(&self, document: &Node<'_>, headers: &HeaderMap) -> Option<u64> {
+        match (&self.total, &self.way) {
+            (Some(Total::InAnswer(spot)), _) => spot.read(document, headers),
+            (None, Way::Range(_)) => range::total(headers),
+            _ => None,
+        }
+    }
+
+    /// Where the next page is; `None` at the end.
+    pub(super) fn next(&self, seen: &Seen<'_, '_>) -> Result<Option<Next>, String> {
+        let Seen { document, status, headers, records, after } = *seen;
+        let total = self.total(document, headers);
+        let seen = Answered { document, status, headers, records, after, total, has_more: self.has_more.as_ref() };
+        match &self.way {
+            Way::One | Way::Unsaid if relation(headers, "next").is_some() => {
+                Err("the answer is one page of several: its `Link` names a next one".to_owned())
+            }
+            Way::One | Way::Unsaid => Ok(None),
+            Way::Counted(counted) => Ok(counted.next(&seen).map(Next::Position)),
+            Way::Cursor(cursor) => cursor.next(&seen).map(|next| next.map(Next::Position)),
+            Way::Link(link) => link.next(&seen).map(|next| next.map(Next::Link)),
+            Way::Range(range) => range.next(&seen).map(|next| next.map(Next::Position)),
+        }
+    }
+
+    /// Whether so many rows, in one answer to a request that says nothing of pages, are likely a page of more.
+    pub(super) fn looks_cut(&self, rows: u64) -> bool {
+        matches!(self.way, Way::Unsaid) && PAGE_SIZES.contains(&rows)
+    }
+}
+
+fn says_more(path: &Path, document: &Node<'_>) -> bool {
+    path.find(document).and_then(Json::scalar).is_some_and(|value| value.is_truthy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::section;
+
+    fn paging(toml: &str) -> Paging {
+        Paging::read(section(toml)).unwrap()
+    }
+
+    fn next(paging: &Paging, after: Option<&str>, records: usize, document: &str) -> Result<Option<Next>, String> {
+        answered(paging, after, records, document, &HeaderMap::new())
+    }
+
+    fn answered(
+        paging: &Paging,
+        after: Option<&str>,
+        records: usize,
+        document: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<Next>, String> {
+        let document = Node::document(document).unwrap();
+        let records: Vec<Record<'_>> =
+            (0..records).map(|_| Record::of(serde_json::from_str(r#"{"id": "z9"}"#).unwrap())).collect();
+        paging.next(&Seen { document: &document, status: 200, headers, records: &records, after })
+    }
+
+    fn position(text: &str) -> Next {
+        Next::Position(text.to_owned())
+    }
+
+    fn query(paging: &Paging, after: Option<&str>) -> String {
+        let pairs: Vec<String> =
+            paging.turn(after).query.into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+        pairs.join("&")
+    }
+
+    #[test]
+    fn pages_are_counted_until_the_empty_one() {
+        let paging = paging("type = 'page'\nsize_param = 'per_page'\nsize = 2");
+        assert_eq!(query(&paging, None), "page=1&per_page=2");
+        assert_eq!(query(&paging, Some("3/4")), "page=3&per_page=2");
+        assert_eq!(next(&paging, None, 2, "{}"), Ok(Some(position("2/2"))));
+        assert_eq!(next(&paging, Some("2/2"), 1, "{}"), Ok(Some(position("3/3"))), "a short page is no end");
+        assert_eq!(next(&paging, Some("3/3"), 0, "{}"), Ok(None));
+    }
+
+    #[test]
+    fn the_number_of_pages_and_the_total_end_a_walk_without_an_empty_page() {
+        let by_pages = paging("type = 'page'\nstart = 0\ntotal_pages = '$.pages'");
+        assert_eq!(next(&by_pages, None, 2, r#"{"pages": "2"}"#), Ok(Some(position("1/2"))));
+        assert_eq!(next(&by_pages, Some("1/2"), 2, r#"{"pages": 2}"#), Ok(None));
+        assert_eq!(
+            next(&by_pages, Some("1/2"), 0, r#"{"pages": 5}"#),
+            Ok(Some(position("2/2"))),
+            "an empty page in the middle"
+        );
+        assert_eq!(next(&by_pages, Some("1/2"), 2, r#"{"pages": null}"#), Ok(Some(position("2/4"))));
+        let by_total = paging("type = 'page'\ntotal = '$.total'");
+        assert_eq!(next(&by_total, Some("2/2"), 1, r#"{"total": "3"}"#), Ok(None));
+        assert_eq!(next(&by_total, Some("2/2"), 1, r#"{"total": 4}"#), Ok(Some(position("3/3"))));
+        assert_eq!(
+            next(&by_total, None, 2, r#"{"total": 0}"#),
+            Ok(Some(position("2/2"))),
+            "0 beside records is no count"
+        );
+    }
+
+    #[test]
+    fn offsets_go_on_by_the_records_received_or_by_the_size() {
+        let by_records = paging("type = 'offset'\nsize_param = 'limit'\nsize = 100");
+        assert_eq!(query(&by_records, None), "offset=0&limit=100");
+        assert_eq!(next(&by_records, Some("100/100"), 49, "{}"), Ok(Some(position("149/149"))));
+        let by_size =
+            paging("type = 'offset'\nstart = 1\nstep = 'size'\nsize_param = 'limit'\nsize = 50\ntotal = '$.n'");
+        assert_eq!(next(&by_size, None, 49, r#"{"n": 100}"#), Ok(Some(position("51/50"))));
+        assert_eq!(next(&by_size, Some("51/50"), 50, r#"{"n": 100}"#), Ok(None));
+    }
+
+    #[test]
+    fn an_answer_that_says_there_is_more_is_believed_before_anything_is_counted() {
+        let paging = paging("type = 'offset'\nhas_more = '$.more'\ntotal = '$.total'");
+        assert_eq!(next(&paging, None, 2, r#"{"more": true, "total": 2}"#), Ok(Some(position("2/2"))));
+        assert_eq!(next(&paging, None, 2, r#"{"more": 0, "total": 9}"#), Ok(None));
+        assert_eq!(next(&paging, None, 2, "{}"), Ok(None), "absent is no more");
+    }
+
+    #[test]
+    fn a_short_page_ends_the_walk_only_where_the_configuration_says_so() {
+        let paging = paging("type = 'offset'\nsize_param = 'limit'\nsize = 2\nshort_page_is_end = true");
+        assert_eq!(next(&paging, None, 2, "{}"), Ok(Some(position("2/2"))));
+        assert_eq!(next(&paging, Some("2/2"), 1, "{}"), Ok(None));
+    }
+
+    #[test]
+    fn a_cursor_goes_on_as_text_or_number_until_there_is_none() {
+        let paging = paging("type = 'cursor'\ncursor = '$.next'\nparam = 'after'\nsize_param = 'limit'\nsize = 2");
+        assert_eq!(query(&paging, None), "limit=2");
+        assert_eq!(query(&paging, Some("a+/=&")), "after=a+/=&&limit=2");
+        assert_eq!(
+            next(&paging, None, 0, r#"{"next": 12345678901234567890}"#),
+            Ok(Some(position("12345678901234567890")))
+        );
+        assert_eq!(next(&paging, None, 2, r#"{"next": "x"}"#), Ok(Some(position("x"))));
+        for end in [r#"{"next": null}"#, r#"{"next": ""}"#, r#"{"next": false}"#, "{}"] {
+            assert_eq!(next(&paging, None, 2, end), Ok(None), "{end}");
+        }
+        assert!(next(&paging, None, 2, r#"{"next": {}}"#).is_err());
+    }
+
+    #[test]
+    fn a_promise_of_more_without_a_cursor_is_a_hole_and_no_end() {
+        let paging = paging("type = 'cursor'\ncursor = '$.next'\nparam = 'after'\nhas_more = '$.more'");
+        assert_eq!(next(&paging, None, 2, r#"{"next": "x", "more": false}"#), Ok(None));
+        let why = next(&paging, None, 2, r#"{"next": null, "more": true}"#).unwrap_err();
+        assert_eq!(why, "`$.more` says there is more, and `$.next` names no next page");
+    }
+
+    #[test]
+    fn a_cursor_may_stand_in_a_header_or_in_the_last_record() {
+        let in_header = paging("type = 'cursor'\ncursor = 'X-Next'\ncursor_from = 'header'\nparam = 'after'");
+        let headers = HeaderMap::from_iter([("x-next".parse().unwrap(), "a b".parse().unwrap())]);
+        assert_eq!(answered(&in_header, None, 1, "{}", &headers), Ok(Some(position("a b"))));
+        assert_eq!(next(&in_header, None, 1, "{}"), Ok(None));
+        let in_record = paging("type = 'cursor'\ncursor = '$.id'\ncursor_from = 'last_record'\nparam = 'after'");
+        assert_eq!(next(&in_record, None, 2, "{}"), Ok(Some(position("z9"))));
+        assert_eq!(next(&in_record, Some("z9"), 0, "{}"), Ok(None), "only the empty page is the end");
+        let nowhere = paging("type = 'cursor'\ncursor = '$.seq'\ncursor_from = 'last_record'\nparam = 'after'");
+        assert_eq!(next(&nowhere, None, 2, "{}"), Err("`$.seq`: `seq` is missing".to_owned()));
+    }
+
+    #[test]
+    fn positions_stand_in_the_body_as_numbers_and_cursors_as_texts() {
+        let in_body = paging("type = 'offset'\nin = 'body'\nparam = 'page.skip'\nsize_param = 'page.take'\nsize = 5");
+        let shown = |turn: Turn| {
+            turn.body.iter().map(|(place, value)| format!("{place}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown(in_body.turn(Some("10/10"))), "page.skip=10 page.take=5");
+        let cursor = paging("type = 'cursor'\nin = 'body'\ncursor = '$.next'\nparam = 'variables.after'");
+        assert_eq!(shown(cursor.turn(Some("7"))), "variables.after=\"7\"");
+        assert_eq!(shown(cursor.turn(None)), "");
+    }
+
+    #[test]
+    fn one_answer_that_names_a_next_page_is_not_everything() {
+        let headers = HeaderMap::from_iter([("link".parse().unwrap(), "</d?page=2>; rel=next".parse().unwrap())]);
+        for paging in [paging(""), paging("type = 'none'")] {
+            assert!(answered(&paging, None, 1, "{}", &headers).is_err());
+            assert_eq!(answered(&paging, None, 1, "{}", &HeaderMap::new()), Ok(None));
+        }
+        assert!(paging("").looks_cut(100) && !paging("").looks_cut(101) && !paging("type = 'none'").looks_cut(100));
+    }
+
+    #[test]
+    fn a_part_of_a_list_is_followed_by_the_next_and_another_part_than_the_one_asked_for_is_none() {
+        let paging = paging("type = 'range'\nunit = 'records'\nsize = 2");
+        let part =
+            |text: &'static str| HeaderMap::from_iter([("content-range".parse().unwrap(), text.parse().unwrap())]);
+        assert_eq!(answered(&paging, None, 2, "{}", &part("records 0-1/5")), Ok(Some(position("2/2"))));
+        assert_eq!(answered(&paging, Some("4/4"), 1, "{}", &part("records 4-4/5")), Ok(None));
+        assert_eq!(answered(&paging, Some("4/4"), 1, "{}", &part("records 4-4/*")), Ok(Some(position("5/5"))));
+        assert_eq!(answered(&paging, Some("5/5"), 0, "{}", &part("records */*")), Ok(None));
+        assert!(answered(&paging, Some("4/4"), 2, "{}", &part("records 0-1/5")).is_err());
+        assert_eq!(next(&paging, None, 9, "{}"), Ok(None), "the whole list");
+        assert!(next(&paging, Some("2/2"), 9, "{}").is_err());
+    }
+
+    #[test]
+    fn keys_that_need_each_other_are_asked_for_together() {
+        for (toml, key) in [
+            ("type = 'page'\nsize = 2", "size_param"),
+            ("type = 'page'\nsize_param = 'limit'", "size"),
+            ("type = 'offset'\nsize = 0\nsize_param = 'limit'", "size"),
+            ("type = 'offset'\nstep = 'size'", "step"),
+            ("type = 'offset'\nshort_page_is_end = true", "short_page_is_end"),
+            ("type = 'cursor'\nparam = 'x'", "cursor"),
+            ("type = 'next_url'\nnext = '$.a['", "next"),
+            ("type = 'pages'", "type"),
+            ("size = 2", "type"),
+            ("type = 'none'\nsize = 2", "size"),
+            ("type = 'range'\nsize = 0", "size"),
+            ("type = 'range'\nsize = 2\nhas_more = '$.more'", "has_more"),
+            ("type = 'next_url'", "next"),
+            ("type = 'next_url'\nnext_header = 'a b'", "next_header"),
+            ("type = 'link_header'\nend_statuses = [404]", "end_statuses"),
+            ("type = 'cursor'\ncursor = 'a b'\nparam = 'x'\ncursor_from = 'header'", "cursor"),
+            ("type = 'page'\nin = 'body'\nparam = 'page..number'", "param"),
+            ("type = 'page'\nin = 'header'\nparam = 'X Page'", "param"),
+            ("type = 'page'\ntotal = '$.n'\ntotal_header = 'X-Total'", "total_header"),
+            ("type = 'page'\ntotal = { path = '/count' }", "total"),
+            ("type = 'page'\ntotal = { path = '/count', method = 'HEAD', value = '$.n' }", "total"),
+            ("type = 'page'\nkeep = ['body']", "keep"),
+        ] {
+            let problems = Paging::read(section(toml)).err().unwrap();
+            assert_eq!(problems[0].path[0], key, "{toml}: {problems:?}");
+        }
+    }
+}

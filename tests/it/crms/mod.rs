@@ -1,0 +1,139 @@
+//! The CRMs of `config/examples`, each as a served model of its documented shape: what the example pulls is what the
+//! model holds, field by field and to the cent.
+//!
+//! A model knows sales; each CRM writes them its own way. What no model can prove is that the vendor writes them so.
+
+mod attio;
+mod capsule;
+mod close;
+mod copper;
+mod dynamics365;
+mod freshsales;
+mod odoo;
+mod pipedrive;
+mod sales;
+mod served;
+mod twenty;
+mod zendesk_sell;
+mod zoho;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sales_pipeline::model::number;
+use serde_json::Value;
+
+use crate::crms::sales::{Sale, sales};
+use crate::crms::served::{Asked, Reply, Served};
+use crate::program::{Folder, run};
+
+/// What stands for every secret; a model refuses whoever does not send it where it belongs.
+const SECRET: &str = "canary";
+
+/// A CRM: its example, how it answers, and what a sale of it becomes.
+struct Crm {
+    /// The name of the example.
+    name: &'static str,
+    /// The variables of its secrets.
+    variables: &'static [&'static str],
+    /// How many sales it holds: more than a page of the example.
+    count: u64,
+    /// How it answers.
+    answer: fn(&[Sale], &Asked) -> Reply,
+    /// The deal that a sale becomes: the fields that the example maps.
+    deal: fn(&Sale) -> Value,
+    /// The paths that the walk asks for, and how often at least: its pages and those of its look-ups.
+    pages: &'static [(&'static str, usize)],
+}
+
+const CRMS: [Crm; 11] = [
+    attio::CRM,
+    capsule::CRM,
+    close::CRM,
+    copper::CRM,
+    dynamics365::CRM,
+    freshsales::CRM,
+    odoo::CRM,
+    pipedrive::CRM,
+    twenty::CRM,
+    zendesk_sell::CRM,
+    zoho::CRM,
+];
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples")
+}
+
+fn example(name: &str) -> String {
+    fs::read_to_string(examples().join(format!("{name}.toml"))).unwrap()
+}
+
+/// The example with every host replaced by the model's.
+fn on(origin: &str, example: &str) -> String {
+    let mut parts = example.split("\"https://");
+    let mut text = parts.next().unwrap().to_owned();
+    for part in parts {
+        let host_ends = part.find(['/', '"']).unwrap();
+        text += &format!("\"{origin}{}", &part[host_ends..]);
+    }
+    text
+}
+
+fn with_secrets(crm: &Crm, mut command: Command) -> Command {
+    command.envs(crm.variables.iter().map(|name| (name, SECRET)));
+    // Closed deals of any age.
+    command.env(format!("SALES_PIPELINE_SOURCES__{}__CLOSED_WITHIN", crm.name.to_uppercase()), "all");
+    command
+}
+
+/// Pulls what the model holds, and compares every deal.
+async fn assert_pulled(crm: &Crm) {
+    let sales = sales(crm.count);
+    let served = Served::start(sales.clone(), crm.answer).await;
+    let folder = Folder::new();
+    folder.write_config(&on(&served.origin(), &example(crm.name)));
+    let checked = run(with_secrets(crm, folder.command(&["check"])));
+    assert!(checked.assert_code(0).stderr.is_empty() && !checked.stdout.contains("warning"), "{}", checked.stdout);
+    let pulled = run(with_secrets(crm, folder.command(&["pull"])));
+    assert_eq!(pulled.code(), Some(0), "{}: {}", crm.name, pulled.stderr);
+    let latest = folder.json("output/sales_pipeline.json");
+    let leads = latest["leads"].as_array().unwrap();
+    assert_eq!(leads.len(), sales.len(), "{}", crm.name);
+    for sale in &sales {
+        let deal = (crm.deal)(sale);
+        let lead = leads.iter().find(|lead| lead["id"] == deal["id"]).unwrap_or_else(|| panic!("no deal {deal}"));
+        for (field, expected) in deal.as_object().unwrap() {
+            assert_eq!(&lead[field], expected, "{} of {lead} in {}", field, crm.name);
+        }
+        assert_eq!(lead["value"].to_string(), number::text(sale.value()), "{}", crm.name);
+        assert_eq!(lead["name"], sale.name());
+        assert_eq!(lead["status"], sale.status());
+    }
+    let quality = &latest["quality"];
+    assert_eq!(quality["findings"].as_array().map_or(0, Vec::len), 0, "{}: {quality}", crm.name);
+    for (path, pages) in crm.pages {
+        let asked = served.requests_of(path);
+        assert!(asked >= *pages, "{}: {path} was asked {asked} times, not {pages}", crm.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_pulls_what_its_crm_holds_field_by_field_and_to_the_cent() {
+    for crm in &CRMS {
+        assert_pulled(crm).await;
+    }
+}
+
+#[test]
+fn every_example_has_its_model_and_its_line_in_the_readme() {
+    let files = fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let files: BTreeSet<String> = files.collect();
+    let modelled: BTreeSet<String> = CRMS.iter().map(|crm| format!("{}.toml", crm.name)).collect();
+    assert_eq!(files, modelled);
+    let readme = fs::read_to_string(examples().join("../../README.md")).unwrap();
+    for file in files {
+        assert!(readme.contains(&format!("(config/examples/{file})")), "{file}");
+    }
+}

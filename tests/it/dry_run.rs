@@ -1,0 +1,101 @@
+//! `pull --dry-run`: what a new user sees of the mapping, deal beside record, and of the requests.
+
+use serde_json::Value;
+
+use crate::fake_hubspot::{self, FakeHubspot};
+use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
+use crate::program::{Folder, Outcome};
+
+fn folder_of(crm: &FakeRest, paging: Paging) -> Folder {
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section(paging)));
+    folder
+}
+
+fn run(folder: &Folder, words: &[&str]) -> Outcome {
+    let told = folder.run(&[&["pull", "--dry-run"], words].concat());
+    assert!(!folder.join("output").exists(), "nothing is written");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mapped_deals_are_shown_beside_their_records_and_nothing_is_written() {
+    let broken = deals(30).into_iter().map(|deal| deal.replace("\"200.50\"", "\"much\""));
+    let crm = FakeRest::start(broken.collect()).await.page_size(20);
+    let told = run(&folder_of(&crm, Paging::Cursor), &["crm", "--limit", "2"]);
+    told.assert_code(0);
+    insta::assert_snapshot!(told.stdout);
+    assert_eq!(told.stderr, "");
+    assert_eq!(crm.requests_of("/v1/cursor/deals"), 1, "one page and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_json_every_number_stands_as_it_came_and_as_it_is_written() {
+    let exact = deals(3).into_iter().map(|deal| deal.replace("\"300.50\"", "12345678901234567.80"));
+    let crm = FakeRest::start(exact.collect()).await.page_size(2);
+    let told = run(&folder_of(&crm, Paging::Offset), &["--limit", "3", "--format", "json"]);
+    told.assert_code(0);
+    for part in ["\"value\":12345678901234567.8,", "\"amount\":12345678901234567.80,"] {
+        assert!(told.stdout.contains(part), "{part} in {}", told.stdout);
+    }
+    let samples: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(samples[0]["deals"].as_array().unwrap().len(), 3, "a second page is read for the third deal");
+    assert_eq!((&samples[0]["pages"], &samples[0]["more"]), (&2.into(), &true.into()));
+    for shown in samples[0]["deals"].as_array().unwrap() {
+        assert_eq!(shown["deal"]["id"], shown["raw"]["id"].to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_is_shown_on_demand_and_no_secret_wherever_it_comes_back() {
+    let crm = FakeRest::start(deals(5)).await.page_size(2).habit(Habit::EchoesQuery);
+    let crm = crm.require_param("key", "canary of key");
+    let folder = folder_of(&crm, Paging::NextUrl);
+    let key =
+        "auth = { type = \"query\", param = \"key\", value = { env = \"KEY\" } }\nheaders = { X-Team = \"sales\" }";
+    folder.write_config(&format!("[sources.crm]\n{}{key}\n", crm.section(Paging::NextUrl)));
+    let mut command = folder.command(&["pull", "--dry-run", "--show-http", "--limit", "3"]);
+    command.env("KEY", "canary of key");
+    let told = crate::program::run(command);
+    told.assert_code(0);
+    assert!(!told.stderr.contains("canary") && !told.stdout.contains("canary"), "{}", told.stderr);
+    let shown: Vec<&str> = told.stderr.lines().filter(|line| line.starts_with("> GET ")).collect();
+    assert_eq!(shown.len(), crm.requests().len());
+    assert!(shown[2].ends_with("/v1/next_url/deals?key=***"), "{shown:?}");
+    assert!(told.stderr.contains(">   x-team: ***\n< 200, "), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_refused_is_shown_too() {
+    let crm = FakeRest::start(deals(5)).await.fail_always(Fault::Status(401));
+    let told = run(&folder_of(&crm, Paging::Page), &["--show-http"]);
+    told.assert_code(77);
+    assert!(told.stderr.contains("< 401, "), "{}", told.stderr);
+}
+
+#[test]
+fn the_demo_has_no_record_behind_its_deals() {
+    let folder = Folder::new();
+    let told = run(&folder, &["--demo", "--limit", "1"]);
+    told.assert_code(0);
+    insta::assert_snapshot!(told.stdout);
+    folder.run(&["pull", "--limit", "1"]).assert_code(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_source_shows_its_records_without_doing_anything_for_it() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(12)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.hubspot]\n{}", crm.section()));
+    let told = run(&folder, &["hubspot", "--limit", "12", "--format", "json", "--show-http"]);
+    told.assert_code(0);
+    assert!(told.stderr.contains(">   authorization: ***\n"), "{}", told.stderr);
+    assert!(!told.stderr.contains(fake_hubspot::TOKEN));
+    let samples: Value = serde_json::from_str(&told.stdout).unwrap();
+    let deals = samples[0]["deals"].as_array().unwrap();
+    assert_eq!(deals.len(), 12);
+    for shown in deals {
+        assert_eq!(shown["deal"]["id"], shown["raw"]["id"]);
+        assert_eq!(shown["deal"]["name"], shown["raw"]["properties"]["dealname"]);
+    }
+}

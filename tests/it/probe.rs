@@ -1,0 +1,201 @@
+//! `probe`: what it prints, put into a file, is accepted and pulls what the CRM holds.
+
+use sales_pipeline::model::number;
+use sales_pipeline::store::format::read_head;
+use serde_json::{Value, json};
+
+use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
+use crate::program::{Folder, Outcome, run};
+use crate::servers::{RealServer, worth};
+
+/// The fields that need no look-up.
+const FIELDS: [&str; 9] =
+    ["id", "name", "company", "value", "currency", "probability", "created_at", "updated_at", "close_date"];
+
+fn address(crm: &FakeRest, way: &str) -> String {
+    format!("{}/{way}/deals", crm.endpoint())
+}
+
+fn probe(folder: &Folder, words: &[&str]) -> Outcome {
+    let mut command = folder.command(&[&["probe"], words].concat());
+    command.env("MYCRM_API_KEY", "canary");
+    let told = run(command);
+    assert!(!told.stdout.contains("canary") && !told.stderr.contains("canary"), "{}", told.stderr);
+    told
+}
+
+/// The deals that a config pulls, by those fields, and the proof that they are all.
+pub(crate) fn pulled(folder: &Folder, config: &str) -> (Vec<Value>, String) {
+    folder.write_config(config);
+    let mut check = folder.command(&["check"]);
+    run({
+        check.env("MYCRM_API_KEY", "canary");
+        check
+    })
+    .assert_code(0);
+    let mut pull = folder.command(&["pull"]);
+    run({
+        pull.env("MYCRM_API_KEY", "canary");
+        pull
+    })
+    .assert_code(0);
+    let latest = folder.json("output/sales_pipeline.json");
+    let fields = |lead: &Value| FIELDS.iter().map(|field| lead[*field].clone()).collect();
+    let leads = latest["leads"].as_array().unwrap().iter().map(fields).collect();
+    (leads, latest["completeness"]["proof"].as_str().unwrap().to_owned())
+}
+
+/// Closed deals of any age.
+pub(crate) fn of_all_ages(section: &str) -> String {
+    section.replacen("kind = \"rest\"", "kind = \"rest\"\nclosed_within = \"all\"", 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_it_proposes_pulls_every_deal_whatever_the_paging() {
+    for (paging, way) in [
+        (Paging::None, "none"),
+        (Paging::Page, "page"),
+        (Paging::Offset, "offset"),
+        (Paging::Cursor, "cursor"),
+        (Paging::NextUrl, "next_url"),
+    ] {
+        let crm = FakeRest::start(deals(23)).await.page_size(10).require_header("authorization", "Bearer canary");
+        let folder = Folder::new();
+        let told = probe(&folder, &[&address(&crm, way), "--bearer"]);
+        told.assert_code(0);
+        let (proposed, proof) = pulled(&folder, &of_all_ages(&told.stdout));
+        let bearer = "auth = { type = \"bearer\", token = { env = \"MYCRM_API_KEY\" } }";
+        let known = format!("[sources.crm]\n{bearer}\n{}", crm.section(paging));
+        assert_eq!(proposed, pulled(&Folder::new(), &known).0, "{way}:\n{}", told.stdout);
+        assert_eq!(proposed.len(), 23);
+        assert!(way == "none" || proof.contains("count matches"), "{way}: {proof}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_line_stands_with_its_reason() {
+    let crm = FakeRest::start(deals(23)).await.page_size(10);
+    let told = probe(&Folder::new(), &[&address(&crm, "cursor"), "--name", "acme"]);
+    told.assert_code(0);
+    let address = crm.endpoint();
+    insta::assert_snapshot!(format!("{}\n{}", told.stdout, told.stderr).replace(&address, "http://[crm]/v1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_fits_into_one_answer_is_paged_all_the_same() {
+    for way in ["cursor", "page", "offset"] {
+        let crm = FakeRest::start(deals(4)).await;
+        let folder = Folder::new();
+        let section = probe(&folder, &[&address(&crm, way)]).stdout;
+        assert!(section.contains(&format!("type = \"{way}\"")), "{way}:\n{section}");
+        assert_eq!(pulled(&folder, &of_all_ages(&section)).0.len(), 4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_where_it_is_wanted_and_is_never_printed() {
+    let folder = Folder::new();
+    let key = folder.write("key", "canary");
+    let crm = FakeRest::start(deals(12)).await.page_size(5).require_header("x-api-key", "canary");
+    let told = probe(&folder, &[&address(&crm, "page"), "--header", "X-API-Key", "--file", key.to_str().unwrap()]);
+    assert!(told.assert_code(0).stdout.contains("value = { file = "));
+    assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
+    let crm = FakeRest::start(deals(12)).await.page_size(5).require_param("key", "canary").habit(Habit::EchoesQuery);
+    let told = probe(&Folder::new(), &[&address(&crm, "next_url"), "--query", "key"]);
+    assert!(told.assert_code(0).stdout.contains("param = \"key\""));
+    assert!(told.stdout.contains("type = \"next_url\""), "{}", told.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_proposed_is_said_with_what_to_do() {
+    let folder = Folder::new();
+    let crm = FakeRest::start(Vec::new()).await;
+    let told = probe(&folder, &[&address(&crm, "cursor")]);
+    assert!(told.assert_code(69).stderr.contains("holds no list of records"), "{}", told.stderr);
+    let crm = FakeRest::start(vec![json!({"title": "A"}).to_string(), json!({"title": "A"}).to_string()]).await;
+    let told = probe(&folder, &[&address(&crm, "cursor")]);
+    assert!(told.assert_code(69).stderr.contains("as an id is"), "{}", told.stderr);
+    let refusing = FakeRest::start(deals(3)).await.fail_always(Fault::Status(401));
+    probe(&folder, &[&address(&refusing, "page")]).assert_code(77);
+    let moved = FakeRest::start(deals(3)).await.fail_always(Fault::Redirect);
+    let told = probe(&folder, &[&address(&moved, "page")]);
+    assert!(told.assert_code(69).stderr.contains("with a slash at its end"), "{}", told.stderr);
+    folder.run(&["probe", &address(&crm, "page"), "--bearer"]).assert_code(78);
+    for wrong in [
+        "crm.example/deals",
+        "http://crm.example/deals",
+        "https://ann:canary@crm.example/deals",
+        "https://crm.example/deals?api_key=canary",
+        "https://crm.example/deals?accessToken=canary",
+    ] {
+        let told = probe(&folder, &[wrong]);
+        told.assert_code(64);
+    }
+    probe(&folder, &["https://crm.example", "--bearer", "--header", "X"]).assert_code(64);
+}
+
+/// Probes a real server and pulls by what was proposed, unchanged but for the age of closed deals: every deal, to the cent.
+fn assert_probed(server: &RealServer, path: &str, count: u64, lines: &[&str]) {
+    let folder = Folder::new();
+    let told = probe(&folder, &[&format!("{}{path}", server.origin()), "--bearer"]);
+    told.assert_code(0);
+    for line in lines {
+        assert!(told.stdout.contains(line), "{line} in\n{}", told.stdout);
+    }
+    // A question that only a person can answer.
+    let section = of_all_ages(&told.stdout).replace("# currency = { value", "currency = { value");
+    let (deals, _) = pulled(&folder, &section);
+    assert_eq!(deals.len() as u64, count, "{section}");
+    let head = read_head(&folder.join("output/sales_pipeline.json")).unwrap();
+    assert_eq!(number::text(head.total_value), number::text(worth(count, |_| true)));
+    assert_eq!(number::text(head.totals.won.value), number::text(worth(count, |id| id % 3 == 2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datasette_is_probed_and_pulled_to_the_cent() {
+    let folder = Folder::new();
+    let Some(server) = RealServer::datasette(&folder, 250) else { return };
+    let lines = ["type = \"link_header\"", "size_param = \"_size\"", "total = \"$.filtered_table_rows_count\""];
+    assert_probed(&server, "/crm/deals.json?_shape=objects", 250, &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_server_is_probed_and_pulled_to_the_cent() {
+    let Some(server) = RealServer::json_server(250) else { return };
+    assert_probed(&server, "/deals", 250, &["type = \"none\""]);
+    let lines = ["type = \"link_header\"", "size = 40", "total_header = \"x-total-count\""];
+    assert_probed(&server, "/deals?_page=1&_limit=40", 250, &lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn django_rest_framework_is_probed_and_pulled_to_the_cent() {
+    let Some(server) = RealServer::django(250) else { return };
+    for (way, lines) in [
+        ("page", &["next = \"$.next\"", "total = \"$.count\"", "size_param = \"page_size\""][..]),
+        ("offset", &["next = \"$.next\"", "total = \"$.count\"", "size_param = \"limit\""]),
+        ("cursor", &["next = \"$.next\""]),
+    ] {
+        assert_probed(&server, &format!("/{way}/deals/"), 250, lines);
+    }
+}
+
+/// The ten lines of the README, but for the daemon at their end.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ten_lines_of_the_readme_lead_from_an_address_to_a_snapshot() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let lines = readme.split_once("### Let it be proposed").unwrap().1.split_once("```sh\n").unwrap().1;
+    let lines = lines.split_once("```").unwrap().0;
+    assert_eq!(lines.lines().count(), 10);
+    let (lines, daemon) = lines.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(daemon, "sales-pipeline run");
+    let crm = FakeRest::start(deals(23)).await.page_size(10).require_header("authorization", "Bearer canary");
+    let address = address(&crm, "cursor");
+    let script = lines.replace("https://api.mycrm.example/v2/deals", &address).replace('…', "canary");
+    assert!(script.contains(&address) && script.contains("=canary"));
+    let folder = Folder::new();
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_sales-pipeline")).parent().unwrap();
+    let mut shell = folder.command_under(&["sh", "-e", "-c", &script], &[]);
+    shell.env("PATH", format!("{}:{}", programs.display(), std::env::var("PATH").unwrap())).env("EDITOR", "true");
+    run(shell).assert_code(0);
+    assert_eq!(folder.snapshots("mycrm").len(), 1);
+}
