@@ -5,9 +5,12 @@ mod auth;
 mod day;
 pub mod demo;
 pub mod hubspot;
+mod kept;
 pub mod pull;
 pub mod rest;
+pub mod salesforce;
 pub mod source;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,9 +76,10 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: [Kind; 3] = [
+pub const KINDS: [Kind; 4] = [
     Kind { name: "demo", about: "five invented deals", short: Some(&[]), build: demo::build },
     Kind { name: "hubspot", about: "HubSpot", short: Some(&["api_key", "endpoint"]), build: hubspot::build },
+    Kind { name: "salesforce", about: "Salesforce", short: Some(&["api_key", "endpoint"]), build: salesforce::build },
     Kind { name: "rest", about: "any REST CRM, by configuration alone", short: None, build: rest::build },
 ];
 
@@ -83,11 +87,14 @@ pub const KINDS: [Kind; 3] = [
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 17] = [
+const NOT_SCOPE: [&str; 20] = [
     "allow_empty",
     "allow_unmatched",
+    "bulk_above",
     "client_id",
     "client_secret",
+    "login_url",
+    "private_key",
     "refresh_token",
     "schedule",
     "auth",

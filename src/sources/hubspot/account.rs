@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::model::money::Currency;
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::Id;
+use crate::sources::wire::Id;
 use crate::sources::source::SourceError;
 
 /// Whose deals these are.

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Paging, by_number};
+use crate::sources::hubspot::wire::Paging;
+use crate::sources::wire::{Id, by_number};
 use crate::sources::source::SourceError;
 
 /// The most deals of one request.

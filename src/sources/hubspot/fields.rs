@@ -19,7 +19,7 @@ use crate::model::number;
 use crate::settings::{Problem, Section};
 use crate::sources::hubspot::associations::{Choice, Inline, Link, choose};
 use crate::sources::hubspot::pipelines::{DEFAULT, Known, Place};
-use crate::sources::hubspot::wire::{Id, Unreadable, text};
+use crate::sources::wire::{Id, Unreadable, text};
 use crate::sources::source::{Mapped, Opened};
 
 /// The table of `Deal::wanted` that holds the names of companies.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Listed, text};
+use crate::sources::hubspot::wire::Listed;
+use crate::sources::wire::{Id, text};
 use crate::sources::source::SourceError;
 
 /// The most companies of one request.

@@ -8,7 +8,8 @@ use crate::model::finding::Findings;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{Reader, Record};
-use crate::sources::hubspot::wire::{Listed, by_number};
+use crate::sources::hubspot::wire::Listed;
+use crate::sources::wire::by_number;
 use crate::sources::source::{Page, SourceError};
 
 /// What came, as far as it can be read.
