@@ -11,6 +11,7 @@ mod documents;
 mod fake_hubspot;
 mod fake_hubspot_honest;
 mod fake_rest;
+mod fake_salesforce;
 mod gate;
 mod hostile;
 mod hubspot;
