@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod credentials;
 mod day;
 pub mod demo;
 pub mod hubspot;

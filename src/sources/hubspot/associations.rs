@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::wire::Paging;
-use crate::sources::wire::{Id, by_number};
 use crate::sources::source::SourceError;
+use crate::sources::wire::{Id, by_number};
 
 /// The most deals of one request.
 const BATCH: usize = 1_000;

@@ -19,9 +19,10 @@ use crate::http::{self, Http, Pace, Pacer, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::auth::{OAuth, Token, bear, fingerprint};
+use crate::sources::credentials::Credentials;
 use crate::sources::day::DayLimit;
 use crate::sources::hubspot::errors::{TEN_SECONDS, refusal, window};
-use crate::sources::hubspot::settings::{Credentials, Paths, Settings};
+use crate::sources::hubspot::settings::{Paths, Settings};
 use crate::sources::source::SourceError;
 use crate::sources::{Context, answer};
 

@@ -34,10 +34,10 @@ use crate::sources::hubspot::account::Account;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{COMPANIES, Mapping, OWNERS, PIPELINES, Reader};
 use crate::sources::hubspot::memory::Seen;
-use crate::sources::kept::ForADay;
 use crate::sources::hubspot::pipelines::{Known, Pipelines};
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::settings::Settings;
+use crate::sources::kept::ForADay;
 use crate::sources::source::{Cost, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
@@ -59,7 +59,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     let common = common.map_err(&mut keep).ok();
     let settings = settings.map_err(&mut keep).ok();
     let (Some(mapping), Some(common), Some(settings)) = (mapping, common, settings) else { return Err(problems) };
-    let secrets = settings.secrets();
+    let secrets = settings.credentials.secrets();
     let endpoint = settings::endpoint(common.endpoint.as_deref());
     let client = Client::new(&endpoint, &common.http, settings, context).map_err(|problem| vec![problem])?;
     let source = HubSpot {

@@ -9,8 +9,8 @@ use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::memory::Labels;
-use crate::sources::wire::{Id, text};
 use crate::sources::source::SourceError;
+use crate::sources::wire::{Id, text};
 
 /// The pipeline of a deal that names none.
 pub(super) const DEFAULT: &str = "default";
