@@ -23,6 +23,7 @@ mod life;
 mod packaging;
 mod program;
 mod rest;
+mod salesforce;
 mod schedule;
 mod schedule_dst;
 mod schedule_library;

@@ -33,6 +33,11 @@ struct Order<'a> {
     line_ending: &'static str,
 }
 
+#[derive(Serialize)]
+struct End {
+    state: &'static str,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct State {
@@ -101,9 +106,14 @@ pub(super) async fn page(
     Ok(page)
 }
 
-/// Deletes the job; the server would in a week.
-pub(super) async fn delete(client: &Client, job: &str) {
-    if let Err(error) = client.delete(&client.path(&format!("jobs/query/{job}"))).await {
+/// Deletes the job, ended first if it is not done; the server would in a week.
+pub(super) async fn delete(client: &Client, job: &str, is_done: bool) {
+    let path = client.path(&format!("jobs/query/{job}"));
+    if !is_done {
+        // A job that failed by itself has ended too.
+        let _ = client.patch(&path, &End { state: "Aborted" }).await;
+    }
+    if let Err(error) = client.delete(&path).await {
         tracing::warn!("The export's job stays with the CRM for up to a week: {error}");
     }
 }

@@ -109,8 +109,8 @@ impl Client {
     }
 
     /// Where people see the account.
-    pub(super) fn origin(&self) -> String {
-        self.endpoint.origin().ascii_serialization()
+    pub(super) fn origin(&self) -> Result<String, SourceError> {
+        Ok(self.instance().url("/")?.origin().ascii_serialization())
     }
 
     /// A path of the configured version of the API.
@@ -147,6 +147,12 @@ impl Client {
         read(&json(self.ask(&ask).await?)?)
     }
 
+    /// Changes what this program made.
+    pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), SourceError> {
+        let body = serde_json::to_vec(body).expect("texts, numbers and lists are JSON");
+        self.ask(&Ask { method: Method::PATCH, path, body: Some(body), accept: None }).await.map(drop)
+    }
+
     /// DELETEs what this program made.
     pub(super) async fn delete(&self, path: &str) -> Result<(), SourceError> {
         self.ask(&Ask { method: Method::DELETE, path, body: None, accept: None }).await.map(drop)
@@ -155,8 +161,8 @@ impl Client {
     async fn ask(&self, ask: &Ask<'_>) -> Result<Reply, SourceError> {
         self.check_the_day()?;
         let (mut reply, token) = self.send(ask, None).await?;
-        if let (Some(token), 401) = (token, reply.status)
-            && Refusal::of(&reply, self.clock.now()).is_expired
+        if let Some(token) = token
+            && (is_elsewhere(&reply) || Refusal::of(&reply, self.clock.now()).is_expired)
         {
             // Once: a new session that is refused too is no session.
             (reply, _) = self.send(ask, Some(&token)).await?;
@@ -249,14 +255,20 @@ impl Client {
     }
 }
 
-/// Whether a token may go to `place`: the configured host, or one of Salesforce's own for another of them.
+/// Whether the account has left this host: a new session says where it is, and that is judged; an answer is not.
+fn is_elsewhere(reply: &Reply) -> bool {
+    matches!(reply.status, 301 | 302 | 307 | 308)
+}
+
+/// Whether a token may go to `place`: the configured host, or one of Salesforce's own for another of them (contract §1.1).
 fn may_be_asked(place: &Url, endpoint: &Url) -> bool {
     let is_own = |url: &Url| {
         let host = url.host_str().unwrap_or_default();
         url.scheme() == "https" && url.port().is_none() && OWN_DOMAINS.iter().any(|domain| host.ends_with(domain))
     };
     let is_plain = place.username().is_empty() && place.password().is_none();
-    is_plain && (place.origin() == endpoint.origin() || (is_own(place) && is_own(endpoint)))
+    let is_configured = place.scheme() == endpoint.scheme() && place.host_str() == endpoint.host_str();
+    is_plain && (is_configured || (is_own(place) && is_own(endpoint)))
 }
 
 fn json(reply: Reply) -> Result<String, SourceError> {
@@ -286,12 +298,12 @@ mod tests {
             "https://salesforce.com.evil.example",
             "https://evilsalesforce.com",
             "http://acme2.my.salesforce.com",
-            "https://acme.my.salesforce.com:8443",
+            "https://na139.salesforce.com:8443",
             "https://user:pass@na139.salesforce.com",
         ] {
             assert!(!may(place, acme), "{place}");
         }
         assert!(!may(acme, "https://proxy.example"), "a proxy is asked for everything");
-        assert!(may("http://127.0.0.1:1", "http://127.0.0.1:1") && !may("http://127.0.0.1:2", "http://127.0.0.1:1"));
+        assert!(may("http://127.0.0.1:2", "http://127.0.0.1:1") && !may("http://127.0.0.2:1", "http://127.0.0.1:1"));
     }
 }

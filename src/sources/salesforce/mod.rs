@@ -183,7 +183,7 @@ impl Source for Salesforce {
 
     async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError> {
         let walk = walk(opened)?;
-        let (origin, stages) = (self.client.origin(), opened.stages.iter().filter(|stage| stage.pipeline_id.is_empty()));
+        let (origin, stages) = (self.client.origin()?, opened.stages.iter().filter(|stage| stage.pipeline_id.is_empty()));
         let reader = Reader {
             mapping: &self.mapping,
             columns: &walk.known.columns,
@@ -205,7 +205,7 @@ impl Source for Salesforce {
     async fn close(&self, opened: &Opened) {
         let job = walk(opened).ok().and_then(|walk| walk.job.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(job) = job {
-            bulk::delete(&self.client, &job.id).await;
+            bulk::delete(&self.client, &job.id, job.total.is_some()).await;
         }
     }
 

@@ -165,17 +165,18 @@ fn is_absent(refusal: &Refusal) -> bool {
 
 fn queries(wanted: Wanted) -> Vec<Query> {
     let look_up = |name, soql: &str| Query { name, soql: soql.to_owned(), with_deleted: false };
-    let mut queries = vec![
+    let deals = wanted.deals.map(|soql| Query { name: DEALS, soql, with_deleted: true });
+    let mut queries: Vec<Query> = deals.into_iter().collect();
+    queries.extend([
         look_up(
             STAGES,
             "SELECT ApiName, MasterLabel, IsClosed, IsWon, DefaultProbability FROM OpportunityStage ORDER BY SortOrder",
         ),
         look_up(ORGANIZATION, "SELECT Id, DefaultCurrencyIsoCode FROM Organization"),
-    ];
+    ]);
     if wanted.with_currencies {
         queries.push(look_up(CURRENCIES, rates::CURRENCIES));
         queries.push(look_up(DATED_RATES, rates::DATED));
     }
-    queries.extend(wanted.deals.map(|soql| Query { name: DEALS, soql, with_deleted: true }));
     queries
 }

@@ -1,6 +1,6 @@
 //! The account's currencies and what they were worth, from day to day where it keeps track of that (contract §1.10).
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -39,7 +39,7 @@ pub(super) fn rates(currencies: &[CurrencyType], dated: &[DatedRate], now: DateT
         let day: NaiveDate = one.start_date.parse().ok()?;
         Some((code(&one.iso_code)?, day, rate(&one.conversion_rate)?))
     });
-    Some(OwnRates::new(corporate, now, standing, dated))
+    Some(OwnRates::new(corporate, now.trunc_subsecs(0), standing, dated))
 }
 
 /// The account's own currency.
