@@ -12,6 +12,7 @@ mod fake_hubspot;
 mod fake_hubspot_honest;
 mod fake_rest;
 mod fake_salesforce;
+mod fake_salesforce_honest;
 mod gate;
 mod hostile;
 mod hubspot;

@@ -35,9 +35,9 @@ pub(crate) fn suffixed(short: &str) -> String {
     short.chars().chain(short.as_bytes().chunks(5).map(check)).collect()
 }
 
-/// The id of an invented deal. Every other pair of neighbours differs in the case of one letter only.
+/// The id of an invented deal. That of the third differs from that of the first in the case of one letter only.
 pub(crate) fn deal_id(number: u64) -> String {
-    id("006", 200_000_000_000 + 13 * number)
+    id("006", 199_999_999_972 + 13 * number)
 }
 
 /// The id of an invented account.
