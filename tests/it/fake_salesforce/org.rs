@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::schema::{Cell, Field, Kind};
@@ -172,10 +172,7 @@ fn invented(number: u64) -> Deal {
         .with("CurrencyIsoCode", Cell::text(currency))
         .with("Amount", amount(number, currency))
         .with("OwnerId", Cell::text(user_id(number % 5)))
-        .with(
-            "CloseDate",
-            Cell::Day(NaiveDate::default() + Months::new(680) + TimeDelta::days(i64::from(pick as u32 % 60))),
-        )
+        .with("CloseDate", Cell::day(&format!("2026-{:02}-{:02}", number % 6 + 7, number % 30 + 1)))
         .with("CreatedDate", Cell::Instant(created))
         .with("LastModifiedDate", Cell::Instant(entered))
         .with("SystemModstamp", Cell::Instant(entered + TimeDelta::seconds(7)))
