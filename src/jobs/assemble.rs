@@ -75,7 +75,8 @@ pub fn assemble(
     let evidence =
         Evidence { fetched: fetched.fetched - sorted.duplicates, counted: fetched.counted, matched: fetched.matched };
     let mut findings = fetched.findings;
-    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings)?;
+    let fold = Fold::new(fetched.opened.rates);
+    let (fold, leads) = write_leads(fold, sorted, leads, &fetched.names, &mut findings)?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
     let head = Head {
         account: fetched.opened.account,
@@ -109,6 +110,7 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
         demo: false,
         schema_version: SCHEMA_VERSION,
         currency: figures.currency,
+        fx: figures.fx,
         totals: figures.totals,
         stages: Vec::new(),
         completeness: Completeness::default(),
@@ -119,14 +121,14 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
     }
 }
 
-/// Passes every record once through names and totals into its line.
+/// Passes every record once through names and totals, which `fold` counts, into its line.
 pub fn write_leads(
+    mut fold: Fold,
     sorted: Sorted,
     leads: File,
     names: &Names,
     findings: &mut Findings,
 ) -> Result<(Fold, File), AssembleError> {
-    let mut fold = Fold::default();
     let mut out = BufWriter::with_capacity(64 << 10, leads);
     let mut first = true;
     sorted.for_each::<AssembleError>(|record| {

@@ -156,6 +156,8 @@ pub struct Figures<'a> {
     /// The currency of the value.
     #[serde(default)]
     pub currency: Option<Currency>,
+    #[serde(borrow, default)]
+    close_date: Option<&'a RawValue>,
 }
 
 impl Figures<'_> {
@@ -167,6 +169,11 @@ impl Figures<'_> {
     /// The chance to win, 0 to 1.
     pub fn probability(&self) -> Option<Decimal> {
         number::exact(self.probability?.get())
+    }
+
+    /// The expected closing day; nothing where it is none, for a file of another program's may hold anything.
+    pub fn close_date(&self) -> Option<NaiveDate> {
+        self.close_date?.get().trim_matches('"').parse().ok()
     }
 }
 

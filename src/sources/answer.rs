@@ -2,6 +2,8 @@
 //!
 //! Apart from the sources, since all of them ask for JSON. No text of an answer is ever part of an error.
 
+use std::collections::HashMap;
+
 use reqwest::header::CONTENT_TYPE;
 
 use crate::http::Reply;
@@ -58,6 +60,26 @@ pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
     } else {
         SourceError::Malformed(format!("the answer is not JSON (line {line}, column {column})"))
     }
+}
+
+/// Says in which part of a step something failed.
+pub(super) fn part(what: &'static str) -> impl FnOnce(SourceError) -> SourceError {
+    move |source| SourceError::Part { part: what.to_owned(), source: Box::new(source) }
+}
+
+/// The ids of the wanted pipelines, each named by id or label.
+pub(super) fn pipeline_ids(labels: &HashMap<String, String>, wanted: &[String]) -> Result<Vec<String>, SourceError> {
+    let mut ids = Vec::new();
+    for name in wanted {
+        let before = ids.len();
+        ids.extend(labels.iter().filter(|(id, label)| *id == name || *label == name).map(|(id, _)| id.clone()));
+        if ids.len() == before {
+            return Err(SourceError::Mapping(format!("the account has no pipeline `{name}`")));
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    Ok(ids)
 }
 
 /// A media type without its parameters.
@@ -118,5 +140,17 @@ mod tests {
         assert_eq!(read(204, "", "").unwrap(), "");
         assert_eq!(read(200, "text/html", "").unwrap(), "");
         assert_eq!(read(200, "application/json", "\u{feff}[1]").unwrap(), "[1]");
+    }
+
+    #[test]
+    fn pipelines_are_named_by_id_or_label_and_an_unknown_one_is_an_error() {
+        let labels = [("default", "Sales"), ("7654321", "Partner")];
+        let labels = labels.map(|(id, label)| (id.to_owned(), label.to_owned())).into();
+        let found = |wanted: &[&str]| {
+            let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+            pipeline_ids(&labels, &wanted).map_err(|error| error.to_string())
+        };
+        assert_eq!(found(&["Partner", "default", "7654321"]), Ok(vec!["7654321".to_owned(), "default".to_owned()]));
+        assert_eq!(found(&["Sale"]), Err("the account has no pipeline `Sale`".to_owned()));
     }
 }

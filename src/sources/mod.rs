@@ -2,11 +2,16 @@
 
 mod answer;
 mod auth;
+mod credentials;
+mod day;
 pub mod demo;
 pub mod hubspot;
+mod kept;
 pub mod pull;
 pub mod rest;
+pub mod salesforce;
 pub mod source;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::http::{self, Clients};
+use crate::memory::Memory;
 use crate::model::deal::{Deal, Status};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section, Span, Words};
@@ -34,6 +40,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The configured zone: days are days there.
     pub zone: Tz,
+    /// What this source remembers across restarts.
+    pub memory: Arc<dyn Memory>,
 }
 
 /// A source, ready to be pulled.
@@ -69,9 +77,10 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: [Kind; 3] = [
+pub const KINDS: [Kind; 4] = [
     Kind { name: "demo", about: "five invented deals", short: Some(&[]), build: demo::build },
     Kind { name: "hubspot", about: "HubSpot", short: Some(&["api_key", "endpoint"]), build: hubspot::build },
+    Kind { name: "salesforce", about: "Salesforce", short: Some(&["api_key", "endpoint"]), build: salesforce::build },
     Kind { name: "rest", about: "any REST CRM, by configuration alone", short: None, build: rest::build },
 ];
 
@@ -79,11 +88,14 @@ pub const KINDS: [Kind; 3] = [
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 17] = [
+const NOT_SCOPE: [&str; 20] = [
     "allow_empty",
     "allow_unmatched",
+    "bulk_above",
     "client_id",
     "client_secret",
+    "login_url",
+    "private_key",
     "refresh_token",
     "schedule",
     "auth",

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -142,11 +143,16 @@ pub async fn pull(
     progress: impl Fn(Progress),
 ) -> Result<Fetched, PullError> {
     let ends_at = clock.instant() + deadline.0;
-    let walk = Walk { built, clock, ends_at, stop };
-    match tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await {
-        Ok(ended) => ended,
-        Err(_) => Err(PullError::Deadline(deadline)),
+    let walk = Walk { built, clock, ends_at, stop, opened: OnceLock::new() };
+    let before = built.source.requests();
+    let ended = tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await;
+    if let Some(opened) = walk.opened.get() {
+        // Courtesy to the CRM: nothing of the pull depends on it.
+        let _ = tokio::time::timeout(END_OF_PAGE, built.source.close(opened)).await;
     }
+    let mut fetched = ended.unwrap_or(Err(PullError::Deadline(deadline)))?;
+    fetched.requests = built.source.requests() - before;
+    Ok(fetched)
 }
 
 struct Walk<'a> {
@@ -154,6 +160,8 @@ struct Walk<'a> {
     clock: &'a dyn Clock,
     ends_at: Instant,
     stop: &'a CancellationToken,
+    /// What is to be closed at the end.
+    opened: OnceLock<Opened>,
 }
 
 impl Walk<'_> {
@@ -164,8 +172,8 @@ impl Walk<'_> {
     ) -> Result<Fetched, PullError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
-        let before = source.requests();
         let opened = self.step("open the source", || source.open()).await?;
+        let _ = self.opened.set(opened.clone());
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
         let mut guards = Guards::default();
         let mut fetched = Fetched {
@@ -211,7 +219,6 @@ impl Walk<'_> {
             }
         }
         fetched.finished_at = self.clock.now();
-        fetched.requests = source.requests() - before;
         Ok(fetched)
     }
 

@@ -33,7 +33,8 @@ pub(crate) use self::account::*;
 pub(crate) use self::limits::Refusal;
 
 use self::answers::{Answer, error};
-use self::limits::{Limits, Window};
+use self::limits::Limits;
+use crate::window::Window;
 
 /// The token that the account accepts.
 pub(crate) const TOKEN: &str = "pat-na1-canary-0001";

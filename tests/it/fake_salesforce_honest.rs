@@ -21,7 +21,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use sales_pipeline::clock::{Clock, SystemClock};
 use sales_pipeline::http::Clients;
-use sales_pipeline::model::deal::Status;
+use sales_pipeline::model::deal::{self, Status};
 use sales_pipeline::model::number;
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ use crate::fake_salesforce::{
     REFRESH_TOKEN, Refusal, Route, TOKEN, USERNAME, account_id, bare_deal, deal_id, deals, record_type_id, suffixed,
     user_id,
 };
+use crate::program::{Folder, run};
 use crate::skip::could_not_run;
 
 /// What the clients are told to read of each deal.
@@ -196,6 +197,26 @@ async fn jsforce_reads_the_deals_that_must_be_published() {
     assert_eq!(read["refusedPart"], 400);
     assert!(read["used"].as_u64() > Some(5));
     assert!(crm.requests_of(Route::Token) > 1, "sessions that end are renewed");
+}
+
+#[tokio::test]
+async fn the_program_publishes_what_the_clients_read_by_pages_and_by_a_bulk_job() {
+    for (above, jobs) in [("", 0), ("bulk_above = 300\n", 1)] {
+        let crm = eventful().await.page_size(250).result_page(200);
+        let folder = Folder::new();
+        folder.write_config(&format!("[sources.salesforce]\n{}{above}", crm.section()));
+        let command = folder.command(&["pull"]);
+        tokio::task::spawn_blocking(move || run(command)).await.unwrap().assert_code(0);
+        let leads: Vec<deal::Deal> =
+            serde_json::from_value(folder.json("output/sales_pipeline.json")["leads"].take()).unwrap();
+        let published: Vec<Published> = leads.iter().map(Published::of).collect();
+        let model = crm.model(Tz::UTC);
+        for (published, modelled) in published.iter().zip(&model) {
+            assert_eq!(published, modelled);
+        }
+        assert_eq!((published.len(), model.len()), (649, 649));
+        assert_eq!((crm.requests_of(Route::CreateJob), crm.jobs_left()), (jobs, 0));
+    }
 }
 
 const BASE: &str = "/services/data/v66.0";

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::model::money::Currency;
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::Id;
 use crate::sources::source::SourceError;
+use crate::sources::wire::Id;
 
 /// Whose deals these are.
 #[derive(Debug, Clone, Default)]

@@ -8,8 +8,9 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Paging, by_number};
+use crate::sources::hubspot::wire::Paging;
 use crate::sources::source::SourceError;
+use crate::sources::wire::{Id, by_number};
 
 /// The most deals of one request.
 const BATCH: usize = 1_000;

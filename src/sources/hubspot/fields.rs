@@ -19,8 +19,8 @@ use crate::model::number;
 use crate::settings::{Problem, Section};
 use crate::sources::hubspot::associations::{Choice, Inline, Link, choose};
 use crate::sources::hubspot::pipelines::{DEFAULT, Known, Place};
-use crate::sources::hubspot::wire::{Id, Unreadable, text};
 use crate::sources::source::{Mapped, Opened};
+use crate::sources::wire::{Id, Unreadable, text};
 
 /// The table of `Deal::wanted` that holds the names of companies.
 pub(super) const COMPANIES: &str = "companies";

@@ -29,13 +29,15 @@ use async_trait::async_trait;
 
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
+use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::hubspot::account::Account;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{COMPANIES, Mapping, OWNERS, PIPELINES, Reader};
-use crate::sources::hubspot::memory::{ForADay, Seen};
+use crate::sources::hubspot::memory::Seen;
 use crate::sources::hubspot::pipelines::{Known, Pipelines};
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::settings::Settings;
+use crate::sources::kept::ForADay;
 use crate::sources::source::{Cost, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
@@ -57,7 +59,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     let common = common.map_err(&mut keep).ok();
     let settings = settings.map_err(&mut keep).ok();
     let (Some(mapping), Some(common), Some(settings)) = (mapping, common, settings) else { return Err(problems) };
-    let secrets = settings.secrets();
+    let secrets = settings.credentials.secrets();
     let endpoint = settings::endpoint(common.endpoint.as_deref());
     let client = Client::new(&endpoint, &common.http, settings, context).map_err(|problem| vec![problem])?;
     let source = HubSpot {
@@ -128,6 +130,7 @@ impl Source for HubSpot {
             names: Names([(OWNERS.to_owned(), owners), (PIPELINES.to_owned(), pipelines.labels)].into()),
             way: plan.way,
             warnings: account.warning.into_iter().chain(unknown).collect(),
+            ..Opened::default()
         })
     }
 
@@ -198,7 +201,7 @@ impl HubSpot {
             let all = search::count(&self.client, &[]).await?;
             return Ok(Plan { way: LIST, expected: all, wanted: all });
         }
-        let ids = pipelines::ids(&pipelines.labels, &self.pipelines)?;
+        let ids = pipeline_ids(&pipelines.labels, &self.pipelines)?;
         let wanted = search::count(&self.client, &ids).await?;
         let now = self.clock.instant();
         let is_fit = !self.is_search_unfit.load(Ordering::Relaxed);
@@ -225,7 +228,7 @@ impl HubSpot {
 
     async fn search(&self, opened: &Opened, after: Option<&str>) -> Result<(Records, Option<String>), SourceError> {
         let labels = opened.names.0.get(PIPELINES).cloned().unwrap_or_default();
-        let ids = pipelines::ids(&labels, &self.pipelines)?;
+        let ids = pipeline_ids(&labels, &self.pipelines)?;
         let found = search::page(&self.client, &self.mapping, &ids, after).await;
         if let Err(SourceError::Paging(_)) = found {
             // The next pull reads the list instead.
@@ -233,9 +236,4 @@ impl HubSpot {
         }
         found
     }
-}
-
-/// Says in which part of a step something failed.
-fn part(what: &'static str) -> impl FnOnce(SourceError) -> SourceError {
-    move |source| SourceError::Part { part: what.to_owned(), source: Box::new(source) }
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Listed, text};
+use crate::sources::hubspot::wire::Listed;
 use crate::sources::source::SourceError;
+use crate::sources::wire::{Id, text};
 
 /// The most companies of one request.
 pub(super) const COMPANIES_AT_ONCE: usize = 100;

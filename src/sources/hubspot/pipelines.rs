@@ -9,8 +9,8 @@ use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::memory::Labels;
-use crate::sources::hubspot::wire::{Id, text};
 use crate::sources::source::SourceError;
+use crate::sources::wire::{Id, text};
 
 /// The pipeline of a deal that names none.
 pub(super) const DEFAULT: &str = "default";
@@ -72,21 +72,6 @@ impl From<Answer> for Pipelines {
         let labels = results.iter().map(|pipeline| (pipeline.id.0.clone(), pipeline.label.clone())).collect();
         Self { stages: results.into_iter().flat_map(Pipeline::into_stages).collect(), labels }
     }
-}
-
-/// The ids of the wanted pipelines, each named by id or label.
-pub(super) fn ids(labels: &HashMap<String, String>, wanted: &[String]) -> Result<Vec<String>, SourceError> {
-    let mut ids = Vec::new();
-    for name in wanted {
-        let before = ids.len();
-        ids.extend(labels.iter().filter(|(id, label)| *id == name || *label == name).map(|(id, _)| id.clone()));
-        if ids.len() == before {
-            return Err(SourceError::Mapping(format!("the account has no pipeline `{name}`")));
-        }
-    }
-    ids.sort();
-    ids.dedup();
-    Ok(ids)
 }
 
 impl Pipeline {
@@ -213,15 +198,5 @@ mod tests {
         assert_eq!(find("default", "closedlost"), Some(("Closed Lost", false)), "remembered");
         assert_eq!(find("default", "unheard"), None);
         assert_eq!(known.pipeline("7654321"), Some("Partner"));
-    }
-
-    #[test]
-    fn pipelines_are_named_by_id_or_label_and_an_unknown_one_is_an_error() {
-        let found = |wanted: &[&str]| {
-            let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
-            ids(&pipelines().labels, &wanted).map_err(|error| error.to_string())
-        };
-        assert_eq!(found(&["Partner", "default", "7654321"]), Ok(vec!["7654321".to_owned(), "default".to_owned()]));
-        assert_eq!(found(&["Sale"]), Err("the account has no pipeline `Sale`".to_owned()));
     }
 }

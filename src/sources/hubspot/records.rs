@@ -8,8 +8,9 @@ use crate::model::finding::Findings;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{Reader, Record};
-use crate::sources::hubspot::wire::{Listed, by_number};
+use crate::sources::hubspot::wire::Listed;
 use crate::sources::source::{Page, SourceError};
+use crate::sources::wire::by_number;
 
 /// What came, as far as it can be read.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
-use crate::sources::auth::Grant;
+use crate::sources::credentials::{Credentials, Given};
 
 const ENDPOINT: &str = "https://api.hubapi.com";
 
@@ -27,59 +27,13 @@ pub(super) struct Settings {
     pub(super) version: Version,
 }
 
-/// Who the program is to HubSpot.
-#[derive(Debug)]
-pub(super) enum Credentials {
-    /// A service key or the token of a private app: valid until somebody rotates it.
-    Key(Secret),
-    /// An app's refresh token.
-    OAuth(Grant),
-}
-
 impl Settings {
     /// Reads the keys; `also` are those of the same table that others read.
     pub(super) fn read(section: &Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
         let asked: Asked = section.read(also)?;
-        let version = asked.api_version;
-        Ok(Self { credentials: asked.credentials()?, version })
-    }
-
-    /// The secrets and their keys. A literal client id is no secret, so it is none to warn of.
-    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
-        let named = |key: &str, secret: &Secret| (key.to_owned(), secret.clone());
-        match &self.credentials {
-            Credentials::Key(key) => vec![named("api_key", key)],
-            Credentials::OAuth(Grant { client_id, client_secret, refresh_token }) => {
-                let id = Some(named("client_id", client_id)).filter(|(_, id)| !matches!(id, Secret::Literal(_)));
-                let rest = [named("client_secret", client_secret), named("refresh_token", refresh_token)];
-                id.into_iter().chain(rest).collect()
-            }
-        }
-    }
-}
-
-impl Asked {
-    fn credentials(self) -> Result<Credentials, Vec<Problem>> {
-        match (self.api_key, self.client_id, self.client_secret, self.refresh_token) {
-            (Some(key), None, None, None) => Ok(Credentials::Key(key)),
-            (None, Some(client_id), Some(client_secret), Some(refresh_token)) => {
-                Ok(Credentials::OAuth(Grant { client_id, client_secret, refresh_token }))
-            }
-            (None, None, None, None) => {
-                let problem = Problem::at("api_key", "is missing");
-                Err(vec![problem.hint("a service key; or `client_id`, `client_secret` and `refresh_token` of an app")])
-            }
-            (Some(_), ..) => {
-                let problem = Problem::at("api_key", "stands beside the keys of an app");
-                Err(vec![problem.hint("either it, or `client_id`, `client_secret` and `refresh_token`")])
-            }
-            (None, id, secret, token) => {
-                let keys = [("client_id", id), ("client_secret", secret), ("refresh_token", token)];
-                let missing = keys.into_iter().filter(|(_, given)| given.is_none());
-                let hint = "`client_id`, `client_secret` and `refresh_token` go together";
-                Err(missing.map(|(key, _)| Problem::at(key, "is missing").hint(hint)).collect())
-            }
-        }
+        let Asked { api_key, client_id, client_secret, refresh_token, api_version: version } = asked;
+        let given = Given { api_key, client_id, client_secret, refresh_token };
+        Ok(Self { credentials: given.credentials("a service key")?, version })
     }
 }
 
@@ -183,7 +137,7 @@ mod tests {
         };
         assert!(matches!(read("api_key = 'k'").unwrap().credentials, Credentials::Key(_)));
         let app = "client_id = 'i'\nclient_secret = 's'\nrefresh_token = { env = 'T' }";
-        let secrets: Vec<String> = read(app).unwrap().secrets().into_iter().map(|(key, _)| key).collect();
+        let secrets: Vec<String> = read(app).unwrap().credentials.secrets().into_iter().map(|(key, _)| key).collect();
         assert_eq!(secrets, ["client_secret", "refresh_token"]);
         assert_eq!(paths(""), ["api_key"]);
         assert_eq!(paths("client_id = 'i'"), ["client_secret", "refresh_token"]);

@@ -2,35 +2,11 @@
 //!
 //! Apart, so that windows can be as short as a test likes; the rules are those of the contract's §4.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many requests in any span of this length.
-#[derive(Debug)]
-pub(super) struct Window {
-    pub(super) requests: usize,
-    pub(super) per: Duration,
-    sent: VecDeque<Instant>,
-}
-
-impl Window {
-    pub(super) fn new(requests: usize, per: Duration) -> Self {
-        Self { requests, per, sent: VecDeque::new() }
-    }
-
-    fn admit(&mut self, now: Instant) -> bool {
-        while self.sent.front().is_some_and(|sent| now.duration_since(*sent) >= self.per) {
-            self.sent.pop_front();
-        }
-        let free = self.sent.len() < self.requests;
-        if free {
-            self.sent.push_back(now);
-        }
-        free
-    }
-}
+use crate::window::Window;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +60,9 @@ impl Limits {
     pub(super) fn headers(&self, is_search: bool) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
         if !is_search {
-            let Window { requests, per, sent } = &self.burst;
-            headers.push(("x-hubspot-ratelimit-max", requests.to_string()));
-            headers.push(("x-hubspot-ratelimit-remaining", requests.saturating_sub(sent.len()).to_string()));
-            headers.push(("x-hubspot-ratelimit-interval-milliseconds", per.as_millis().to_string()));
+            headers.push(("x-hubspot-ratelimit-max", self.burst.requests.to_string()));
+            headers.push(("x-hubspot-ratelimit-remaining", self.burst.remaining().to_string()));
+            headers.push(("x-hubspot-ratelimit-interval-milliseconds", self.burst.per.as_millis().to_string()));
         }
         if let Some(daily) = self.daily {
             headers.push(("x-hubspot-ratelimit-daily", daily.to_string()));

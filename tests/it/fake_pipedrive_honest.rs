@@ -1,0 +1,1 @@
+//! Keeps the fake Pipedrive honest.
