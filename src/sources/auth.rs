@@ -104,8 +104,7 @@ pub(super) enum Keys {
 
 impl From<Grant> for App {
     fn from(grant: Grant) -> Self {
-        let keys =
-            Keys::Refresh { client_secret: Some(grant.client_secret), refresh_token: grant.refresh_token };
+        let keys = Keys::Refresh { client_secret: Some(grant.client_secret), refresh_token: grant.refresh_token };
         Self { client_id: grant.client_id, keys }
     }
 }

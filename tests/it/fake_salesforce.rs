@@ -311,8 +311,13 @@ impl FakeSalesforce {
 
     /// The request to `route` that is the `nth` since the start, counted from 1, fails so.
     pub(crate) fn fail_at(self, route: Route, nth: usize, fault: Fault) -> Self {
-        self.salesforce().planned.push((route, nth, fault));
+        self.plan(route, nth, fault);
         self
+    }
+
+    /// The same for a fake that is in use already.
+    pub(crate) fn plan(&self, route: Route, nth: usize, fault: Fault) {
+        self.salesforce().planned.push((route, nth, fault));
     }
 
     /// At most so many requests a day.

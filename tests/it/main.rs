@@ -14,6 +14,7 @@ mod fake_pipedrive;
 mod fake_pipedrive_honest;
 mod fake_rest;
 mod fake_salesforce;
+mod fake_salesforce_honest;
 mod gate;
 mod hostile;
 mod hubspot;

@@ -49,13 +49,8 @@ struct State {
 
 /// Orders an export; the id of its job.
 pub(super) async fn create(client: &Client, soql: &str) -> Result<String, SourceError> {
-    let order = Order {
-        operation: "queryAll",
-        query: soql,
-        content_type: "CSV",
-        column_delimiter: "COMMA",
-        line_ending: "LF",
-    };
+    let order =
+        Order { operation: "queryAll", query: soql, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
     let job: State = client.post(&client.path("jobs/query"), &order).await?;
     let is_id = !job.id.is_empty() && job.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_id.then_some(job.id).ok_or_else(|| SourceError::Malformed("the answer is no job of an export".to_owned()))

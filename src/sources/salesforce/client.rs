@@ -71,10 +71,9 @@ impl Client {
             .map_err(|problem| Problem { path: vec!["login_url".to_owned()], ..problem })?;
         let token = match &settings.credentials {
             Credentials::Key(key) => BearerToken::Key(key.clone()),
-            Credentials::OAuth(app) => BearerToken::OAuth {
-                identity: app.identity().clone(),
-                app: Box::new(OAuth::new(app.clone(), context)),
-            },
+            Credentials::OAuth(app) => {
+                BearerToken::OAuth { identity: app.identity().clone(), app: Box::new(OAuth::new(app.clone(), context)) }
+            }
         };
         Ok(Self {
             clients: Arc::clone(&context.clients),
@@ -290,7 +289,9 @@ mod tests {
     fn a_token_goes_only_to_hosts_of_salesforce_and_from_those_alone() {
         let may = |place: &str, endpoint: &str| may_be_asked(&place.parse().unwrap(), &endpoint.parse().unwrap());
         let acme = "https://acme.my.salesforce.com";
-        for place in ["https://na139.salesforce.com", "https://acme.my.salesforce.mil", "https://acme.lightning.force.com"] {
+        for place in
+            ["https://na139.salesforce.com", "https://acme.my.salesforce.mil", "https://acme.lightning.force.com"]
+        {
             assert!(may(place, acme), "{place}");
         }
         for place in [

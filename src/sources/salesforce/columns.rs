@@ -67,7 +67,8 @@ impl Columns {
 
     /// Takes out what the CRM refused by `name`, a field or a relationship; what is lost by it, in words.
     pub(super) fn refuse(&mut self, name: &str, mapping: &Mapping) -> Result<Vec<String>, SourceError> {
-        let is_meant = |path: &str| path.split('.').any(|step| step.eq_ignore_ascii_case(name)) || path.eq_ignore_ascii_case(name);
+        let is_meant =
+            |path: &str| path.split('.').any(|step| step.eq_ignore_ascii_case(name)) || path.eq_ignore_ascii_case(name);
         let (meant, kept): (Vec<Field>, Vec<Field>) =
             std::mem::take(&mut self.fields).into_iter().partition(|field| is_meant(&field.path));
         self.places.clear();

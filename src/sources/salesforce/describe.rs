@@ -113,7 +113,12 @@ impl Described {
             let known = match describe(client, &object).await {
                 Ok(answer) => Object::from(answer),
                 // An object that may not be read has no fields.
-                Err(error) if matches!(error.root(), SourceError::Unexpected { status: 404, .. } | SourceError::Forbidden { .. }) => {
+                Err(error)
+                    if matches!(
+                        error.root(),
+                        SourceError::Unexpected { status: 404, .. } | SourceError::Forbidden { .. }
+                    ) =>
+                {
                     Object { fields: HashMap::new(), relationships: HashMap::new() }
                 }
                 Err(error) => return Err(error),

@@ -115,8 +115,9 @@ fn class(
             SourceError::Limit { status, wait: Some(wait.unwrap_or(TOO_MANY_AT_ONCE)) }
         }
         (_, Some("REQUEST_LIMIT_EXCEEDED")) => SourceError::DailyLimit { status, resets: None },
-        (_, Some("QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "ORG_IN_MAINTENANCE"))
-        | (406, _) => SourceError::Server { status, wait },
+        (_, Some("QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "ORG_IN_MAINTENANCE")) | (406, _) => {
+            SourceError::Server { status, wait }
+        }
         (_, Some("INVALID_QUERY_LOCATOR")) => {
             SourceError::Paging("the CRM no longer knows the place in its list where the next page begins".to_owned())
         }

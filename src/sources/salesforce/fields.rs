@@ -159,9 +159,9 @@ impl Mapping {
     pub(super) fn fed_by<'a>(&'a self, path: &'a str) -> impl Iterator<Item = String> + 'a {
         let is_it = move |own: &str| own.eq_ignore_ascii_case(path);
         let fields = self.paths.iter().filter(move |(_, own)| is_it(own)).map(|(field, _)| (*field).to_owned());
-        let fixed = ALWAYS.iter().filter(move |(own, field)| {
-            is_it(own) && !field.is_empty() && !self.paths.contains_key(field)
-        });
+        let fixed = ALWAYS
+            .iter()
+            .filter(move |(own, field)| is_it(own) && !field.is_empty() && !self.paths.contains_key(field));
         let custom = self.custom.iter().filter(move |(_, own)| is_it(own)).map(|(field, _)| format!("custom.{field}"));
         fields.chain(fixed.map(|(_, field)| (*field).to_owned())).chain(custom)
     }
@@ -171,9 +171,8 @@ impl Mapping {
         let mapped = |field: &str, from: &str| Mapped { field: field.to_owned(), from: from.to_owned() };
         let said = |field: &str| self.named.iter().find(|(named, _)| named == field).map(|(_, path)| path.as_str());
         let composed = |field: &str| ORIGINS.iter().find(|(composed, _)| *composed == field).map(|(_, from)| *from);
-        let fields = FIELDS
-            .iter()
-            .map(|(field, path)| mapped(field, said(field).or_else(|| composed(field)).unwrap_or(path)));
+        let fields =
+            FIELDS.iter().map(|(field, path)| mapped(field, said(field).or_else(|| composed(field)).unwrap_or(path)));
         let fixed = FIXED.iter().map(|(field, from)| mapped(field, from));
         let custom = self.custom.iter().map(|(field, path)| mapped(&format!("custom.{field}"), path));
         fields.chain(fixed).chain(custom).collect()
@@ -365,9 +364,8 @@ impl<'a> Reading<'a> {
         let moment = |text: &str| instant(text).or_else(|| Some(start_of(day_of(text)?, zone)));
         deal.created_at = self.as_a("created_at", moment);
         deal.updated_at = self.as_a("updated_at", moment);
-        deal.close_date = self.as_a("close_date", |text| {
-            day_of(text).or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
-        });
+        deal.close_date = self
+            .as_a("close_date", |text| day_of(text).or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive())));
         deal.stage_entered_at = self.as_a("stage_entered_at", moment);
         deal.last_activity_at = self.as_a("last_activity_at", moment);
         deal.next_activity_at = self.as_a("next_activity_at", moment);

@@ -162,7 +162,8 @@ impl Source for Salesforce {
         let before = self.client.requests();
         let First { known, opening, page: first } = self.first_answer().await?;
         let total = first.as_deref().map(list::total).transpose()?.flatten();
-        let is_large = total.is_none_or(|total| total > self.bulk_above) && !self.has_no_exports.load(Ordering::Relaxed);
+        let is_large =
+            total.is_none_or(|total| total > self.bulk_above) && !self.has_no_exports.load(Ordering::Relaxed);
         let way = if first.is_none() || (total.is_some() && is_large) { EXPORT } else { LIST };
         let spent = self.client.requests() - before;
         let stages = opening.stages_of(&known.record_types);
@@ -183,7 +184,8 @@ impl Source for Salesforce {
 
     async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError> {
         let walk = walk(opened)?;
-        let (origin, stages) = (self.client.origin()?, opened.stages.iter().filter(|stage| stage.pipeline_id.is_empty()));
+        let (origin, stages) =
+            (self.client.origin()?, opened.stages.iter().filter(|stage| stage.pipeline_id.is_empty()));
         let reader = Reader {
             mapping: &self.mapping,
             columns: &walk.known.columns,

@@ -77,7 +77,8 @@ impl Opening {
     }
 
     fn read_stages(&mut self, answers: &Answers) -> Result<(), SourceError> {
-        let stages = self.or_without(answers.records(STAGES), "The stages cannot be read: they stand as their API names")?;
+        let stages =
+            self.or_without(answers.records(STAGES), "The stages cannot be read: they stand as their API names")?;
         self.stages = stages.map(|(stages, _)| stages).unwrap_or_default();
         Ok(())
     }

@@ -140,12 +140,10 @@ impl Asked {
                 (Some(key), false) => Ok(Credentials::Key(key)),
                 (Some(_), true) => Err(vec![beside()]),
                 (None, true) => Err(vec![missing("client_id")]),
-                (None, false) => Err(vec![
-                    Problem::at("client_id", "is missing").hint(
-                        "of an external client app, with `client_secret`, or with `username` and `private_key`; or an \
+                (None, false) => Err(vec![Problem::at("client_id", "is missing").hint(
+                    "of an external client app, with `client_secret`, or with `username` and `private_key`; or an \
                          access token as `api_key`",
-                    ),
-                ]),
+                )]),
             };
         };
         if api_key.is_some() {
@@ -223,7 +221,10 @@ mod tests {
     fn the_address_is_needed_and_cut_to_its_origin_and_a_sandbox_has_its_own_audience() {
         let settings = read("api_key = 'k'").unwrap();
         assert_eq!(settings.endpoint, "https://acme.my.salesforce.com");
-        assert_eq!((settings.login, settings.version.as_str(), settings.bulk_above), (settings.endpoint, "66.0", 50_000));
+        assert_eq!(
+            (settings.login, settings.version.as_str(), settings.bulk_above),
+            (settings.endpoint, "66.0", 50_000)
+        );
         let problems = Settings::read(&section("api_key = 'k'"), None, &[]).unwrap_err();
         assert_eq!(problems[0].path, ["endpoint"]);
         for (login, expected) in [

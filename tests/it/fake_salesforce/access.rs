@@ -17,8 +17,8 @@ use super::{
     CLIENT_ID, CLIENT_SECRET, Habit, PRIVATE_KEY, REFRESH_TOKEN, Salesforce, TOKEN, USERNAME, org_id, params, user_id,
 };
 
-/// The longest that a signed assertion may live, in seconds.
-const LIFETIME: i64 = 180;
+/// The longest that a signed assertion may live, in seconds: three minutes, and one that clients round up.
+const LIFETIME: i64 = 181;
 /// Whom an assertion may be meant for, beside the host that is asked.
 const AUDIENCES: [&str; 2] = ["https://login.salesforce.com", "https://test.salesforce.com"];
 
@@ -162,7 +162,9 @@ impl Salesforce {
         let here = meant == self.login || AUDIENCES.contains(&meant);
         needs(here, "invalid_grant", "audience is invalid")?;
         let now = SystemClock.now().timestamp() + self.access.clock_ahead;
-        let left = claims["exp"].as_i64().map(|end| end - now);
+        // Some clients write the number as text.
+        let end = claims["exp"].as_i64().or_else(|| claims["exp"].as_str()?.parse().ok());
+        let left = end.map(|end| end - now);
         let fresh = left.is_some_and(|left| (1..=LIFETIME).contains(&left));
         needs(fresh, "invalid_grant", "expired authorization code")
     }

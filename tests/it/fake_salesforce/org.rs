@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chrono::{DateTime, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::schema::{Cell, Field, Kind};
@@ -35,9 +35,9 @@ pub(crate) fn suffixed(short: &str) -> String {
     short.chars().chain(short.as_bytes().chunks(5).map(check)).collect()
 }
 
-/// The id of an invented deal. Every other pair of neighbours differs in the case of one letter only.
+/// The id of an invented deal. That of the third differs from that of the first in the case of one letter only.
 pub(crate) fn deal_id(number: u64) -> String {
-    id("006", 200_000_000_000 + 13 * number)
+    id("006", 199_999_999_972 + 13 * number)
 }
 
 /// The id of an invented account.
@@ -172,10 +172,7 @@ fn invented(number: u64) -> Deal {
         .with("CurrencyIsoCode", Cell::text(currency))
         .with("Amount", amount(number, currency))
         .with("OwnerId", Cell::text(user_id(number % 5)))
-        .with(
-            "CloseDate",
-            Cell::Day(NaiveDate::default() + Months::new(680) + TimeDelta::days(i64::from(pick as u32 % 60))),
-        )
+        .with("CloseDate", Cell::day(&format!("2026-{:02}-{:02}", number % 6 + 7, number % 30 + 1)))
         .with("CreatedDate", Cell::Instant(created))
         .with("LastModifiedDate", Cell::Instant(entered))
         .with("SystemModstamp", Cell::Instant(entered + TimeDelta::seconds(7)))
