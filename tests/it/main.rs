@@ -30,4 +30,5 @@ mod schedule_dst;
 mod schedule_library;
 mod schema;
 mod skip;
+mod together;
 mod window;
