@@ -298,12 +298,14 @@ mod tests {
             r#"{"value": 8, "status": "won", "currency": "GBP", "close_date": "no day"}"#,
             r#"{"value": 7, "status": "won", "currency": "CHF"}"#,
         ];
-        let figured = |rates: &Rates| {
+        let finished = |rates: &Rates| {
             let mut fold = Fold::new(Some(own.clone()));
-            leads.iter().for_each(|lead| fold.add(&serde_json::from_str(lead).unwrap()).unwrap());
+            for lead in leads {
+                fold.add(&serde_json::from_str(lead).unwrap()).unwrap();
+            }
             fold.finish(rates, Some(code("EUR")), &[]).unwrap()
         };
-        let figures = figured(&Rates::default());
+        let figures = finished(&Rates::default());
         assert_eq!((figures.totals.open.value, figures.totals.open.weighted), (Decimal::from(180), Decimal::from(40)));
         assert_eq!((figures.totals.won.value, figures.totals.unpriced), (Decimal::from(10), 1));
         assert_eq!(figures.totals.open.by_currency[&code("USD")].value, Decimal::from(300), "natively in one sum");
@@ -311,7 +313,7 @@ mod tests {
         let told = |fx: &Fx| fx.rates.iter().map(|(code, worth)| format!("{code} {}", worth.0)).collect::<Vec<_>>();
         assert_eq!((fx.source.as_str(), told(&fx)), ("crm by close date", vec!["GBP 1.25".into(), "USD 0.5".into()]));
         let configured = Rates { base: Some(code("EUR")), worth: [(code("USD"), Decimal::ONE)].into() };
-        let figures = figured(&configured);
+        let figures = finished(&configured);
         assert_eq!(figures.totals.open.value, Decimal::from(300), "the configured rate goes before");
         assert_eq!(figures.fx.unwrap().source, "config and crm by close date");
     }

@@ -165,7 +165,7 @@ impl OwnRates {
         }
         let day = period.checked_sub(1).and_then(|last| self.changes.get(last)).copied();
         let (from, into) = (self.units(currency, day)?, self.units(base, day)?);
-        Some(amount.checked_mul(into)?.checked_div(from)?.round_dp(CONVERTED_DIGITS))
+        Some(amount.checked_mul(into)?.checked_div(from)?.round_dp(CONVERTED_DIGITS).normalize())
     }
 
     fn units(&self, currency: Currency, day: Option<NaiveDate>) -> Option<Decimal> {
@@ -213,7 +213,7 @@ mod tests {
         );
         let convert = |from, into, on: Option<&str>| {
             let converted = rates.convert(Decimal::from(300), from, into, rates.period(on.map(day)));
-            converted.map(|amount| amount.normalize().to_string())
+            converted.map(|amount| amount.to_string())
         };
         for (from, into, on, worth) in [
             (usd, eur, Some("2026-06-30"), Some("250")),

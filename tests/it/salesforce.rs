@@ -145,7 +145,9 @@ fn the_document_shows_sections_that_are_accepted_and_every_field_that_is_read() 
     let crm = "api_key = \"k\"\nkind = \"salesforce\"\nendpoint = \"https://acme.my.salesforce.com\"";
     for mapped in built(crm).source.mapping() {
         assert!(document.contains(&format!("`{}`", mapped.field)), "{}", mapped.field);
-        for field in mapped.from.split([',', ' ']).filter(|word| word.starts_with(|first: char| first.is_ascii_uppercase())) {
+        for field in
+            mapped.from.split([',', ' ']).filter(|word| word.starts_with(|first: char| first.is_ascii_uppercase()))
+        {
             assert!(document.contains(&format!("`{field}`")), "{field}");
         }
     }
@@ -178,10 +180,10 @@ async fn above_the_threshold_an_export_is_ordered_read_and_deleted() {
         let source = built(&section(&crm, "bulk_above = 10"));
         let pulled = pulled(&source).await.unwrap();
         assert_eq!((pulled.published(), pulled.fetched.listed), (crm.model(ZONE), Some((count, count))));
-        let (created, polled) = (asked(&crm, Route::CreateJob), asked(&crm, Route::Job));
+        let (created, looks) = (asked(&crm, Route::CreateJob), asked(&crm, Route::Job));
         let (read, deleted) = (asked(&crm, Route::Results), asked(&crm, Route::DeleteJob));
-        assert_eq!((created, polled, read, deleted, crm.jobs_left()), (1, 3, pages, 1, 0), "{count}");
-        assert_eq!(pulled.fetched.requests, 1 + 1 + 1 + created + polled + read + deleted, "and what opens every pull");
+        assert_eq!((created, looks, read, deleted, crm.jobs_left()), (1, 3, pages, 1, 0), "{count}");
+        assert_eq!(pulled.fetched.requests, 1 + 1 + 1 + created + looks + read + deleted, "and what opens every pull");
         assert_eq!(asked(&crm, Route::More), 0);
         let order = crm.requests().iter().find(|asked| asked.route == Some(Route::CreateJob)).unwrap().json();
         assert!(!order["query"].as_str().unwrap().contains("ORDER BY"), "it would end the reading in pieces");
@@ -215,12 +217,9 @@ async fn an_export_holds_what_the_list_holds_to_the_letter_custom_fields_too() {
     all[2] = all[2].clone().with("Hot__c", Cell::Truth(true)).with("Text__c", Cell::text("a \"b\"\n,c\r\n;"));
     for habit in [None, Some(Habit::WritesPlainNumbers), Some(Habit::WritesOneHeader)] {
         let crm = FakeSalesforce::start(all.clone()).await.result_page(7).with(|org| {
-            for (name, kind) in [
-                ("Text__c", Kind::Text),
-                ("Score__c", Kind::Double),
-                ("At__c", Kind::Instant),
-                ("Hot__c", Kind::Truth),
-            ] {
+            for (name, kind) in
+                [("Text__c", Kind::Text), ("Score__c", Kind::Double), ("At__c", Kind::Instant), ("Hot__c", Kind::Truth)]
+            {
                 org.add_field(name, kind);
             }
         });
@@ -254,7 +253,8 @@ async fn a_job_is_deleted_whatever_becomes_of_the_pull() {
         (Route::Results, Fault::Error(400, "canary"), "answers 400"),
         (Route::Results, Fault::LostRecord, "not as many as it says"),
     ] {
-        let crm = (1..=8).fold(FakeSalesforce::start(deals(30)).await, |crm, nth| crm.fail_at(route, nth, fault.clone()));
+        let crm =
+            (1..=8).fold(FakeSalesforce::start(deals(30)).await, |crm, nth| crm.fail_at(route, nth, fault.clone()));
         let (told, _) = failure(&built(&section(&crm, "bulk_above = 1"))).await;
         assert!(told.contains(words), "{fault:?}: {told}");
         assert_eq!((crm.jobs_left(), asked(&crm, Route::CreateJob)), (0, 1), "{fault:?}");
@@ -278,7 +278,8 @@ async fn an_export_that_was_ordered_before_a_failure_is_not_ordered_again() {
 
 #[tokio::test]
 async fn an_account_without_exports_is_read_by_the_list_and_a_limit_is_no_reason_to() {
-    let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::CreateJob, 1, Fault::Error(400, "FeatureNotEnabled"));
+    let crm =
+        FakeSalesforce::start(deals(30)).await.fail_at(Route::CreateJob, 1, Fault::Error(400, "FeatureNotEnabled"));
     let source = built(&section(&crm, "bulk_above = 1"));
     assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE));
     assert_eq!(pulled(&source).await.unwrap().fetched.opened.way, "list");
@@ -370,7 +371,10 @@ async fn what_the_token_endpoint_refuses_is_said_in_its_own_known_word() {
 #[tokio::test]
 async fn a_signature_is_refused_where_clocks_differ_and_a_key_that_is_none_never_leaves() {
     let key = |key: &str| {
-        format!("client_id = \"{CLIENT_ID}\"\nusername = \"{USERNAME}\"\nprivate_key = \"{}\"\n", key.replace('\n', "\\n"))
+        format!(
+            "client_id = \"{CLIENT_ID}\"\nusername = \"{USERNAME}\"\nprivate_key = \"{}\"\n",
+            key.replace('\n', "\\n")
+        )
     };
     let crm = FakeSalesforce::start(deals(3)).await.clock_ahead(600);
     let (told, advice) = failure(&built(&with_keys(&crm, &key(PRIVATE_KEY)))).await;
@@ -384,8 +388,9 @@ async fn a_signature_is_refused_where_clocks_differ_and_a_key_that_is_none_never
 #[tokio::test]
 async fn a_refresh_token_that_is_replaced_is_the_one_that_is_used_from_then_on() {
     let crm = FakeSalesforce::start(deals(3)).await.habit(Habit::RotatesTokens);
-    let keys =
-        format!("client_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\nrefresh_token = \"{REFRESH_TOKEN}\"\n");
+    let keys = format!(
+        "client_id = \"{CLIENT_ID}\"\nclient_secret = \"{CLIENT_SECRET}\"\nrefresh_token = \"{REFRESH_TOKEN}\"\n"
+    );
     let source = built(&with_keys(&crm, &keys));
     for _ in 0..3 {
         pulled(&source).await.unwrap();
@@ -439,7 +444,11 @@ async fn names_of_parents_that_may_not_be_read_are_empty_and_counted() {
         assert_eq!(first.published(), crm.model(ZONE), "{object}");
         assert!(first.warnings().contains(&format!("may not read `{name}`")), "{object}: {}", first.warnings());
         assert!(first.found().contains(&(Rule::R09, field)), "{object}");
-        assert_eq!((first.fetched.requests, pulled(&source).await.unwrap().fetched.requests), (4, 1), "known for a day");
+        assert_eq!(
+            (first.fetched.requests, pulled(&source).await.unwrap().fetched.requests),
+            (4, 1),
+            "known for a day"
+        );
     }
 }
 
@@ -459,7 +468,10 @@ async fn without_name_or_stage_there_are_no_deals_to_publish() {
     for field in ["Name", "StageName"] {
         let crm = FakeSalesforce::start(deals(3)).await.with(|org| org.hide("Opportunity", field));
         let (told, advice) = failure(&built(&crm.section())).await;
-        assert!(told.contains(&format!("to read `Opportunity.{field}`")) && advice == Advice::GrantPermission, "{told}");
+        assert!(
+            told.contains(&format!("to read `Opportunity.{field}`")) && advice == Advice::GrantPermission,
+            "{told}"
+        );
     }
 }
 
@@ -788,7 +800,7 @@ async fn four_variables_are_enough_to_publish_an_org_priced_by_its_own_rates() {
     assert_eq!((&latest["source"], &latest["account"]), (&"salesforce".into(), &org_id().into()));
     assert_eq!(latest["completeness"]["proof"], "cursor exhausted; count matches");
     assert_eq!((&latest["currency"], &latest["fx"]["source"]), (&"EUR".into(), &"crm".into()));
-    assert_eq!(latest["fx"]["rates"]["USD"], 0.9090909091);
+    assert_eq!(latest["fx"]["rates"]["USD"], 0.909_090_909_1);
     let open: Vec<Published> = crm.model(Tz::UTC).into_iter().filter(|deal| deal.closed_at.is_none()).collect();
     let units = |code: &str| match code {
         "USD" => "1.1",
@@ -796,7 +808,9 @@ async fn four_variables_are_enough_to_publish_an_org_priced_by_its_own_rates() {
         "KWD" => "0.33",
         _ => "1",
     };
-    let worth = |deal: &Published| deal.value.map(|value| value / units(&deal.currency).parse::<rust_decimal::Decimal>().unwrap());
+    let worth = |deal: &Published| {
+        deal.value.map(|value| value / units(&deal.currency).parse::<rust_decimal::Decimal>().unwrap())
+    };
     let sum: rust_decimal::Decimal = open.iter().filter_map(worth).sum();
     let total = latest["totals"]["open"]["value"].to_string().parse::<rust_decimal::Decimal>().unwrap();
     assert_eq!(total.normalize(), sum.round_dp(2).normalize(), "to the cent");

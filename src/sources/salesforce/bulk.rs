@@ -40,7 +40,7 @@ struct End {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct State {
+struct Told {
     id: String,
     state: String,
     #[serde(default)]
@@ -51,7 +51,7 @@ struct State {
 pub(super) async fn create(client: &Client, soql: &str) -> Result<String, SourceError> {
     let order =
         Order { operation: "queryAll", query: soql, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
-    let job: State = client.post(&client.path("jobs/query"), &order).await?;
+    let job: Told = client.post(&client.path("jobs/query"), &order).await?;
     let is_id = !job.id.is_empty() && job.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_id.then_some(job.id).ok_or_else(|| SourceError::Malformed("the answer is no job of an export".to_owned()))
 }
@@ -60,11 +60,11 @@ pub(super) async fn create(client: &Client, soql: &str) -> Result<String, Source
 pub(super) async fn wait(client: &Client, job: &str, first: Duration) -> Result<u64, SourceError> {
     let mut wait = first.min(LONGEST_WAIT);
     loop {
-        let state: State = client.get(&client.path(&format!("jobs/query/{job}"))).await?;
-        match state.state.as_str() {
+        let told: Told = client.get(&client.path(&format!("jobs/query/{job}"))).await?;
+        match told.state.as_str() {
             "JobComplete" => {
                 let malformed = || SourceError::Malformed("the answer does not say how large the export is".to_owned());
-                return state.number_records_processed.ok_or_else(malformed);
+                return told.number_records_processed.ok_or_else(malformed);
             }
             "UploadComplete" | "InProgress" => {}
             // Both are its end; the next pull orders another one.

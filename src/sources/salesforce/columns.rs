@@ -72,7 +72,9 @@ impl Columns {
         let (meant, kept): (Vec<Field>, Vec<Field>) =
             std::mem::take(&mut self.fields).into_iter().partition(|field| is_meant(&field.path));
         self.places.clear();
-        kept.into_iter().for_each(|field| self.add(field));
+        for field in kept {
+            self.add(field);
+        }
         if let Some(field) = meant.iter().find(|field| NEEDED.contains(&field.path.as_str())) {
             return Err(needed(&field.path));
         }

@@ -61,9 +61,9 @@ struct Answer {
 
 /// A record type: what Salesforce has for pipelines.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct RecordType {
-    record_type_id: String,
+    #[serde(rename = "recordTypeId")]
+    id: String,
     name: String,
     /// The one of the deals that have none.
     #[serde(default)]
@@ -106,7 +106,7 @@ impl Described {
     ) -> Result<Self, SourceError> {
         let answer = describe(client, OPPORTUNITY).await?;
         let record_types = answer.record_type_infos.iter().filter(|one| !one.master);
-        let record_types = record_types.map(|one| (long(&one.record_type_id), one.name.clone())).collect();
+        let record_types = record_types.map(|one| (long(&one.id), one.name.clone())).collect();
         let mut described = Self { objects: BTreeMap::new(), record_types };
         described.objects.insert(OPPORTUNITY.to_owned(), Object::from(answer));
         while let Some(object) = paths.clone().find_map(|path| described.lacks(path)) {

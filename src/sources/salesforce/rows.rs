@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::sources::salesforce::columns::Columns;
 use crate::sources::salesforce::describe::Kind;
+use crate::sources::wire::Unreadable;
 
 /// One record: a cell for each column, nothing where the CRM has nothing.
 #[derive(Debug)]
@@ -16,13 +17,8 @@ impl Row {
     /// A record of a list; nothing where it is none.
     pub(super) fn of_json(json: &RawValue, columns: &Columns) -> Option<Self> {
         let record: HashMap<String, &RawValue> = serde_json::from_str(json.get()).ok()?;
-        let cell = |path: &str| -> Option<Option<Box<RawValue>>> {
-            let Some((parent, rest)) = path.split_once('.') else {
-                return Some(record.get(path).copied().and_then(present).map(ToOwned::to_owned));
-            };
-            descend(record.get(parent).copied(), rest)
-        };
-        columns.fields().iter().map(|field| cell(&field.path)).collect::<Option<Vec<_>>>().map(Self)
+        let cells = columns.fields().iter().map(|field| cell(&record, &field.path));
+        cells.collect::<Result<Vec<_>, _>>().ok().map(Self)
     }
 
     /// A line of an export, in which an empty text is nothing.
@@ -41,13 +37,14 @@ fn present(value: &RawValue) -> Option<&RawValue> {
     Some(value).filter(|value| value.get() != "null")
 }
 
-/// Through the parents of a record; the parent itself is null where there is none. Nothing else has no fields.
-fn descend(parent: Option<&RawValue>, path: &str) -> Option<Option<Box<RawValue>>> {
-    let Some(parent) = parent.and_then(present) else { return Some(None) };
-    let record: HashMap<String, &RawValue> = serde_json::from_str(parent.get()).ok()?;
+/// The cell at the end of a path. A parent itself is null where there is none; anything else has no fields.
+fn cell(record: &HashMap<String, &RawValue>, path: &str) -> Result<Option<Box<RawValue>>, Unreadable> {
     match path.split_once('.') {
-        Some((parent, rest)) => descend(record.get(parent).copied(), rest),
-        None => Some(record.get(path).copied().and_then(present).map(ToOwned::to_owned)),
+        None => Ok(record.get(path).copied().and_then(present).map(ToOwned::to_owned)),
+        Some((parent, rest)) => match record.get(parent).copied().and_then(present) {
+            Some(parent) => cell(&serde_json::from_str(parent.get()).map_err(|_| Unreadable)?, rest),
+            None => Ok(None),
+        },
     }
 }
 
