@@ -31,4 +31,5 @@ mod schedule_library;
 mod schema;
 mod skip;
 mod together;
+mod vanished;
 mod window;

@@ -29,6 +29,7 @@ use crate::fake_salesforce::{
     REFRESH_TOKEN, Refusal, Route, TOKEN, USERNAME, account_id, bare_deal, deal_id, deals, org_id, record_type_id,
     user_id,
 };
+use crate::program::Folder;
 
 const ZONE: Tz = Tz::Europe__Berlin;
 
@@ -776,6 +777,26 @@ async fn what_is_deleted_is_left_out_and_what_comes_back_is_there_again() {
     crm.change(|org| org.move_stage(&reopened, "Prospecting"));
     let pulled = pulled_from(&crm).await;
     assert_eq!(pulled.published(), crm.model(ZONE));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deals_that_are_gone_are_explained_by_one_question_and_only_once() {
+    let crm = FakeSalesforce::start(deals(40)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    folder.run(&["pull"]).assert_code(0);
+    crm.change(|org| {
+        org.delete(&deal_id(1));
+        org.delete(&deal_id(2));
+        org.purge(&deal_id(3));
+    });
+    let vanished = |folder: &Folder| folder.json("output/sales_pipeline.json")["completeness"]["vanished"].clone();
+    folder.run(&["pull"]).assert_code(0);
+    let told = vanished(&folder);
+    assert_eq!((&told["archived"], &told["unknown"], &told["out_of_scope"]), (&2.into(), &1.into(), &0.into()), "{told}");
+    assert_eq!(asked(&crm, Route::Composite), 3, "two to open, one to ask what became of them");
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!((vanished(&folder), asked(&crm, Route::Composite)), (Value::Null, 4));
 }
 
 /// Runs the program with the four variables of `.env.local`, and more.

@@ -79,8 +79,8 @@ impl Records {
             filtered: archived.len() as u64,
             skipped: self.skipped,
             findings,
-            total: None,
             next,
+            ..Page::default()
         }
     }
 }

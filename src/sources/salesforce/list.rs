@@ -57,6 +57,7 @@ pub(super) fn take(read: Read, place: u64, page: &mut Page) {
             page.deals.push(*deal);
         }
         Read::Deleted(id) => {
+            page.deleted.insert(id.clone());
             page.ids.push(id);
             page.filtered += 1;
         }

@@ -7,7 +7,7 @@
 //! 2. `describe`, `columns`, `query`: what the user may read, and so what is asked for;
 //! 3. `composite`, `opening`, `rates`: what is known before the first page, with that page in one request;
 //! 4. `list` or `bulk`: the pages, or an export where there are very many deals;
-//! 5. `rows`, `fields`, `id`: what becomes of a record.
+//! 5. `rows`, `fields`, `id`: what becomes of a record; `fates`: what became of one that is gone.
 
 mod bulk;
 mod client;
@@ -15,6 +15,7 @@ mod columns;
 mod composite;
 mod describe;
 mod errors;
+mod fates;
 mod fields;
 mod filter;
 mod id;
@@ -26,7 +27,7 @@ mod rows;
 mod settings;
 mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -46,7 +47,7 @@ use crate::sources::salesforce::filter::Filter;
 use crate::sources::salesforce::id::long;
 use crate::sources::salesforce::opening::{Opening, Wanted};
 use crate::sources::salesforce::settings::Settings;
-use crate::sources::source::{Cost, Expected, Mapped, Opened, Page, Source, SourceError};
+use crate::sources::source::{Cost, Expected, Fate, Mapped, Opened, Page, Source, SourceError};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// Page by page.
@@ -209,6 +210,14 @@ impl Source for Salesforce {
         if let Some(job) = job {
             bulk::delete(&self.client, &job.id, job.total.is_some()).await;
         }
+    }
+
+    async fn fates(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+        fates::ask(&self.client, ids).await
+    }
+
+    fn fates_at_once(&self) -> usize {
+        fates::AT_ONCE
     }
 
     fn mapping(&self) -> Vec<Mapped> {
