@@ -24,6 +24,10 @@ pub enum Advice {
     WaitForLimit,
     /// The CRM is moving the account's data.
     WaitForMove,
+    /// The account is not paid for.
+    PayAccount,
+    /// The CRM blocks all requests for a while.
+    WaitForBlock,
     /// The address answers, but not as this CRM does.
     CheckAddress,
     /// The pages of the list do not add up.
@@ -70,7 +74,7 @@ impl Advice {
     }
 
     /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::RenewCredentials,
         Self::GrantPermission,
         Self::ProvideSecret,
@@ -78,6 +82,8 @@ impl Advice {
         Self::CheckCertificate,
         Self::WaitForLimit,
         Self::WaitForMove,
+        Self::PayAccount,
+        Self::WaitForBlock,
         Self::CheckAddress,
         Self::CheckPaging,
         Self::CheckMapping,
@@ -106,6 +112,8 @@ impl Advice {
             Self::CheckCertificate => "The certificate is not trusted",
             Self::WaitForLimit => "The CRM's limit is reached",
             Self::WaitForMove => "The CRM is moving the account",
+            Self::PayAccount => "The account is not paid for",
+            Self::WaitForBlock => "The CRM blocks the requests",
             Self::CheckAddress => "The address answers with something else",
             Self::CheckPaging => "The pages do not add up",
             Self::CheckMapping => "A field does not fit",
@@ -137,6 +145,10 @@ impl Advice {
             Self::CheckCertificate => "check the host name and the clock, or name your authority with `ca_file`",
             Self::WaitForLimit => "wait for the limit to reset, or pull less often",
             Self::WaitForMove => "wait until the CRM has moved the account; the next run tries again",
+            Self::PayAccount => "pay the CRM's bill, or end its trial; the last good data stays until then",
+            Self::WaitForBlock => {
+                "wait until the CRM lets requests through again; pull less often, and look who else uses the key"
+            }
             Self::CheckAddress => {
                 "check where the requests go (`endpoint`, `path`, `proxy`): the answer is not this CRM's"
             }

@@ -102,15 +102,21 @@ fn write_page(
 fn cost(told: Option<Cost>, last_good: Option<&Head>) -> String {
     let last = last_good.and_then(|head| head.run.as_ref()).map(|run| run.requests);
     match (told, last) {
-        (Some(Cost { requests, daily_limit: Some(limit) }), _) if limit > 0 => {
-            let share = 100.0 * as_share(requests, limit);
-            let share = if share < 0.01 { "under 0.01".to_owned() } else { format!("{share:.2}") };
-            format!("{requests} requests a run, {share} % of the {limit} a day")
+        (Some(Cost { requests, tokens, daily_limit }), _) => {
+            let spends = tokens.map(|tokens| format!(", {tokens} tokens")).unwrap_or_default();
+            let limit = daily_limit.filter(|limit| *limit > 0);
+            let share = limit.map(|limit| share_of_day(tokens.unwrap_or(requests), limit)).unwrap_or_default();
+            format!("{requests} requests a run{spends}{share}")
         }
-        (Some(Cost { requests, .. }), _) => format!("{requests} requests a run"),
         (None, Some(requests)) => format!("{requests} requests in the last run"),
         (None, None) => "known after the first pull".to_owned(),
     }
+}
+
+fn share_of_day(part: u64, limit: u64) -> String {
+    let share = 100.0 * as_share(part, limit);
+    let share = if share < 0.01 { "under 0.01".to_owned() } else { format!("{share:.2}") };
+    format!(", {share} % of the {limit} a day")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people, two decimals of a per cent")]

@@ -514,7 +514,7 @@ fn ready_section(endpoint: Option<&str>) -> String {
          \x20   request  = {{ path = \"/deals\" }}\n\
          \x20   records  = {{ path = \"$.data\" }}\n\
          \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}",
-        short.join(" and "),
+        short.join(", "),
     )
 }
 

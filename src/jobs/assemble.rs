@@ -69,7 +69,7 @@ pub struct Assembled {
 /// What was seen on the way that the head does not hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence {
-    /// Different records that came, before the configuration left any out.
+    /// Different records that came, before the configuration left any out, less those that the count leaves out.
     pub fetched: u64,
     /// How many an independent query counted.
     pub counted: Option<u64>,
@@ -89,7 +89,7 @@ pub fn assemble(
     let sorted = spool.sort()?;
     let completeness = judge(&sorted, &fetched)?;
     let evidence =
-        Evidence { fetched: fetched.fetched - sorted.duplicates, counted: fetched.counted, matched: fetched.matched };
+        Evidence { fetched: countable(&sorted, &fetched), counted: fetched.counted, matched: fetched.matched };
     let mut findings = fetched.findings;
     let mut index = Lines::into(index);
     let fold = Fold::new(fetched.opened.rates);
@@ -163,6 +163,12 @@ pub fn write_leads(
     Ok((fold, leads))
 }
 
+/// Different records that came, less those that the CRM's count leaves out. Where it leaves any out, each record that
+/// came twice is one of them: it was seen before it was archived, and again after.
+fn countable(sorted: &Sorted, fetched: &Fetched) -> u64 {
+    fetched.fetched - sorted.duplicates.max(fetched.uncounted).min(fetched.fetched)
+}
+
 /// The proof of completeness: the cursor is exhausted, or there would be nothing to assemble; the count, where the
 /// CRM gives one, must match the different deals that came.
 fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
@@ -175,7 +181,7 @@ fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleErr
                 format!("cursor exhausted; count {least} to {most} while it was read"),
             ));
         }
-        None if fetched.counted == Some(different) => "cursor exhausted; count matches",
+        None if fetched.counted == Some(countable(sorted, fetched)) => "cursor exhausted; count matches",
         None if fetched.counted.is_some() => "cursor exhausted; count differs a little",
         None => "cursor exhausted",
         Some((least, most)) if (least..=most).contains(&different) => "cursor exhausted; count matches",

@@ -113,8 +113,7 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         .map_err(StoreError::on("read snapshot", &path))?;
     }
     let (scratch, mut findings, names) = (jobs.store.scratch()?, Findings::default(), Names::default());
-    let (fold, leads) =
-        write_leads(Fold::default(), spool.sort()?, scratch, &names, &mut findings, |_| Ok(()))?;
+    let (fold, leads) = write_leads(Fold::default(), spool.sort()?, scratch, &names, &mut findings, |_| Ok(()))?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
     // The instant of the newest data in it; each source's own stands in `sources`.

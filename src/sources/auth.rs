@@ -8,6 +8,8 @@ mod jwt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -28,9 +30,21 @@ const MARGIN: Duration = Duration::from_secs(90);
 
 /// Puts a token on a request, marked as sensitive.
 pub(super) fn bear(headers: &mut HeaderMap, token: &SecretString) -> Result<(), SecretError> {
-    let value = format!("Bearer {}", token.expose_secret());
-    let (name, value) = http::sensitive(AUTHORIZATION.as_str(), &value)
-        .ok_or_else(|| SecretError::NoHeader(AUTHORIZATION.as_str().to_owned()))?;
+    authorize(headers, "Bearer", token.expose_secret())
+}
+
+/// Puts a user and a password on a request (RFC 7617), marked as sensitive.
+pub(super) fn basic(headers: &mut HeaderMap, user: &str, password: &str) -> Result<(), SecretError> {
+    authorize(headers, "Basic", &BASE64_STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn authorize(headers: &mut HeaderMap, scheme: &str, credentials: &str) -> Result<(), SecretError> {
+    carry(headers, AUTHORIZATION.as_str(), &format!("{scheme} {credentials}"))
+}
+
+/// Puts a header on a request, marked as sensitive.
+pub(super) fn carry(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SecretError> {
+    let (name, value) = http::sensitive(name, value).ok_or_else(|| SecretError::NoHeader(name.to_owned()))?;
     headers.insert(name, value);
     Ok(())
 }
@@ -84,6 +98,15 @@ pub(super) struct Grant {
     pub(super) refresh_token: Secret,
 }
 
+/// Where an app's own credentials stand in the request for a token (RFC 6749 §2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientIn {
+    /// In the form.
+    Form,
+    /// In the header, as a user and a password.
+    Header,
+}
+
 /// An app as configured, and by what it is given tokens.
 #[derive(Debug, Clone)]
 pub(super) struct App {
@@ -125,6 +148,15 @@ impl App {
         id.into_iter().chain(keys).collect()
     }
 
+    /// Its secret, if it has one.
+    fn client_secret(&self) -> Option<&Secret> {
+        match &self.keys {
+            Keys::Refresh { client_secret, .. } => client_secret.as_ref(),
+            Keys::Client { client_secret } => Some(client_secret),
+            Keys::Signed { .. } => None,
+        }
+    }
+
     /// What tells this app's account from another's.
     pub(super) fn identity(&self) -> &Secret {
         match &self.keys {
@@ -138,6 +170,7 @@ impl App {
 /// The access tokens of an app; the client's credentials go into the form.
 pub(super) struct OAuth {
     app: App,
+    client_in: ClientIn,
     refresh_token: Option<RefreshToken>,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
@@ -156,8 +189,8 @@ pub(super) struct Held {
 pub(super) struct Token {
     /// The token itself.
     pub(super) text: SecretString,
-    /// Where the CRM says that the account is asked. Not to be followed unseen: it decides where the token goes.
-    pub(super) place: Option<String>,
+    /// Where the CRM says that the account is (`api_domain`, `instance_url`). Nobody has checked yet whose address that is.
+    pub(super) domain: Option<String>,
     /// When it ends, where the CRM tells: else it holds until it is refused.
     ends: Option<Instant>,
     number: u64,
@@ -198,7 +231,7 @@ const TOO_MANY: (&str, Duration) = ("rate_limit_exceeded", Duration::from_secs(3
 
 impl OAuth {
     /// No token yet.
-    pub(super) fn new(app: impl Into<App>, context: &Context) -> Self {
+    pub(super) fn new(app: impl Into<App>, client_in: ClientIn, context: &Context) -> Self {
         let (app, keyring) = (app.into(), Arc::clone(&context.keyring));
         let refresh_token = match &app.keys {
             Keys::Refresh { refresh_token, .. } => {
@@ -207,7 +240,7 @@ impl OAuth {
             }
             Keys::Client { .. } | Keys::Signed { .. } => None,
         };
-        Self { app, refresh_token, keyring, clock: Arc::clone(&context.clock), held: Mutex::default() }
+        Self { app, client_in, refresh_token, keyring, clock: Arc::clone(&context.clock), held: Mutex::default() }
     }
 
     /// A token that holds for a while yet. `refused` is one that the CRM did not accept: it is not given again.
@@ -226,7 +259,7 @@ impl OAuth {
         let lasts = granted.expires_in.map(Duration::from_secs);
         let token = Token {
             text: SecretString::from(granted.access_token),
-            place: granted.api_domain,
+            domain: granted.api_domain,
             ends: lasts.map(|lasts| self.clock.instant() + lasts.saturating_sub(MARGIN).max(lasts / 2)),
             number: held.renewals,
         };
@@ -262,7 +295,12 @@ impl OAuth {
         url: Url,
     ) -> Result<Granted, SourceError> {
         let form = self.form(refresh_token)?;
-        let reply = http.send(Request::post(url, "application/x-www-form-urlencoded", form)).await?;
+        let mut request = Request::post(url, "application/x-www-form-urlencoded", form);
+        if let (ClientIn::Header, Some(secret)) = (self.client_in, self.app.client_secret()) {
+            let (id, secret) = (self.keyring.reveal(&self.app.client_id)?, self.keyring.reveal(secret)?);
+            basic(&mut request.headers, id.expose_secret(), secret.expose_secret())?;
+        }
+        let reply = http.send(request).await?;
         if !reply.is_success() {
             return Err(self.denied(&reply));
         }
@@ -278,21 +316,19 @@ impl OAuth {
         let mut add = |key: &str, value: &str| {
             form.query_pairs_mut().append_pair(key, value);
         };
+        if let (ClientIn::Form, Some(secret)) = (self.client_in, self.app.client_secret()) {
+            add("client_secret", reveal(secret)?.expose_secret());
+        }
+        if self.client_in == ClientIn::Form && !matches!(self.app.keys, Keys::Signed { .. }) {
+            add("client_id", id.expose_secret());
+        }
         match &self.app.keys {
-            Keys::Refresh { client_secret, refresh_token: configured } => {
+            Keys::Refresh { refresh_token: configured, .. } => {
                 add("grant_type", "refresh_token");
-                add("client_id", id.expose_secret());
-                if let Some(secret) = client_secret {
-                    add("client_secret", reveal(secret)?.expose_secret());
-                }
                 let token = refresh_token.map_or_else(|| reveal(configured), |token| Ok(token.clone()))?;
                 add("refresh_token", token.expose_secret());
             }
-            Keys::Client { client_secret } => {
-                add("grant_type", "client_credentials");
-                add("client_id", id.expose_secret());
-                add("client_secret", reveal(client_secret)?.expose_secret());
-            }
+            Keys::Client { .. } => add("grant_type", "client_credentials"),
             Keys::Signed { username, private_key, audience } => {
                 let claims = jwt::Claims {
                     iss: id.expose_secret(),

@@ -7,6 +7,7 @@ mod day;
 pub mod demo;
 pub mod hubspot;
 mod kept;
+pub mod pipedrive;
 pub mod pull;
 pub mod rest;
 pub mod salesforce;
@@ -78,10 +79,11 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 5] = [
     Kind { name: "demo", about: "five invented deals", short: Some(&[]), build: demo::build },
     Kind { name: "hubspot", about: "HubSpot", short: Some(&["api_key", "endpoint"]), build: hubspot::build },
     Kind { name: "salesforce", about: "Salesforce", short: Some(&["api_key", "endpoint"]), build: salesforce::build },
+    Kind { name: "pipedrive", about: "Pipedrive", short: Some(&["api_key", "endpoint"]), build: pipedrive::build },
     Kind { name: "rest", about: "any REST CRM, by configuration alone", short: None, build: rest::build },
 ];
 
@@ -89,7 +91,7 @@ pub const KINDS: [Kind; 4] = [
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 20] = [
+const NOT_SCOPE: [&str; 21] = [
     "allow_empty",
     "allow_unmatched",
     "bulk_above",
@@ -110,6 +112,7 @@ const NOT_SCOPE: [&str; 20] = [
     "ca_file",
     "rate",
     "retry",
+    "verify",
 ];
 
 /// Builds the source of a section, without a request; all problems at once.

@@ -94,6 +94,8 @@ pub struct Fetched {
     pub filtered: u64,
     /// Records that could not be read.
     pub skipped: u64,
+    /// Records that `counted` leaves out.
+    pub uncounted: u64,
     /// The least and the most that the list itself said there are, while it was read.
     pub listed: Option<(u64, u64)>,
     /// How many a query of its own counted, before the first page.
@@ -242,6 +244,7 @@ impl Walk<'_> {
             skipped: 0,
             seen: Seen::default(),
             vanished: None,
+            uncounted: 0,
             findings: Findings::default(),
             started_at,
             finished_at: started_at,
@@ -300,6 +303,7 @@ impl Walk<'_> {
         page.deals.retain(|deal| self.built.scope.wants(deal, now));
         fetched.filtered += page.filtered + (received - page.deals.len()) as u64;
         fetched.skipped += page.skipped;
+        fetched.uncounted += page.uncounted;
         for deal in &mut page.deals {
             deal.currency = deal.currency.or(fetched.opened.currency);
             wanted.add(deal);

@@ -99,7 +99,9 @@ pub struct Expected {
 pub struct Cost {
     /// Requests.
     pub requests: u64,
-    /// How many the CRM allows in a day.
+    /// What they count against the limit of the day, where that is no number of requests: Pipedrive's tokens.
+    pub tokens: Option<u64>,
+    /// How many requests, or tokens, the CRM allows in a day.
     pub daily_limit: Option<u64>,
 }
 
@@ -185,6 +187,8 @@ pub struct Page {
     pub skipped: u64,
     /// The ids of records that came and say that they are deleted: those deals are gone.
     pub deleted: BTreeSet<String>,
+    /// Of all these, records that [`Opened::expected`] does not count: archived ones, those of other pipelines.
+    pub uncounted: u64,
     /// What was odd.
     pub findings: Findings,
     /// How many deals the CRM says there are in all.
@@ -256,6 +260,20 @@ pub enum SourceError {
     Refused {
         /// The status code.
         status: u16,
+    },
+    /// 402: the account is not paid for.
+    #[error("the CRM answers {status}: the account is not paid for")]
+    Unpaid {
+        /// The status code.
+        status: u16,
+    },
+    /// The proxy in front of the CRM lets nobody of the account through: every further try makes it longer.
+    #[error("the CRM answers {status}: it blocks this account's requests{}", until(*.ends))]
+    Blocked {
+        /// The status code.
+        status: u16,
+        /// Until when nothing is asked, UTC.
+        ends: Option<DateTime<Utc>>,
     },
     /// 403: it knows them, and they may not.
     #[error("the CRM answers {status}: the credentials may not read this{}", listed(.lacking))]
@@ -370,6 +388,8 @@ impl SourceError {
             Self::Secret(error) => error.advice(),
             Self::Limit { .. } | Self::DailyLimit { .. } | Self::Spared { .. } => Advice::WaitForLimit,
             Self::Moving { .. } => Advice::WaitForMove,
+            Self::Unpaid { .. } => Advice::PayAccount,
+            Self::Blocked { .. } => Advice::WaitForBlock,
             Self::Refused { .. } => Advice::RenewCredentials,
             Self::Forbidden { .. } => Advice::GrantPermission,
             Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,

@@ -7,7 +7,11 @@
 mod account;
 mod answers;
 mod limits;
+mod model;
 mod paging;
+mod version1;
+mod version2;
+mod wish;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io::Write;
@@ -32,6 +36,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::account::*;
 pub(crate) use self::limits::Refusal;
+pub(crate) use self::model::Published;
 
 use self::answers::Answer;
 use self::limits::Limits;

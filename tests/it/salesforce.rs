@@ -793,7 +793,11 @@ async fn deals_that_are_gone_are_explained_by_one_question_and_only_once() {
     let vanished = |folder: &Folder| folder.json("output/sales_pipeline.json")["completeness"]["vanished"].clone();
     folder.run(&["pull"]).assert_code(0);
     let told = vanished(&folder);
-    assert_eq!((&told["archived"], &told["unknown"], &told["out_of_scope"]), (&2.into(), &1.into(), &0.into()), "{told}");
+    assert_eq!(
+        (&told["archived"], &told["unknown"], &told["out_of_scope"]),
+        (&2.into(), &1.into(), &0.into()),
+        "{told}"
+    );
     assert_eq!(asked(&crm, Route::Composite), 3, "two to open, one to ask what became of them");
     folder.run(&["pull"]).assert_code(0);
     assert_eq!((vanished(&folder), asked(&crm, Route::Composite)), (Value::Null, 4));

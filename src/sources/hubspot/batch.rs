@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::wire::{Id, text};
 use crate::sources::source::SourceError;
+use crate::sources::wire::{Id, text};
 
 /// The most records of one batch.
 pub(super) const AT_ONCE: usize = 100;

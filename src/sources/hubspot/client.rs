@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::http::{self, Http, Pace, Pacer, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
-use crate::sources::auth::{OAuth, Token, bear, fingerprint};
+use crate::sources::auth::{ClientIn, OAuth, Token, bear, fingerprint};
 use crate::sources::credentials::Credentials;
 use crate::sources::day::DayLimit;
 use crate::sources::hubspot::errors::{TEN_SECONDS, refusal, window};
@@ -72,7 +72,7 @@ impl Client {
             Credentials::Key(key) => BearerToken::Key(key),
             Credentials::OAuth(grant) => BearerToken::OAuth {
                 refresh_token: grant.refresh_token.clone(),
-                app: Box::new(OAuth::new(grant, context)),
+                app: Box::new(OAuth::new(grant, ClientIn::Form, context)),
             },
         };
         Ok(Self {

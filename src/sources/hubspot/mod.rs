@@ -234,7 +234,7 @@ impl HubSpot {
             _ => plan.expected.div_ceil(list::PAGE).max(1),
         };
         let companies = if self.mapping.wants_companies() { plan.wanted.div_ceil(batch::AT_ONCE as u64) } else { 0 };
-        Cost { requests: spent + pages + companies, daily_limit: self.client.daily_limit() }
+        Cost { requests: spent + pages + companies, tokens: None, daily_limit: self.client.daily_limit() }
     }
 
     async fn search(&self, opened: &Opened, after: Option<&str>) -> Result<(Records, Option<String>), SourceError> {

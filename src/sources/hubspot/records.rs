@@ -78,6 +78,7 @@ impl Records {
             ids,
             filtered: archived.len() as u64,
             skipped: self.skipped,
+            uncounted: 0,
             findings,
             next,
             ..Page::default()

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::sources::hubspot::batch::{self, Wish};
 use crate::sources::hubspot::client::Client;
-use crate::sources::wire::Id;
 use crate::sources::source::{Fate, SourceError};
+use crate::sources::wire::Id;
 
 #[derive(serde::Deserialize)]
 struct Alone {

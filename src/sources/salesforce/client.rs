@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::http::{self, Clients, Http, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
-use crate::sources::auth::{OAuth, Token, bear, fingerprint};
+use crate::sources::auth::{ClientIn, OAuth, Token, bear, fingerprint};
 use crate::sources::day::DayLimit;
 use crate::sources::salesforce::errors::Refusal;
 use crate::sources::salesforce::settings::{Credentials, Settings};
@@ -71,9 +71,10 @@ impl Client {
             .map_err(|problem| Problem { path: vec!["login_url".to_owned()], ..problem })?;
         let token = match &settings.credentials {
             Credentials::Key(key) => BearerToken::Key(key.clone()),
-            Credentials::OAuth(app) => {
-                BearerToken::OAuth { identity: app.identity().clone(), app: Box::new(OAuth::new(app.clone(), context)) }
-            }
+            Credentials::OAuth(app) => BearerToken::OAuth {
+                identity: app.identity().clone(),
+                app: Box::new(OAuth::new(app.clone(), ClientIn::Form, context)),
+            },
         };
         Ok(Self {
             clients: Arc::clone(&context.clients),
@@ -193,7 +194,7 @@ impl Client {
             BearerToken::Key(key) => Ok((self.keyring.reveal(key)?, None)),
             BearerToken::OAuth { app, .. } => {
                 let token = app.token(&self.login, self.login.url(TOKEN)?, refused).await?;
-                self.settle(token.place.as_deref());
+                self.settle(token.domain.as_deref());
                 Ok((token.text.clone(), Some(token)))
             }
         }

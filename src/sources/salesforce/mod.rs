@@ -320,7 +320,7 @@ impl Salesforce {
             EXPORT => 3 + total.div_ceil(bulk::PAGE).max(1),
             _ => total.div_ceil(list::PAGE).saturating_sub(1),
         };
-        Cost { requests: spent + more, daily_limit: self.client.daily_limit() }
+        Cost { requests: spent + more, tokens: None, daily_limit: self.client.daily_limit() }
     }
 
     fn listed(&self, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {

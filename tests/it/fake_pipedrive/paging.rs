@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Answer, Wish, invalid};
+use super::answers::{Answer, invalid};
+use super::wish::Wish;
 
 /// The most records of a page; whoever asks for more gets so many.
 const MOST: usize = 500;

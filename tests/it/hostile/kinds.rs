@@ -30,7 +30,7 @@ pub(super) enum Next<'a> {
 }
 
 /// Every kind.
-pub(super) const KINDS: [Kind; 3] = [
+pub(super) const KINDS: [Kind; 4] = [
     Kind {
         name: "rest",
         section: r#"
@@ -124,6 +124,39 @@ status = { path = "$.stage", won = ["won"], lost = ["lost"] }
             format!(
                 r#"{{"Id": {id}, "Name": {name}, "StageName": "new", "Amount": {amount}, "IsClosed": false,
                 "IsWon": false}}"#
+            )
+        },
+    },
+    Kind {
+        name: "pipedrive",
+        section: r#"api_key = { env = "CRM_TOKEN" }"#,
+        aside: |path| {
+            Some(match path.trim_start_matches("/api/v2/").split('?').next()? {
+                "deals" => return None,
+                "pipelines" => r#"{"success": true, "data": [{"id": 1, "name": "Sales", "order_nr": 1}]}"#,
+                "stages" => {
+                    r#"{"success": true, "data": [{"id": 1, "name": "New", "order_nr": 1, "pipeline_id": 1,
+                        "deal_probability": 20}]}"#
+                }
+                "/v1/users" => r#"{"success": true, "data": [{"id": 7, "name": "Aino Salo"}]}"#,
+                "/v1/users/me" => r#"{"success": true, "data": {"id": 7, "company_id": 1, "default_currency": "EUR"}}"#,
+                // The count: fewer than there are is no reason to hold a pull.
+                "/v1/deals/summary" => r#"{"success": true, "data": {"total_count": 1}}"#,
+                _ => r#"{"success": true, "data": []}"#,
+            })
+        },
+        around: |_| ("", ""),
+        open: r#"{"success": true, "data": ["#,
+        close: |next| match next {
+            Next::None => r#"], "additional_data": {"next_cursor": null}}"#.to_owned(),
+            Next::Cursor(cursor) => format!(r#"], "additional_data": {{"next_cursor": "{cursor}"}}}}"#),
+            // There are no links; whatever stands beside the cursor is not followed.
+            Next::Link(link) => format!(r#"], "additional_data": {{"next_cursor": "2", "next": "{link}"}}}}"#),
+        },
+        deal: |id, name, amount| {
+            format!(
+                r#"{{"id": {id}, "title": {name}, "value": {amount}, "currency": "EUR", "status": "open",
+                "pipeline_id": 1, "stage_id": 1, "owner_id": 7, "update_time": "2026-03-02T09:14:05Z"}}"#
             )
         },
     },

@@ -144,9 +144,11 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     fields.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-/// An answer as it should be. Its limit is HubSpot's way of saying that nobody need wait between requests.
+/// An answer as it should be. Its limits are HubSpot's and Pipedrive's way of saying that nobody need wait between
+/// requests.
 fn whole(body: &[u8]) -> Vec<u8> {
-    let limit = "X-HubSpot-RateLimit-Max: 100000\r\nX-HubSpot-RateLimit-Interval-Milliseconds: 10000\r\n";
+    let limit = "X-HubSpot-RateLimit-Max: 100000\r\nX-HubSpot-RateLimit-Interval-Milliseconds: 10000\r\n\
+        X-RateLimit-Limit: 100000\r\n";
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     [format!("{head}{limit}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
@@ -156,7 +158,8 @@ impl Served {
     async fn spoil(&self, request: &str, stream: &mut TcpStream) -> std::io::Result<()> {
         let number = self.lists.fetch_add(1, Ordering::Relaxed);
         let (own, foreign) = (self.own.to_string(), self.foreign.to_string());
-        let echo = header(request, "authorization").unwrap_or_default();
+        let sent = header(request, "authorization").or_else(|| header(request, "x-api-token"));
+        let echo = sent.unwrap_or_default();
         let path = request.split(' ').nth(1).unwrap_or_default();
         let words = Words { kind: self.kind, path, number, echo, own: &own, foreign: &foreign };
         let case = &self.case;

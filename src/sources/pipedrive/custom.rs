@@ -1,0 +1,228 @@
+//! The account's own fields of deals: which key a name stands for, and what the options of a choice are called.
+//!
+//! Keys are hashes that differ from account to account, and values of a choice are the ids of its options
+//! (contract §3.10), so the list of fields is asked for once a day where the configuration names any.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use crate::sources::pipedrive::client::Client;
+use crate::sources::pipedrive::settings::DEAL_FIELDS;
+use crate::sources::source::{Names, SourceError};
+use crate::sources::wire::Id;
+
+/// The table of the fields' keys, by the names that the configuration uses.
+const KEYS: &str = "field keys";
+
+/// A property of a deal, as the configuration names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Property {
+    /// A key of the record itself.
+    Own(String),
+    /// The key of a field of the account's own.
+    Key(String),
+    /// A field by the name that people see.
+    Called(String),
+}
+
+/// The keys of a record that a field of ours can come from, beside those it comes from by itself (contract §3.1).
+const OWN: [&str; 24] = [
+    "acv",
+    "add_time",
+    "arr",
+    "channel",
+    "channel_id",
+    "close_time",
+    "creator_user_id",
+    "currency",
+    "expected_close_date",
+    "label_ids",
+    "local_close_date",
+    "local_lost_date",
+    "local_won_date",
+    "lost_reason",
+    "lost_time",
+    "mrr",
+    "origin",
+    "origin_id",
+    "person_id",
+    "stage_change_time",
+    "title",
+    "update_time",
+    "value",
+    "won_time",
+];
+
+impl Property {
+    /// What a text of the configuration names.
+    pub(super) fn new(text: &str) -> Self {
+        if is_key(text) {
+            Self::Key(text.to_owned())
+        } else if OWN.contains(&text) {
+            Self::Own(text.to_owned())
+        } else {
+            Self::Called(text.to_owned())
+        }
+    }
+
+    /// As the configuration names it.
+    pub(super) fn shown(&self) -> &str {
+        match self {
+            Self::Own(text) | Self::Key(text) | Self::Called(text) => text,
+        }
+    }
+
+    /// Whether the list of fields must be asked for it.
+    pub(super) fn needs_fields(&self) -> bool {
+        !matches!(self, Self::Own(_))
+    }
+
+    /// The key in a record; nothing where the account has no field of that name.
+    pub(super) fn key<'a>(&'a self, names: &'a Names) -> Option<&'a str> {
+        match self {
+            Self::Own(key) | Self::Key(key) => Some(key),
+            Self::Called(name) => names.get(KEYS, name),
+        }
+    }
+}
+
+/// Whether a key is that of a field of the account's own: forty digits of a hash.
+pub(super) fn is_key(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// The label of an option of the field with this key; `None` where the field has no options.
+pub(super) fn label<'a>(names: &'a Names, key: &str, option: &str) -> Option<Option<&'a str>> {
+    let options = names.0.get(&options_of(key))?;
+    Some(options.get(option).map(String::as_str))
+}
+
+fn options_of(key: &str) -> String {
+    format!("options of {key}")
+}
+
+#[derive(Deserialize)]
+struct Field {
+    field_name: Option<String>,
+    field_code: String,
+    options: Option<Vec<Choice>>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    id: Id,
+    label: Option<String>,
+}
+
+/// What is known of the fields that the configuration names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields {
+    /// Keys by name, and the options of those keys.
+    pub(super) names: Names,
+    /// Which of them there are not, in words.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Fields {
+    /// Asks for the fields; `named` are those of the configuration with their properties.
+    pub(super) async fn ask(client: &Client, named: &[(String, Property)]) -> Result<Self, SourceError> {
+        match client.all::<Field>(DEAL_FIELDS).await {
+            Ok(known) => Ok(Self::of(&known, named)),
+            Err(error @ SourceError::Forbidden { .. }) => Ok(Self {
+                names: Names::default(),
+                warnings: vec![format!(
+                    "The names and options of the account's own fields are unknown: {error}. Those named by a key hold the \
+                     ids of options, those named by a name stay empty"
+                )],
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn of(known: &[Field], named: &[(String, Property)]) -> Self {
+        let mut fields = Self::default();
+        for (field, property) in named.iter().filter(|(_, property)| property.needs_fields()) {
+            let wanted = property.shown();
+            let is_meant = |known: &&Field| match property {
+                Property::Called(name) => known.field_name.as_ref() == Some(name),
+                _ => known.field_code == wanted,
+            };
+            let found: Vec<&Field> = known.iter().filter(is_meant).collect();
+            let [found] = found.as_slice() else {
+                let why = if found.is_empty() { "no field" } else { "several fields" };
+                let hint = if found.is_empty() { "" } else { "; name one of them by its key" };
+                fields
+                    .warnings
+                    .push(format!("The account's deals have {why} `{wanted}`: `fields.{field}` stays empty{hint}"));
+                continue;
+            };
+            if let Property::Called(name) = property {
+                fields.table(KEYS).insert(name.clone(), found.field_code.clone());
+            }
+            for choice in found.options.iter().flatten() {
+                let label = choice.label.clone().unwrap_or_else(|| choice.id.0.clone());
+                fields.table(&options_of(&found.field_code)).insert(choice.id.0.clone(), label);
+            }
+        }
+        fields
+    }
+
+    fn table(&mut self, name: &str) -> &mut HashMap<String, String> {
+        self.names.0.entry(name.to_owned()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "3f1c000000000000000000000000000000000abc";
+
+    fn fields(named: &[(&str, &str)]) -> Fields {
+        let known = format!(
+            r#"[{{"field_name": "Segment", "field_code": "{KEY}", "field_type": "enum", "is_custom_field": true,
+                "options": [{{"id": 12, "label": "SMB", "color": null}}, {{"id": 13, "label": null}}]}},
+            {{"field_name": "Channel", "field_code": "channel", "options": [{{"id": "web", "label": "Web"}}]}},
+            {{"field_name": "Twice", "field_code": "{}"}}, {{"field_name": "Twice", "field_code": "{}"}}]"#,
+            "a".repeat(40),
+            "b".repeat(40),
+        );
+        let known: Vec<Field> = serde_json::from_str(&known).unwrap();
+        let named: Vec<_> = named.iter().map(|(field, text)| ((*field).to_owned(), Property::new(text))).collect();
+        Fields::of(&known, &named)
+    }
+
+    #[test]
+    fn a_field_is_named_by_its_key_or_by_what_people_call_it_and_its_options_have_labels() {
+        for text in [KEY, "Segment"] {
+            let Fields { names, warnings } = fields(&[("segment", text)]);
+            assert_eq!(warnings, Vec::<String>::new());
+            assert_eq!(Property::new(text).key(&names), Some(KEY));
+            assert_eq!(label(&names, KEY, "12"), Some(Some("SMB")));
+            assert_eq!(label(&names, KEY, "13"), Some(Some("13")));
+            assert_eq!(label(&names, KEY, "99"), Some(None), "an option that is gone");
+        }
+        let Fields { names, .. } = fields(&[("channel", "Channel")]);
+        assert_eq!(Property::new("Channel").key(&names), Some("channel"), "a built-in one has a key that is a word");
+        assert_eq!(label(&names, "channel", "web"), Some(Some("Web")), "and its options have texts as ids");
+        assert_eq!(label(&names, "value", "1"), None);
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_or_there_twice_stays_empty_and_is_told() {
+        let missing = "c".repeat(40);
+        let Fields { names, warnings } = fields(&[("a", "Segmnt"), ("b", &missing), ("c", "Twice"), ("d", "arr")]);
+        assert_eq!(
+            warnings,
+            [
+                "The account's deals have no field `Segmnt`: `fields.a` stays empty".to_owned(),
+                format!("The account's deals have no field `{missing}`: `fields.b` stays empty"),
+                "The account's deals have several fields `Twice`: `fields.c` stays empty; name one of them by its key"
+                    .to_owned(),
+            ]
+        );
+        assert_eq!(Property::new("Twice").key(&names), None);
+        assert_eq!(Property::new("arr"), Property::Own("arr".to_owned()));
+    }
+}

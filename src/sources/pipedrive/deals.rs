@@ -1,0 +1,196 @@
+//! The pages of deals, in the order of their ids: nothing moves in that order whatever happens meanwhile, new deals come
+//! last (contract §3.1). Archived ones are a list of their own, read behind the other (contract §3.2): a deal that is
+//! archived on the way then comes twice rather than not at all.
+
+use std::fmt;
+
+use crate::model::finding::Findings;
+use crate::sources::pipedrive::client::Client;
+use crate::sources::pipedrive::fields::Reader;
+use crate::sources::pipedrive::settings::{ARCHIVED, DEALS};
+use crate::sources::pipedrive::wire::{PAGE, Record};
+use crate::sources::source::{Opened, Page, SourceError};
+use crate::sources::wire::{Id, by_number};
+
+/// The most deals of one page.
+pub(super) const AT_ONCE: u64 = 500;
+
+/// Which deals are read.
+pub(super) struct Wish<'a> {
+    /// Whether archived deals are read too.
+    pub(super) archived: bool,
+    /// The ids of the wanted pipelines; none: all. The list can be cut to one, not to several.
+    pub(super) pipelines: &'a [String],
+}
+
+/// Where a page begins: what `Page::next` holds. The last id goes with the cursor, so that the next page can be held
+/// against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    archived: bool,
+    last: String,
+    cursor: Option<String>,
+}
+
+const LIVE_WORD: &str = "live";
+const ARCHIVED_WORD: &str = "archived";
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = if self.archived { ARCHIVED_WORD } else { LIVE_WORD };
+        write!(formatter, "{list} {} {}", self.last, self.cursor.as_deref().unwrap_or_default())
+    }
+}
+
+impl Place {
+    fn first(archived: bool) -> Self {
+        Self { archived, last: String::new(), cursor: None }
+    }
+
+    fn read(text: Option<&str>) -> Self {
+        let Some((word, rest)) = text.and_then(|text| text.split_once(' ')) else { return Self::first(false) };
+        let (last, cursor) = rest.split_once(' ').unwrap_or((rest, ""));
+        let cursor = Some(cursor.to_owned()).filter(|cursor| !cursor.is_empty());
+        Self { archived: word == ARCHIVED_WORD, last: last.to_owned(), cursor }
+    }
+}
+
+/// A page of deals.
+pub(super) async fn page(
+    client: &Client,
+    reader: &Reader<'_>,
+    wish: &Wish<'_>,
+    after: Option<&str>,
+) -> Result<Page, SourceError> {
+    let place = Place::read(after);
+    let keys = reader.mapping.requested(&reader.opened.names);
+    let mut query = vec![("limit", PAGE), ("sort_by", "id"), ("sort_direction", "asc")];
+    query.extend(keys.as_deref().map(|keys| ("custom_fields", keys)));
+    if let [pipeline] = wish.pipelines {
+        query.push(("pipeline_id", pipeline.as_str()));
+    }
+    query.extend(place.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+    let listed = client.page(if place.archived { ARCHIVED } else { DEALS }, &query).await?;
+    let mut records = Records { last: place.last.clone(), ..Records::default() };
+    for (number, json) in (1..).zip(&listed.records) {
+        records.add(json.get(), number)?;
+    }
+    let next = match listed.next {
+        Some(cursor) => Some(Place { cursor: Some(cursor), last: records.last.clone(), ..place.clone() }),
+        None if wish.archived && !place.archived => Some(Place::first(true)),
+        None => None,
+    };
+    records.into_page(reader, wish, place.archived, next.map(|next| next.to_string()))
+}
+
+/// What came, as far as it can be read.
+#[derive(Default)]
+struct Records {
+    all: Vec<(String, Record)>,
+    skipped: u64,
+    /// The highest id so far, of this page or the ones before.
+    last: String,
+}
+
+impl Records {
+    /// Adds a record. Ids only ever grow: anything else is a page that came before, or an order nobody asked for.
+    fn add(&mut self, json: &str, number: u64) -> Result<(), SourceError> {
+        let record = serde_json::from_str::<Record>(json).ok();
+        let id = record.as_ref().and_then(|record| serde_json::from_str::<Id>(record.get("id")?.get()).ok());
+        let (Some(record), Some(Id(id))) = (record, id) else {
+            self.skipped += 1;
+            let after = &self.last;
+            tracing::warn!("Record {number} of the page after deal `{after}` cannot be read: left out");
+            return Ok(());
+        };
+        if by_number(&self.last, &id).is_ge() {
+            return Err(SourceError::Paging("the ids of the deals do not grow from page to page".to_owned()));
+        }
+        self.last.clone_from(&id);
+        self.all.push((id, record));
+        Ok(())
+    }
+
+    /// The page they make.
+    fn into_page(
+        self,
+        reader: &Reader<'_>,
+        wish: &Wish<'_>,
+        archived: bool,
+        next: Option<String>,
+    ) -> Result<Page, SourceError> {
+        let mut page = Page { skipped: self.skipped, next, ..Page::default() };
+        let mut findings = Findings::default();
+        for (id, record) in &self.all {
+            page.ids.push(id.clone());
+            if is_gone(record, archived) {
+                page.filtered += 1;
+                page.uncounted += 1;
+                continue;
+            }
+            let deal = reader.deal(id, record, &mut findings);
+            let is_counted = wish.pipelines.is_empty()
+                || deal.pipeline_id.as_ref().is_some_and(|pipeline| wish.pipelines.contains(pipeline));
+            page.uncounted += u64::from(archived || !is_counted);
+            check_lists(reader.opened, deal.stage_id.is_some())?;
+            page.deals.push(deal);
+        }
+        page.findings = findings;
+        Ok(page)
+    }
+}
+
+/// A list that comes back empty while deals name what stands on it was not answered right, whatever its status said.
+fn check_lists(opened: &Opened, has_stage: bool) -> Result<(), SourceError> {
+    if has_stage && opened.stages.is_empty() {
+        return Err(SourceError::Malformed("the answer lists no stage, and the deals stand in some".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a record is of a deal that is not wanted on this list, which the list should not hold.
+fn is_gone(record: &Record, archived: bool) -> bool {
+    let is = |key: &str, json: &str| record.get(key).is_some_and(|value| value.get() == json);
+    is("is_deleted", "true") || is("status", "\"deleted\"") || (!archived && is("is_archived", "true"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        for place in [
+            Place { archived: false, last: "9007199254740993".to_owned(), cursor: Some("eyJ9 x".to_owned()) },
+            Place { archived: true, last: "7".to_owned(), cursor: Some("eyJ9".to_owned()) },
+            Place { archived: false, last: String::new(), cursor: Some("eyJ9".to_owned()) },
+            Place::first(true),
+        ] {
+            assert_eq!(Place::read(Some(&place.to_string())), place);
+        }
+        assert_eq!(Place::read(None), Place::first(false));
+    }
+
+    #[test]
+    fn ids_that_do_not_grow_are_an_error_on_one_page_and_from_page_to_page() {
+        let add = |last: &str, ids: &[&str]| {
+            let mut records = Records { last: last.to_owned(), ..Records::default() };
+            ids.iter().try_for_each(|id| records.add(&format!(r#"{{"id": {id}}}"#), 1)).map(|()| records.last)
+        };
+        assert_eq!(add("", &["9", "10", "9007199254740992", "9007199254740993"]).unwrap(), "9007199254740993");
+        for ids in [&["9007199254740993"][..], &["11"], &["9007199254740995", "9007199254740994"]] {
+            assert!(matches!(add("9007199254740993", ids), Err(SourceError::Paging(_))), "{ids:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_counted_and_loses_no_other() {
+        let mut records = Records::default();
+        for json in
+            [r#"{"id": 1}"#, r#"{"id": null}"#, "[]", "null", "{}", r#"{"id": -1}"#, r#"{"id": 3, "new": {"a": [1]}}"#]
+        {
+            records.add(json, 1).unwrap();
+        }
+        assert_eq!((records.all.len(), records.skipped, records.last.as_str()), (2, 5, "3"));
+    }
+}

@@ -1,0 +1,458 @@
+//! The mapping: which property of a record becomes which field of a deal (contract §9, product B2).
+//!
+//! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+
+use chrono_tz::Tz;
+use figment::value::Value;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::model::deal::{Deal, MissingName, NameField, Status, UNTITLED, WantedName};
+use crate::model::finding::{Findings, Rule};
+use crate::model::money::Currency;
+use crate::model::number;
+use crate::model::pipeline::Stage;
+use crate::settings::{Problem, Section};
+use crate::sources::pipedrive::custom::{self, Property};
+use crate::sources::pipedrive::pipelines::{fraction, is_chance};
+use crate::sources::pipedrive::wire::{Record, day, instant};
+use crate::sources::source::{Mapped, Names, Opened};
+use crate::sources::wire::{Unreadable, text};
+
+/// The table of `Deal::wanted` that holds the names of organizations.
+pub(super) const COMPANIES: &str = "companies";
+/// The table that holds the names of users.
+pub(super) const OWNERS: &str = "owners";
+/// The table of the pipelines' names.
+pub(super) const PIPELINES: &str = "pipelines";
+/// The table of the pipelines whose deals may have a probability of their own.
+pub(super) const WITH_PROBABILITY: &str = "pipelines with a probability";
+/// The table of what is known of the company itself.
+pub(super) const COMPANY: &str = "company";
+/// The company's own host, in that table.
+pub(super) const DOMAIN: &str = "domain";
+
+/// The fields that a property fills, and which one unless the configuration names another. An empty one is not a
+/// property's by default.
+const FIELDS: [(&str, &str); 17] = [
+    ("name", "title"),
+    ("company", ""),
+    ("stage", ""),
+    ("value", "value"),
+    ("probability", ""),
+    ("owner", ""),
+    ("created_at", "add_time"),
+    ("updated_at", "update_time"),
+    ("currency", "currency"),
+    ("close_date", "expected_close_date"),
+    ("closed_at", ""),
+    ("stage_entered_at", "stage_change_time"),
+    ("forecast_category", ""),
+    ("last_activity_at", ""),
+    ("next_activity_at", ""),
+    ("deal_type", ""),
+    ("lost_reason", "lost_reason"),
+];
+
+/// The fields that are Pipedrive's own and no property's.
+const FIXED: [(&str, &str); 7] = [
+    ("id", "id"),
+    ("status", "status"),
+    ("pipeline", "name of pipeline_id"),
+    ("pipeline_id", "pipeline_id"),
+    ("stage_id", "stage_id"),
+    ("owner_id", "owner_id"),
+    ("url", "company_domain, id"),
+];
+
+/// Where fields come from that need more than one property.
+const ORIGINS: [(&str, &str); 5] = [
+    ("company", "name of org_id"),
+    ("stage", "name of stage_id"),
+    ("probability", "won 1, lost 0, probability, else the stage's"),
+    ("owner", "name of owner_id"),
+    ("closed_at", "won_time or lost_time, else close_time"),
+];
+
+/// Beyond so many fields of the account's own the list cannot be asked for them alone (contract §3.1).
+const MOST_KEYS: usize = 15;
+
+/// How records become deals; `[sources.x.fields]`.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    /// Field → property, for the fields that have one.
+    properties: BTreeMap<&'static str, Property>,
+    /// Custom field → property.
+    custom: BTreeMap<String, Property>,
+    /// What the configuration names: field and property.
+    named: Vec<(String, Property)>,
+    /// Where days are days.
+    zone: Tz,
+}
+
+impl Mapping {
+    /// Reads the table; every key that is no field of a deal is a custom one.
+    pub(super) fn read(table: Section, zone: Tz) -> Result<Self, Vec<Problem>> {
+        let defaults = FIELDS.iter().filter(|(_, property)| !property.is_empty());
+        let mut mapping = Self {
+            properties: defaults.map(|(field, property)| (*field, Property::new(property))).collect(),
+            custom: BTreeMap::new(),
+            named: Vec::new(),
+            zone,
+        };
+        let mut problems = Vec::new();
+        for (field, value) in table.0 {
+            if let Err(problem) = mapping.name(&field, &value) {
+                problems.push(problem.under(&[&field]));
+            }
+        }
+        if problems.is_empty() { Ok(mapping) } else { Err(problems) }
+    }
+
+    fn name(&mut self, field: &str, value: &Value) -> Result<(), Problem> {
+        if FIXED.iter().any(|(fixed, _)| *fixed == field) || field == "custom" {
+            return Err(Problem::at("", "is Pipedrive's own and no property's").hint("name a field of your own"));
+        }
+        let Some(text) = value.as_str().map(str::trim).filter(|text| !text.is_empty()) else {
+            let problem = Problem::at("", "expected a field of Pipedrive's deals");
+            return Err(
+                problem.hint("its name as people see it, its key of 40 letters and digits, or a word such as `arr`")
+            );
+        };
+        let property = Property::new(text);
+        match FIELDS.iter().find(|(known, _)| *known == field) {
+            Some((known, _)) => drop(self.properties.insert(known, property.clone())),
+            None => drop(self.custom.insert(field.to_owned(), property.clone())),
+        }
+        self.named.push((field.to_owned(), property));
+        Ok(())
+    }
+
+    /// The fields that the configuration names, with their properties.
+    pub(super) fn named(&self) -> &[(String, Property)] {
+        &self.named
+    }
+
+    /// Whether it names any field of the account's own.
+    pub(super) fn needs_fields(&self) -> bool {
+        self.named.iter().any(|(_, property)| property.needs_fields())
+    }
+
+    /// The keys of the account's own fields that are needed, joined by commas; nothing where all of them come anyway.
+    pub(super) fn requested(&self, names: &Names) -> Option<String> {
+        let keys: BTreeSet<&str> = self
+            .named
+            .iter()
+            .filter_map(|(_, property)| property.key(names))
+            .filter(|key| custom::is_key(key))
+            .collect();
+        let fits = !keys.is_empty() && keys.len() <= MOST_KEYS;
+        fits.then(|| keys.into_iter().collect::<Vec<_>>().join(","))
+    }
+
+    /// Whether the company is that of the organization, rather than a property's text.
+    pub(super) fn wants_companies(&self) -> bool {
+        !self.properties.contains_key("company")
+    }
+
+    /// Which field comes from where.
+    pub(super) fn origins(&self) -> Vec<Mapped> {
+        let mapped = |field: &str, from: &str| Mapped { field: field.to_owned(), from: from.to_owned() };
+        let said = |field: &str| self.named.iter().find(|(named, _)| named == field).map(|(_, from)| from.shown());
+        let composed = |field: &str| ORIGINS.iter().find(|(composed, _)| *composed == field).map(|(_, from)| *from);
+        let from = |field: &str, usual: &'static str| match usual {
+            "" => composed(field).unwrap_or("nothing, unless `fields` names it"),
+            usual => usual,
+        };
+        let fields = FIELDS.iter().map(|(field, usual)| mapped(field, said(field).unwrap_or(from(field, usual))));
+        let fixed = FIXED.iter().map(|(field, from)| mapped(field, from));
+        let custom = self.custom.iter().map(|(field, from)| mapped(&format!("custom.{field}"), from.shown()));
+        fields.chain(fixed).chain(custom).collect()
+    }
+}
+
+/// What a record is read with.
+pub(super) struct Reader<'a> {
+    pub(super) mapping: &'a Mapping,
+    pub(super) opened: &'a Opened,
+    /// By their ids, which are unique in the account though their names are not.
+    stages: HashMap<&'a str, &'a Stage>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of the deals of an account.
+    pub(super) fn new(mapping: &'a Mapping, opened: &'a Opened) -> Self {
+        Self { mapping, opened, stages: opened.stages.iter().map(|stage| (stage.id.as_str(), stage)).collect() }
+    }
+
+    /// One record as a deal.
+    pub(super) fn deal(&self, id: &str, record: &Record, findings: &mut Findings) -> Deal {
+        let (mapping, names) = (self.mapping, &self.opened.names);
+        // Most of them are null, and there can be a hundred: read only where one is wanted.
+        let custom = record.get("custom_fields").filter(|_| mapping.needs_fields());
+        let custom = custom.and_then(|fields| serde_json::from_str(fields.get()).ok());
+        let mut reading = Reading { id, record, custom: custom.unwrap_or_default(), mapping, names, findings };
+        let mut deal = Deal { id: id.to_owned(), ..Deal::default() };
+        deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
+        let stage = self.place(&mut deal, &mut reading);
+        deal.status = reading.status();
+        reading.money(&mut deal, self.opened.currency);
+        deal.probability = reading.probability(&deal, stage);
+        self.owner(&mut deal, &mut reading);
+        Self::company(&mut deal, &mut reading);
+        reading.times(&mut deal);
+        deal.forecast_category = reading.field("forecast_category");
+        deal.deal_type = reading.field("deal_type");
+        deal.lost_reason = reading.field("lost_reason");
+        deal.url = names.get(COMPANY, DOMAIN).map(|domain| format!("https://{domain}.pipedrive.com/deal/{id}"));
+        reading.custom(&mut deal);
+        deal
+    }
+
+    /// Pipeline and stage, by name. What nobody lists is a finding, and stands as its id.
+    fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<&'a Stage> {
+        deal.pipeline_id = reading.own("pipeline_id", "pipeline_id");
+        deal.stage_id = reading.own("stage_id", "stage_id");
+        let pipeline = deal.pipeline_id.as_deref().and_then(|id| self.opened.names.get(PIPELINES, id));
+        let stage = deal.stage_id.as_deref().and_then(|id| self.stages.get(id)).copied();
+        for (field, id, is_known) in
+            [("pipeline", &deal.pipeline_id, pipeline.is_some()), ("stage", &deal.stage_id, stage.is_some())]
+        {
+            if id.is_some() && !is_known {
+                reading.find(Rule::R09, field);
+            }
+        }
+        deal.pipeline = pipeline.map(ToOwned::to_owned).or_else(|| deal.pipeline_id.clone());
+        deal.stage = if self.mapping.properties.contains_key("stage") {
+            reading.field("stage")
+        } else {
+            stage.map(|stage| stage.label.clone()).or_else(|| deal.stage_id.clone())
+        };
+        stage
+    }
+
+    /// The owner's name, looked up late if the list of users lacks him. A property of texts stands as it is.
+    fn owner(&self, deal: &mut Deal, reading: &mut Reading<'_>) {
+        deal.owner_id = reading.own("owner_id", "owner_id");
+        if self.mapping.properties.contains_key("owner") {
+            deal.owner = reading.field("owner");
+            return;
+        }
+        let Some(owner) = deal.owner_id.clone() else { return };
+        match self.opened.names.get(OWNERS, &owner) {
+            Some(name) => deal.owner = Some(name.to_owned()),
+            None => deal.wanted.push(late(NameField::Owner, OWNERS, owner)),
+        }
+    }
+
+    /// The organization's name, looked up late; nothing where it is deleted or these credentials do not see it.
+    fn company(deal: &mut Deal, reading: &mut Reading<'_>) {
+        if !reading.mapping.wants_companies() {
+            deal.company = reading.field("company");
+        } else if let Some(organization) = reading.own("org_id", "company") {
+            deal.wanted.push(late(NameField::Company, COMPANIES, organization));
+        }
+    }
+}
+
+fn late(field: NameField, table: &'static str, key: String) -> WantedName {
+    WantedName { field, table: table.into(), key, missing: MissingName::Null }
+}
+
+/// An amount, a time or a place of the account's own, as Pipedrive writes them: the value with what belongs to it.
+#[derive(Deserialize)]
+struct Compound {
+    value: Option<Box<RawValue>>,
+    currency: Option<String>,
+}
+
+/// One record being read: what is odd about it is counted under its id.
+struct Reading<'a> {
+    id: &'a str,
+    record: &'a Record,
+    custom: HashMap<String, Box<RawValue>>,
+    mapping: &'a Mapping,
+    names: &'a Names,
+    findings: &'a mut Findings,
+}
+
+impl Reading<'_> {
+    fn find(&mut self, rule: Rule, field: &str) {
+        self.findings.add(rule, field, self.id);
+    }
+
+    /// A key of the record itself as text, for `field`.
+    fn own(&mut self, key: &str, field: &str) -> Option<String> {
+        let value = self.record.get(key)?;
+        text(value).unwrap_or_else(|Unreadable| {
+            self.find(Rule::D26, field);
+            None
+        })
+    }
+
+    /// The JSON of a property, and its key.
+    fn raw(&self, property: &Property) -> Option<(String, Box<RawValue>)> {
+        let key = property.key(self.names)?;
+        let from = if custom::is_key(key) { &self.custom } else { self.record };
+        Some((key.to_owned(), from.get(key)?.clone()))
+    }
+
+    /// A property as text: a choice by its label, several by theirs, a compound by its value.
+    fn text(&mut self, property: &Property, field: &str) -> Option<String> {
+        let (key, value) = self.raw(property)?;
+        if let Ok(chosen) = serde_json::from_str::<Vec<Box<RawValue>>>(value.get()) {
+            let labels: Vec<String> = chosen.iter().filter_map(|one| self.label(&key, one, field)).collect();
+            return Some(labels.join(", ")).filter(|labels| !labels.is_empty());
+        }
+        match serde_json::from_str::<Compound>(value.get()) {
+            Ok(Compound { value: Some(value), .. }) => self.label(&key, &value, field),
+            Ok(Compound { value: None, .. }) => None,
+            Err(_) => self.label(&key, &value, field),
+        }
+    }
+
+    /// One value as text; that of a choice is its label, and its id where nobody knows the option.
+    fn label(&mut self, key: &str, value: &RawValue, field: &str) -> Option<String> {
+        let Ok(shown) = text(value) else {
+            self.find(Rule::D26, field);
+            return None;
+        };
+        let shown = shown?;
+        match custom::label(self.names, key, &shown) {
+            Some(Some(label)) => Some(label.to_owned()),
+            Some(None) => {
+                self.find(Rule::R09, field);
+                Some(shown)
+            }
+            None => Some(shown),
+        }
+    }
+
+    /// The property of a field as text.
+    fn field(&mut self, field: &str) -> Option<String> {
+        let mapping = self.mapping;
+        self.text(mapping.properties.get(field)?, field)
+    }
+
+    /// The property of a field as something else; what cannot be read is a finding.
+    fn read<T>(&mut self, field: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.field(field)?;
+        let read = read(&text);
+        if read.is_none() {
+            self.find(Rule::D26, field);
+        }
+        read
+    }
+
+    fn status(&mut self) -> Option<Status> {
+        match self.own("status", "status")?.as_str() {
+            "open" => Some(Status::Open),
+            "won" => Some(Status::Won),
+            "lost" => Some(Status::Lost),
+            // A word that nobody knew when this was written.
+            _ => {
+                self.find(Rule::R09, "status");
+                None
+            }
+        }
+    }
+
+    /// Amount and currency, which a field of the account's own brings along. An amount in a currency that is none has
+    /// no worth: it is left empty.
+    fn money(&mut self, deal: &mut Deal, of_account: Option<Currency>) {
+        let mapping = self.mapping;
+        deal.value = self.read("value", number::exact);
+        let brought = mapping.properties.get("value").and_then(|property| self.raw(property));
+        let brought = brought.and_then(|(_, value)| serde_json::from_str::<Compound>(value.get()).ok());
+        let code = brought.and_then(|compound| compound.currency).or_else(|| self.field("currency"));
+        deal.currency = code.as_deref().and_then(|code| Currency::from_str(code).ok());
+        if code.is_some() && deal.currency.is_none() {
+            self.find(Rule::D09, "currency");
+            deal.value = None;
+        } else if deal.value.is_some() && deal.currency.or(of_account).is_none() {
+            self.find(Rule::D09, "currency");
+        }
+    }
+
+    /// The four steps (contract §9.1): what came of it; its own where its pipeline allows one; the stage's; none.
+    fn probability(&mut self, deal: &Deal, stage: Option<&Stage>) -> Option<Decimal> {
+        match deal.status {
+            Some(Status::Won) => return Some(Decimal::ONE),
+            Some(Status::Lost) => return Some(Decimal::ZERO),
+            Some(Status::Open) | None => {}
+        }
+        let is_allowed = deal.pipeline_id.as_deref().is_some_and(|id| self.names.get(WITH_PROBABILITY, id).is_some());
+        let own = if self.mapping.properties.contains_key("probability") {
+            self.field("probability")
+        } else if is_allowed {
+            self.own("probability", "probability")
+        } else {
+            None
+        };
+        let Some(own) = own else { return stage.and_then(|stage| stage.probability) };
+        let chance = fraction(&own);
+        if chance.is_none_or(|chance| !is_chance(&chance)) {
+            self.find(if chance.is_none() { Rule::D26 } else { Rule::D06 }, "probability");
+        }
+        chance.filter(is_chance)
+    }
+
+    fn times(&mut self, deal: &mut Deal) {
+        let zone = self.mapping.zone;
+        deal.created_at = self.read("created_at", instant);
+        deal.updated_at = self.read("updated_at", instant);
+        deal.close_date = self.read("close_date", |text| day(text, zone));
+        deal.stage_entered_at = self.read("stage_entered_at", instant);
+        deal.last_activity_at = self.read("last_activity_at", instant);
+        deal.next_activity_at = self.read("next_activity_at", instant);
+        let closing = match deal.status {
+            Some(Status::Won) => "won_time",
+            Some(Status::Lost) => "lost_time",
+            Some(Status::Open) | None => return,
+        };
+        if self.mapping.properties.contains_key("closed_at") {
+            deal.closed_at = self.read("closed_at", instant);
+        } else if let Some(text) = self.own(closing, "closed_at").or_else(|| self.own("close_time", "closed_at")) {
+            deal.closed_at = instant(&text);
+            if deal.closed_at.is_none() {
+                self.find(Rule::D26, "closed_at");
+            }
+        }
+    }
+
+    /// Custom fields as Pipedrive has them, choices by their labels; null where it has nothing.
+    fn custom(&mut self, deal: &mut Deal) {
+        let mapping = self.mapping;
+        for (field, property) in &mapping.custom {
+            let value = self.exact(property, &format!("custom.{field}"));
+            deal.custom.insert(field.clone(), value.unwrap_or_else(|| RawValue::NULL.to_owned()));
+        }
+    }
+
+    /// A property's JSON as it is; nothing where it is empty.
+    fn exact(&mut self, property: &Property, field: &str) -> Option<Box<RawValue>> {
+        let (key, value) = self.raw(property)?;
+        let has_options = custom::label(self.names, &key, "").is_some();
+        let chosen = serde_json::from_str::<Vec<Box<RawValue>>>(value.get());
+        match (has_options, chosen) {
+            (true, Ok(chosen)) => {
+                let labels: Vec<String> = chosen.iter().filter_map(|one| self.label(&key, one, field)).collect();
+                to_raw_value(&labels).ok()
+            }
+            (true, Err(_)) => to_raw_value(&self.label(&key, &value, field)?).ok(),
+            (false, _) => match text(&value) {
+                Ok(None) => None,
+                Ok(Some(_)) => Some(value),
+                Err(Unreadable) if value.get().starts_with('"') => {
+                    self.find(Rule::D26, field);
+                    None
+                }
+                Err(Unreadable) => Some(value),
+            },
+        }
+    }
+}

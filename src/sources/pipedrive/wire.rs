@@ -1,0 +1,140 @@
+//! The envelope around every answer, and times as both versions of the API write them (contract §3, §4).
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+use chrono_tz::Tz;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::sources::answer;
+use crate::sources::source::SourceError;
+
+/// The most records of a page of any list (contract §3).
+pub(super) const PAGE: &str = "500";
+
+/// A record whose keys are not all known.
+pub(super) type Record = HashMap<String, Box<RawValue>>;
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    success: bool,
+    data: Option<T>,
+    additional_data: Option<Additional>,
+}
+
+#[derive(Deserialize)]
+struct Additional {
+    next_cursor: Option<String>,
+}
+
+/// What an answer holds.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    /// `data`; nothing where it is null.
+    pub(super) data: Option<T>,
+    /// The cursor of the next page; null and no cursor at all are the end.
+    pub(super) next: Option<String>,
+}
+
+/// Reads an answer whole. What is no JSON has been seen to pass, like a failure of the server's (contract §6).
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<Answer<T>, SourceError> {
+    if text.trim() == "null" {
+        return Err(SourceError::Cut("it is null".to_owned()));
+    }
+    answer::check_parts(text)?;
+    let envelope: Envelope<T> = serde_json::from_str(text).map_err(|error| {
+        if error.is_syntax() {
+            SourceError::Cut(format!("its JSON is broken (line {}, column {})", error.line(), error.column()))
+        } else {
+            answer::not_json(&error, text.len())
+        }
+    })?;
+    if !envelope.success {
+        return Err(SourceError::Malformed("the answer is an error, though its status says otherwise".to_owned()));
+    }
+    Ok(Answer { data: envelope.data, next: envelope.additional_data.and_then(|more| more.next_cursor) })
+}
+
+impl<T> Answer<T> {
+    /// What must be there.
+    pub(super) fn data(self) -> Result<T, SourceError> {
+        self.data.ok_or_else(|| SourceError::Malformed("the answer is empty where something must be".to_owned()))
+    }
+}
+
+/// An instant: RFC 3339, the older `YYYY-MM-DD HH:MM:SS` (UTC, though it does not say so), or a day (its midnight, UTC).
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc());
+    let older = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok().map(|instant| instant.and_utc());
+    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    instant.or_else(older).or_else(day).filter(|instant| (0..=9999).contains(&instant.year()))
+}
+
+/// A day; that of an instant is a day in `zone`.
+pub(super) fn day(text: &str, zone: Tz) -> Option<NaiveDate> {
+    let named = text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()));
+    named.or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(json: &str) -> Result<Option<String>, SourceError> {
+        read::<Vec<Box<RawValue>>>(json).map(|answer| answer.next)
+    }
+
+    #[test]
+    fn a_null_cursor_and_none_at_all_are_the_end_and_a_short_page_is_not() {
+        for end in [
+            r#"{"success": true, "data": [], "additional_data": {"next_cursor": null}}"#,
+            r#"{"success": true, "data": [{}], "additional_data": {}}"#,
+            r#"{"success": true, "data": [{}], "additional_data": null}"#,
+            r#"{"success": true, "data": [{}]}"#,
+        ] {
+            assert_eq!(next(end).unwrap(), None, "{end}");
+        }
+        let short = r#"{"success": true, "data": [], "additional_data": {"next_cursor": "eyJ9"}, "related": {}}"#;
+        assert_eq!(next(short).unwrap().as_deref(), Some("eyJ9"));
+    }
+
+    #[test]
+    fn success_false_is_an_error_and_no_empty_list() {
+        for json in [r#"{"success": false, "data": null, "error": "canary"}"#, r#"{"success": false, "data": []}"#] {
+            let error = next(json).unwrap_err();
+            assert_eq!(error.to_string(), "the answer is an error, though its status says otherwise");
+            assert!(!error.is_transient());
+        }
+        assert!(next(r#"{"data": []}"#).is_err(), "without a word it is nobody's answer");
+        let nothing = read::<Vec<Box<RawValue>>>(r#"{"success": true, "data": null}"#).unwrap();
+        assert!(matches!(nothing.data(), Err(SourceError::Malformed(_))));
+    }
+
+    #[test]
+    fn broken_json_and_null_are_tried_again() {
+        for text in ["null", " null\n", "", "{\"success\": tru", "{\"success\": true,, }", "oops"] {
+            assert!(next(text).unwrap_err().is_transient(), "{text}");
+        }
+        for text in ["[]", "7", r#"{"success": true, "data": {}}"#] {
+            assert!(!next(text).unwrap_err().is_transient(), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_of_both_versions_are_utc() {
+        for text in
+            ["2026-08-03T09:12:44Z", "2026-08-03 09:12:44", "2026-08-03T11:12:44+02:00", "2026-08-03T09:12:44.000Z"]
+        {
+            assert_eq!(instant(text), "2026-08-03T09:12:44Z".parse().ok(), "{text}");
+        }
+        assert_eq!(instant("2026-08-03"), "2026-08-03T00:00:00Z".parse().ok());
+        for text in ["", "soon", "0000-00-00 00:00:00", "2026-13-01"] {
+            assert_eq!(instant(text), None, "{text}");
+        }
+        assert_eq!(day("2026-12-31", Tz::Asia__Tokyo).unwrap().to_string(), "2026-12-31", "a day has no zone");
+        assert_eq!(day("2026-12-31T20:00:00Z", Tz::Asia__Tokyo).unwrap().to_string(), "2027-01-01");
+    }
+}
