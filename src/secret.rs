@@ -99,6 +99,9 @@ pub enum SecretError {
     /// The file is no secret.
     #[error("secret file `{}` is larger than 64 KiB or not UTF-8", .0.display())]
     NotASecret(PathBuf),
+    /// A key that is to sign cannot.
+    #[error("the private key is no RSA key in PEM, of 2048 bits or more")]
+    NotAPrivateKey,
     /// The secret cannot be sent.
     #[error("the secret for header `{0}` holds characters that no header can carry")]
     NoHeader(String),

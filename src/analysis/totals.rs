@@ -1,11 +1,11 @@
 //! The totals of a snapshot, one deal at a time. Money is added only to its like and converted once, at the end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rust_decimal::Decimal;
 
 use crate::model::deal::{Figures, Status};
-use crate::model::money::{Currency, Rates};
+use crate::model::money::{Currency, Fx, OwnRates, Rates, Worth};
 use crate::model::number;
 use crate::model::ordered::Ordered;
 use crate::model::pipeline::Stage;
@@ -27,6 +27,8 @@ fn sum(one: Decimal, other: Decimal) -> Result<Decimal, Overflow> {
 /// A count of deals by status and currency, being filled.
 #[derive(Debug, Default)]
 pub struct Fold {
+    /// The CRM's own rates, for currencies that the configuration names none for.
+    own_rates: Option<OwnRates>,
     leads: u64,
     groups: BTreeMap<Option<Status>, Group>,
     stages: HashMap<String, usize>,
@@ -37,7 +39,8 @@ pub struct Fold {
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
-    by_currency: BTreeMap<Currency, Native>,
+    /// By currency, then by period of the CRM's own rates.
+    by_currency: BTreeMap<Currency, BTreeMap<usize, Native>>,
     /// Deals without a value or a currency.
     unpriced: u64,
 }
@@ -66,9 +69,26 @@ pub struct Figured {
     pub totals: Totals,
     /// The currency of the totals.
     pub currency: Option<Currency>,
+    /// The rates of the totals, where deals of other currencies were converted.
+    pub fx: Option<Fx>,
+}
+
+impl Native {
+    fn add(&mut self, other: &Self) -> Result<(), Overflow> {
+        self.count += other.count;
+        self.unweighted += other.unweighted;
+        self.value = sum(self.value, other.value)?;
+        self.weighted = sum(self.weighted, other.weighted)?;
+        Ok(())
+    }
 }
 
 impl Fold {
+    /// An empty one, with the CRM's own rates.
+    pub fn new(own_rates: Option<OwnRates>) -> Self {
+        Self { own_rates, ..Self::default() }
+    }
+
     /// Takes in one deal.
     pub fn add(&mut self, deal: &Figures<'_>) -> Result<(), Overflow> {
         self.leads += 1;
@@ -79,7 +99,8 @@ impl Fold {
             group.unpriced += 1;
             return Ok(());
         };
-        let native = group.by_currency.entry(currency).or_default();
+        let period = self.own_rates.as_ref().map_or(0, |rates| rates.period(deal.close_date()));
+        let native = group.by_currency.entry(currency).or_default().entry(period).or_default();
         native.count += 1;
         native.value = sum(native.value, value)?;
         match deal.probability() {
@@ -104,10 +125,12 @@ impl Fold {
     /// The figures in the base currency: the configured one, else the account's, else the one most deals are in.
     pub fn finish(mut self, rates: &Rates, account: Option<Currency>, stages: &[Stage]) -> Result<Figured, Overflow> {
         let base = rates.base.or(account).or_else(|| self.commonest());
+        let own = self.own_rates.take();
+        let exchange = base.map(|base| Exchange { base, rates, own: own.as_ref() });
         let mut all = StatusTotals::default();
         let mut totals = Totals::default();
         for (status, group) in &self.groups {
-            let priced = group.price(base, rates)?;
+            let priced = group.price(exchange)?;
             totals.unpriced += priced.unpriced;
             totals.unweighted += priced.unweighted;
             all.value = sum(all.value, priced.totals.value)?;
@@ -130,14 +153,15 @@ impl Fold {
             stage_breakdown: Ordered(self.breakdown),
             totals,
             currency: base,
+            fx: exchange.and_then(|exchange| exchange.told(self.groups.values())),
         })
     }
 
     /// The currency that most priced deals are in; of equals the first by code.
     fn commonest(&self) -> Option<Currency> {
         let mut counts: BTreeMap<Currency, u64> = BTreeMap::new();
-        for (currency, native) in self.groups.values().flat_map(|group| &group.by_currency) {
-            *counts.entry(*currency).or_default() += native.count;
+        for (currency, periods) in self.groups.values().flat_map(|group| &group.by_currency) {
+            *counts.entry(*currency).or_default() += periods.values().map(|native| native.count).sum::<u64>();
         }
         counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(currency, _)| currency)
     }
@@ -149,29 +173,68 @@ struct Priced {
     unweighted: u64,
 }
 
+/// The ways from a currency into that of the totals: the configured rates first, else the CRM's own.
+#[derive(Clone, Copy)]
+struct Exchange<'a> {
+    base: Currency,
+    rates: &'a Rates,
+    own: Option<&'a OwnRates>,
+}
+
+impl Exchange<'_> {
+    fn convert(&self, amount: Decimal, currency: Currency, period: usize) -> Option<Decimal> {
+        let configured = self.rates.convert(amount, currency, self.base);
+        configured.or_else(|| self.own?.convert(amount, currency, self.base, period))
+    }
+
+    /// The rates of all currencies that deals are in; nothing where all are in that of the totals.
+    fn told<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Option<Fx> {
+        let met: BTreeSet<Currency> = groups.flat_map(|group| group.by_currency.keys()).copied().collect();
+        let (mut worth, mut sources, mut as_of) = (BTreeMap::new(), BTreeSet::new(), None);
+        for currency in met.into_iter().filter(|currency| *currency != self.base) {
+            if let Some(rate) = self.rates.convert(Decimal::ONE, currency, self.base) {
+                sources.insert("config");
+                worth.insert(currency, Worth(rate));
+            } else if let Some((own, rate)) =
+                self.own.and_then(|own| Some((own, own.convert(Decimal::ONE, currency, self.base, own.period(None))?)))
+            {
+                sources.insert(if own.are_dated() { "crm by close date" } else { "crm" });
+                as_of = Some(own.as_of());
+                worth.insert(currency, Worth(rate));
+            }
+        }
+        let source = sources.into_iter().collect::<Vec<_>>().join(" and ");
+        (!worth.is_empty()).then_some(Fx { source, as_of, rates: worth })
+    }
+}
+
 impl Group {
-    fn price(&self, base: Option<Currency>, rates: &Rates) -> Result<Priced, Overflow> {
+    fn price(&self, exchange: Option<Exchange<'_>>) -> Result<Priced, Overflow> {
         let mut totals = StatusTotals { count: self.count, ..StatusTotals::default() };
         let (mut unpriced, mut unweighted) = (self.unpriced, 0);
-        for (currency, native) in &self.by_currency {
+        for (currency, periods) in &self.by_currency {
+            let mut whole = Native::default();
+            for (period, native) in periods {
+                whole.add(native)?;
+                let in_base = |amount| exchange.and_then(|exchange| exchange.convert(amount, *currency, *period));
+                let (Some(value), Some(weighted)) = (in_base(native.value), in_base(native.weighted)) else {
+                    unpriced += native.count;
+                    continue;
+                };
+                totals.value = sum(totals.value, value)?;
+                totals.weighted = sum(totals.weighted, weighted)?;
+            }
+            unweighted += whole.unweighted;
             totals.by_currency.insert(
                 *currency,
                 CurrencyTotals {
-                    count: native.count,
-                    value: currency.round(native.value),
-                    weighted: currency.round(native.weighted),
+                    count: whole.count,
+                    value: currency.round(whole.value),
+                    weighted: currency.round(whole.weighted),
                 },
             );
-            unweighted += native.unweighted;
-            let in_base = |amount| base.and_then(|base| rates.convert(amount, *currency, base));
-            let (Some(value), Some(weighted)) = (in_base(native.value), in_base(native.weighted)) else {
-                unpriced += native.count;
-                continue;
-            };
-            totals.value = sum(totals.value, value)?;
-            totals.weighted = sum(totals.weighted, weighted)?;
         }
-        if let Some(base) = base {
+        if let Some(Exchange { base, .. }) = exchange {
             totals.value = base.round(totals.value);
             totals.weighted = base.round(totals.weighted);
         }
@@ -216,6 +279,48 @@ mod tests {
         assert_eq!(figures.total_value.to_string(), "629.1");
         assert_eq!(figures.totals.open.value.to_string(), "445.1");
         assert_eq!(figures.totals.unpriced, 1);
+    }
+
+    #[test]
+    fn the_crms_own_rates_price_what_the_configuration_has_no_rate_for_each_deal_by_its_closing_day() {
+        let code = |code: &str| code.parse::<Currency>().unwrap();
+        let day = |day: &str| day.parse().unwrap();
+        let own = OwnRates::new(
+            code("EUR"),
+            "2026-11-22T08:00:00Z".parse().unwrap(),
+            [(code("GBP"), Decimal::new(8, 1))],
+            [(code("USD"), day("2026-01-01"), Decimal::new(125, 2)), (code("USD"), day("2026-07-01"), Decimal::TWO)],
+        );
+        let leads = [
+            r#"{"value": 100, "probability": 0.5, "status": "open", "currency": "USD", "close_date": "2026-06-30"}"#,
+            r#"{"value": 100, "status": "open", "currency": "USD", "close_date": "2026-07-01"}"#,
+            r#"{"value": 100, "status": "open", "currency": "USD", "close_date": null}"#,
+            r#"{"value": 8, "status": "won", "currency": "GBP", "close_date": "no day"}"#,
+            r#"{"value": 7, "status": "won", "currency": "CHF"}"#,
+        ];
+        let finished = |rates: &Rates| {
+            let mut fold = Fold::new(Some(own.clone()));
+            for lead in leads {
+                fold.add(&serde_json::from_str(lead).unwrap()).unwrap();
+            }
+            fold.finish(rates, Some(code("EUR")), &[]).unwrap()
+        };
+        let figures = finished(&Rates::default());
+        assert_eq!((figures.totals.open.value, figures.totals.open.weighted), (Decimal::from(180), Decimal::from(40)));
+        assert_eq!((figures.totals.won.value, figures.totals.unpriced), (Decimal::from(10), 1));
+        assert_eq!(figures.totals.open.by_currency[&code("USD")].value, Decimal::from(300), "natively in one sum");
+        let fx = figures.fx.unwrap();
+        let told = |fx: &Fx| fx.rates.iter().map(|(code, worth)| format!("{code} {}", worth.0)).collect::<Vec<_>>();
+        assert_eq!((fx.source.as_str(), told(&fx)), ("crm by close date", vec!["GBP 1.25".into(), "USD 0.5".into()]));
+        let configured = Rates { base: Some(code("EUR")), worth: [(code("USD"), Decimal::ONE)].into() };
+        let figures = finished(&configured);
+        assert_eq!(figures.totals.open.value, Decimal::from(300), "the configured rate goes before");
+        assert_eq!(figures.fx.unwrap().source, "config and crm by close date");
+    }
+
+    #[test]
+    fn where_all_deals_are_in_the_currency_of_the_totals_no_rate_is_told() {
+        assert_eq!(figured(&MIXED[..1], &Rates::default(), Some("EUR")).fx, None);
     }
 
     #[test]

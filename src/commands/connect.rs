@@ -54,7 +54,9 @@ pub(super) async fn first_page(target: &Target, deadline: Span) -> Result<(Opene
     let crm = &target.built.source;
     let asking = async {
         let opened = crm.open().await?;
-        let page = crm.page(&opened, None).await?;
+        let page = crm.page(&opened, None).await;
+        crm.close(&opened).await;
+        let page = page?;
         let mut wanted = Wanted::default();
         page.deals.iter().for_each(|deal| wanted.add(deal));
         let mut names = Names::default();

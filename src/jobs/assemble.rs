@@ -92,7 +92,8 @@ pub fn assemble(
         Evidence { fetched: countable(&sorted, &fetched), counted: fetched.counted, matched: fetched.matched };
     let mut findings = fetched.findings;
     let mut index = Lines::into(index);
-    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings, |lead| index.add(lead))?;
+    let fold = Fold::new(fetched.opened.rates);
+    let (fold, leads) = write_leads(fold, sorted, leads, &fetched.names, &mut findings, |lead| index.add(lead))?;
     let index = index.finish()?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
     let head = Head {
@@ -127,6 +128,7 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
         demo: false,
         schema_version: SCHEMA_VERSION,
         currency: figures.currency,
+        fx: figures.fx,
         totals: figures.totals,
         stages: Vec::new(),
         completeness: Completeness::default(),
@@ -137,15 +139,15 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
     }
 }
 
-/// Passes every record once through names and totals into its line, and shows each to `each`.
+/// Passes every record once through names and totals, which `fold` counts, into its line, and shows each to `each`.
 pub fn write_leads(
+    mut fold: Fold,
     sorted: Sorted,
     leads: File,
     names: &Names,
     findings: &mut Findings,
     mut each: impl FnMut(&Figures<'_>) -> io::Result<()>,
 ) -> Result<(Fold, File), AssembleError> {
-    let mut fold = Fold::default();
     let mut out = BufWriter::with_capacity(64 << 10, leads);
     let mut first = true;
     sorted.for_each::<AssembleError>(|record| {

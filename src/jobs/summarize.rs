@@ -9,6 +9,7 @@ use tracing::warn;
 
 use crate::advice::Advice;
 use crate::analysis::summary::{self, Summary};
+use crate::analysis::totals::Fold;
 use crate::jobs::assemble::{AssembleError, head_of, write_leads};
 use crate::jobs::board::Newest;
 use crate::jobs::{Jobs, Target};
@@ -111,8 +112,8 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         })
         .map_err(StoreError::on("read snapshot", &path))?;
     }
-    let (fold, leads) =
-        write_leads(spool.sort()?, jobs.store.scratch()?, &Names::default(), &mut Findings::default(), |_| Ok(()))?;
+    let (scratch, mut findings, names) = (jobs.store.scratch()?, Findings::default(), Names::default());
+    let (fold, leads) = write_leads(Fold::default(), spool.sort()?, scratch, &names, &mut findings, |_| Ok(()))?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
     // The instant of the newest data in it; each source's own stands in `sources`.

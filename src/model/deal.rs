@@ -159,6 +159,8 @@ pub struct Figures<'a> {
     /// The currency of the value.
     #[serde(default)]
     pub currency: Option<Currency>,
+    #[serde(borrow, default)]
+    close_date: Option<&'a RawValue>,
 }
 
 impl<'a> Figures<'a> {
@@ -175,6 +177,11 @@ impl<'a> Figures<'a> {
     /// The chance to win, 0 to 1.
     pub fn probability(&self) -> Option<Decimal> {
         number::exact(self.probability?.get())
+    }
+
+    /// The expected closing day; nothing where it is none, for a file of another program's may hold anything.
+    pub fn close_date(&self) -> Option<NaiveDate> {
+        self.close_date?.get().trim_matches('"').parse().ok()
     }
 }
 

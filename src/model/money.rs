@@ -1,11 +1,14 @@
 //! Currencies, and amounts that meet only their like.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::model::number;
 
 /// An ISO 4217 code in capitals, as `EUR`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,9 +102,134 @@ impl Rates {
     }
 }
 
+/// How precise a converted amount is before it is rounded to its minor unit, in decimals.
+const CONVERTED_DIGITS: u32 = 10;
+
+/// A CRM's own rates: how many units of a currency one unit of the account's is, perhaps from day to day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnRates {
+    /// The currency that the others are measured by.
+    base: Currency,
+    /// When they were read, UTC.
+    as_of: DateTime<Utc>,
+    /// The rate of a currency where no day has one.
+    standing: BTreeMap<Currency, Decimal>,
+    /// The rates of a currency by the day from which they hold.
+    dated: BTreeMap<Currency, BTreeMap<NaiveDate, Decimal>>,
+    /// The days on which any rate changes.
+    changes: Vec<NaiveDate>,
+}
+
+impl OwnRates {
+    /// Rates in units for one unit of `base`; those that are not above zero are none.
+    pub fn new(
+        base: Currency,
+        as_of: DateTime<Utc>,
+        standing: impl IntoIterator<Item = (Currency, Decimal)>,
+        dated: impl IntoIterator<Item = (Currency, NaiveDate, Decimal)>,
+    ) -> Self {
+        let mut by_day: BTreeMap<Currency, BTreeMap<NaiveDate, Decimal>> = BTreeMap::new();
+        for (currency, day, rate) in dated.into_iter().filter(|(_, _, rate)| *rate > Decimal::ZERO) {
+            by_day.entry(currency).or_default().insert(day, rate);
+        }
+        let changes: BTreeSet<NaiveDate> = by_day.values().flat_map(BTreeMap::keys).copied().collect();
+        Self {
+            base,
+            as_of,
+            standing: standing.into_iter().filter(|(_, rate)| *rate > Decimal::ZERO).collect(),
+            dated: by_day,
+            changes: changes.into_iter().collect(),
+        }
+    }
+
+    /// When they were read, UTC.
+    pub fn as_of(&self) -> DateTime<Utc> {
+        self.as_of
+    }
+
+    /// Whether rates differ from day to day.
+    pub fn are_dated(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// Days between which no rate changes are one period; no day counts as today.
+    pub fn period(&self, day: Option<NaiveDate>) -> usize {
+        let day = day.unwrap_or_else(|| self.as_of.date_naive());
+        self.changes.partition_point(|change| *change <= day)
+    }
+
+    /// What `amount` is worth in `base` in a period; `None` where there is no rate.
+    pub fn convert(&self, amount: Decimal, currency: Currency, base: Currency, period: usize) -> Option<Decimal> {
+        if currency == base {
+            return Some(amount);
+        }
+        let day = period.checked_sub(1).and_then(|last| self.changes.get(last)).copied();
+        let (from, into) = (self.units(currency, day)?, self.units(base, day)?);
+        Some(amount.checked_mul(into)?.checked_div(from)?.round_dp(CONVERTED_DIGITS).normalize())
+    }
+
+    fn units(&self, currency: Currency, day: Option<NaiveDate>) -> Option<Decimal> {
+        if currency == self.base {
+            return Some(Decimal::ONE);
+        }
+        let dated = day.and_then(|day| self.dated.get(&currency)?.range(..=day).next_back());
+        dated.map(|(_, rate)| *rate).or_else(|| self.standing.get(&currency).copied())
+    }
+}
+
+/// The rates by which a snapshot's totals were converted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fx {
+    /// `config`, `crm`, `crm by close date`, or two of them with `and` between.
+    pub source: String,
+    /// When the CRM's were read, UTC; `None` where all are configured.
+    pub as_of: Option<DateTime<Utc>>,
+    /// What one unit is worth in the snapshot's currency; of dated rates that of `as_of`.
+    pub rates: BTreeMap<Currency, Worth>,
+}
+
+/// What one unit of a currency is worth in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Worth(#[serde(with = "number")] pub Decimal);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn currency(code: &str) -> Currency {
+        code.parse().unwrap()
+    }
+
+    #[test]
+    fn a_crms_rates_hold_from_their_day_to_the_next_and_go_through_the_accounts_currency() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let (eur, usd, gbp, jpy) = (currency("EUR"), currency("USD"), currency("GBP"), currency("JPY"));
+        let rates = OwnRates::new(
+            eur,
+            "2026-11-22T08:00:00Z".parse().unwrap(),
+            [(usd, Decimal::new(110, 2)), (gbp, Decimal::new(8, 1)), (jpy, Decimal::ZERO)],
+            [(usd, day("2026-01-01"), Decimal::new(120, 2)), (usd, day("2026-07-01"), Decimal::new(125, 2))],
+        );
+        let convert = |from, into, on: Option<&str>| {
+            let converted = rates.convert(Decimal::from(300), from, into, rates.period(on.map(day)));
+            converted.map(|amount| amount.to_string())
+        };
+        for (from, into, on, worth) in [
+            (usd, eur, Some("2026-06-30"), Some("250")),
+            (usd, eur, Some("2026-07-01"), Some("240")),
+            (usd, eur, None, Some("240")),
+            (usd, eur, Some("2025-12-31"), Some("272.7272727273")),
+            (usd, gbp, Some("2026-07-01"), Some("192")),
+            (eur, usd, Some("2026-07-01"), Some("375")),
+            (gbp, gbp, None, Some("300")),
+            (jpy, eur, None, None),
+            (eur, jpy, None, None),
+        ] {
+            assert_eq!(convert(from, into, on).as_deref(), worth, "{from} to {into} on {on:?}");
+        }
+        assert!(rates.are_dated() && rates.period(Some(day("2026-06-30"))) == 1);
+    }
 
     #[test]
     fn a_currency_without_a_rate_has_no_price() {

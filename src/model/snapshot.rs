@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::finding::Finding;
-use crate::model::money::Currency;
+use crate::model::money::{Currency, Fx};
 use crate::model::number;
 use crate::model::ordered::Ordered;
 use crate::model::pipeline::Stage;
@@ -175,6 +175,9 @@ pub struct Head {
     /// The currency of the totals; `None` where no deal has one.
     #[serde(default)]
     pub currency: Option<Currency>,
+    /// The rates of the totals, where deals of other currencies were converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fx: Option<Fx>,
     /// By status; all zero for a file in the original format.
     #[serde(default)]
     pub totals: Totals,

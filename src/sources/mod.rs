@@ -12,6 +12,7 @@ pub mod probe;
 pub mod pull;
 pub mod raw;
 pub mod rest;
+pub mod salesforce;
 pub mod source;
 mod wire;
 
@@ -80,9 +81,10 @@ pub struct Kind {
 }
 
 /// Every kind there is.
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 5] = [
     Kind { name: "demo", about: "five invented deals", short: Some(&[]), build: demo::build },
     Kind { name: "hubspot", about: "HubSpot", short: Some(&["api_key", "endpoint"]), build: hubspot::build },
+    Kind { name: "salesforce", about: "Salesforce", short: Some(&["api_key", "endpoint"]), build: salesforce::build },
     Kind { name: "pipedrive", about: "Pipedrive", short: Some(&["api_key", "endpoint"]), build: pipedrive::build },
     Kind { name: "rest", about: "any REST CRM, by configuration alone", short: None, build: rest::build },
 ];
@@ -91,11 +93,14 @@ pub const KINDS: [Kind; 4] = [
 pub const OWN_KEYS: [&str; 2] = ["kind", "schedule"];
 
 /// Keys that say how to ask, not what for: they are not part of the scope.
-const NOT_SCOPE: [&str; 18] = [
+const NOT_SCOPE: [&str; 21] = [
     "allow_empty",
     "allow_unmatched",
+    "bulk_above",
     "client_id",
     "client_secret",
+    "login_url",
+    "private_key",
     "refresh_token",
     "schedule",
     "auth",

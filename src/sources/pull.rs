@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -147,8 +148,8 @@ pub struct Seen(Vec<u64>);
 
 impl Seen {
     /// Takes note of ids; [`sort`](Self::sort) comes after the last.
-    fn add(&mut self, ids: &[String]) {
-        self.0.extend(ids.iter().map(|id| Self::hash(id)));
+    fn add<'a>(&mut self, ids: impl Iterator<Item = &'a String>) {
+        self.0.extend(ids.map(|id| Self::hash(id)));
     }
 
     fn sort(&mut self) {
@@ -177,11 +178,16 @@ pub async fn pull(
     progress: impl Fn(Progress),
 ) -> Result<Fetched, PullError> {
     let ends_at = clock.instant() + deadline.0;
-    let walk = Walk { built, clock, ends_at, stop };
-    match tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await {
-        Ok(ended) => ended,
-        Err(_) => Err(PullError::Deadline(deadline)),
+    let walk = Walk { built, clock, ends_at, stop, opened: OnceLock::new() };
+    let before = built.source.requests();
+    let ended = tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await;
+    if let Some(opened) = walk.opened.get() {
+        // Courtesy to the CRM: nothing of the pull depends on it.
+        let _ = tokio::time::timeout(END_OF_PAGE, built.source.close(opened)).await;
     }
+    let mut fetched = ended.unwrap_or(Err(PullError::Deadline(deadline)))?;
+    fetched.requests = built.source.requests() - before;
+    Ok(fetched)
 }
 
 /// Asks what became of deals that a pull did not find any more, by `ends_at`. Their fates are there as far as it came;
@@ -198,7 +204,7 @@ pub async fn explain(
     if at_once == 0 {
         return Ok(());
     }
-    let walk = Walk { built, clock, ends_at, stop };
+    let walk = Walk { built, clock, ends_at, stop, opened: OnceLock::new() };
     let ids: Vec<&String> = ids.iter().collect();
     for piece in ids.chunks(at_once) {
         let piece: BTreeSet<String> = piece.iter().copied().cloned().collect();
@@ -212,6 +218,8 @@ struct Walk<'a> {
     clock: &'a dyn Clock,
     ends_at: Instant,
     stop: &'a CancellationToken,
+    /// What is to be closed at the end.
+    opened: OnceLock<Opened>,
 }
 
 impl Walk<'_> {
@@ -222,8 +230,8 @@ impl Walk<'_> {
     ) -> Result<Fetched, PullError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
-        let before = source.requests();
         let opened = self.step("open the source", || source.open()).await?;
+        let _ = self.opened.set(opened.clone());
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
         let mut guards = Guards::default();
         let mut fetched = Fetched {
@@ -274,7 +282,6 @@ impl Walk<'_> {
         }
         fetched.seen.sort();
         fetched.finished_at = self.clock.now();
-        fetched.requests = source.requests() - before;
         Ok(fetched)
     }
 
@@ -287,7 +294,7 @@ impl Walk<'_> {
         sink: &mut impl FnMut(&[Deal]) -> io::Result<()>,
     ) -> Result<(), PullError> {
         fetched.pages += 1;
-        fetched.seen.add(&page.ids);
+        fetched.seen.add(page.ids.iter().filter(|id| !page.deleted.contains(*id)));
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
             let (fewest, most) = (total.saturating_sub(page.total_tolerance), total + page.total_tolerance);

@@ -2,7 +2,9 @@
 //!
 //! Whatever is the same for all CRMs (retry, limits, deadline, cursor guards) stands once, in `sources::pull`.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +14,7 @@ use crate::advice::Advice;
 use crate::http::{HttpError, Reply};
 use crate::model::deal::Deal;
 use crate::model::finding::Findings;
-use crate::model::money::Currency;
+use crate::model::money::{Currency, OwnRates};
 use crate::model::pipeline::Stage;
 use crate::secret::SecretError;
 use crate::settings::Span;
@@ -30,6 +32,10 @@ pub trait Source: Send + Sync {
     async fn names(&self, _opened: &Opened, _wanted: &Wanted) -> Result<Names, SourceError> {
         Ok(Names::default())
     }
+
+    /// Ends what the walk began in the CRM, whatever became of the walk: called once after it. A source that begins
+    /// nothing there need not answer.
+    async fn close(&self, _opened: &Opened) {}
 
     /// How many keys of `table` one call of [`names`](Self::names) takes: a failure repeats no more than that.
     fn names_at_once(&self, _table: &str) -> usize {
@@ -72,6 +78,10 @@ pub struct Opened {
     pub way: &'static str,
     /// What the source does without, and why: the pull logs it, `check --connect` shows it.
     pub warnings: Vec<String>,
+    /// The CRM's own exchange rates, where it has some.
+    pub rates: Option<OwnRates>,
+    /// What the source itself keeps for this one walk; nobody else reads it.
+    pub own: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// A count of all deals, taken before they are read.
@@ -175,6 +185,8 @@ pub struct Page {
     pub filtered: u64,
     /// Records that cannot be read.
     pub skipped: u64,
+    /// The ids of records that came and say that they are deleted: those deals are gone.
+    pub deleted: BTreeSet<String>,
     /// Of all these, records that [`Opened::expected`] does not count: archived ones, those of other pipelines.
     pub uncounted: u64,
     /// What was odd.
@@ -265,6 +277,16 @@ pub enum SourceError {
         what: String,
         /// Whether another try may help.
         passes: bool,
+    },
+    /// So much of the day's limit is used that the rest is left to others.
+    #[error("{used} of the account's {limit} requests a day are used: the rest is left to others{}", until(Some(*.resets)))]
+    Spared {
+        /// Requests of all programs in the last 24 hours.
+        used: u64,
+        /// How many there may be.
+        limit: u64,
+        /// Before this nothing is asked, UTC.
+        resets: DateTime<Utc>,
     },
     /// The CRM moves the account's data from one place to another.
     #[error("the CRM answers {status}: it is moving this account{}", asking(*.wait))]
@@ -413,9 +435,11 @@ impl SourceError {
             Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
-            Self::Limit { .. } | Self::DailyLimit { .. } | Self::LeftAlone { .. } | Self::Quota { .. } => {
-                Advice::WaitForLimit
-            }
+            Self::Limit { .. }
+            | Self::DailyLimit { .. }
+            | Self::Spared { .. }
+            | Self::LeftAlone { .. }
+            | Self::Quota { .. } => Advice::WaitForLimit,
             Self::Moving { .. } => Advice::WaitForMove,
             Self::Unpaid { .. } => Advice::PayAccount,
             Self::Blocked { .. } => Advice::WaitForBlock,

@@ -12,7 +12,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::{Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::money::Currency;
+use crate::model::money::{Currency, Fx};
 use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::model::snapshot::{self, Completeness, Head, JoinedSource, Quality, Run, StageBreakdown, Totals};
@@ -39,6 +39,8 @@ struct Closing<'a> {
     demo: bool,
     schema_version: u32,
     currency: Option<Currency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fx: &'a Option<Fx>,
     totals: &'a Totals,
     stages: &'a [Stage],
     completeness: &'a Completeness,
@@ -65,6 +67,7 @@ pub fn write<W: Write>(head: &Head, out: &mut W, leads: impl FnOnce(&mut W) -> i
         demo: head.demo,
         schema_version: head.schema_version,
         currency: head.currency,
+        fx: &head.fx,
         totals: &head.totals,
         stages: &head.stages,
         completeness: &head.completeness,

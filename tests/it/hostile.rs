@@ -97,14 +97,22 @@ impl Bench {
         tokio::task::spawn_blocking(move || container::run(&command, limit, &scratch)).await.unwrap()
     }
 
-    /// What other programs read: every file that does not start with a dot and is not held.
+    /// What other programs read: every file that does not start with a dot and is not held, less the summary's lines
+    /// that say since when and why nothing newer came.
     fn published(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let is_hidden =
             |path: &Path| path.iter().any(|part| part == "held" || part.as_encoded_bytes().starts_with(b"."));
         let output = self.path("output");
         let files = files(&output).into_iter().filter(|path| !is_hidden(path.strip_prefix(&output).unwrap()));
-        files.map(|path| (path.strip_prefix(&output).unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+        files
+            .map(|path| (path.strip_prefix(&output).unwrap().to_owned(), without_age(&fs::read(&path).unwrap())))
+            .collect()
     }
+}
+
+fn without_age(file: &[u8]) -> Vec<u8> {
+    let lines = file.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"\"stale_"));
+    lines.collect::<Vec<_>>().join(&b'\n')
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -1,6 +1,6 @@
-//! The stages a source has ever seen.
+//! The stages a source has ever seen, also in a process before.
 //!
-//! Nothing is wrong without them, only less well named; they outlive the process.
+//! Nothing is wrong without them, only less well named.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

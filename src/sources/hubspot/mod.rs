@@ -134,6 +134,7 @@ impl Source for HubSpot {
             names: Names([(OWNERS.to_owned(), owners), (PIPELINES.to_owned(), pipelines.labels)].into()),
             way: plan.way,
             warnings: account.warning.into_iter().chain(unknown).collect(),
+            ..Opened::default()
         })
     }
 

@@ -80,7 +80,6 @@ impl Records {
             skipped: self.skipped,
             uncounted: 0,
             findings,
-            total: None,
             next,
             ..Page::default()
         }

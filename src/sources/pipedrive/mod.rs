@@ -124,6 +124,7 @@ impl Source for Pipedrive {
             names,
             way: "",
             warnings: account.warnings.into_iter().chain(fields.warnings).collect(),
+            ..Opened::default()
         })
     }
 

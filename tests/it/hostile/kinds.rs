@@ -8,6 +8,8 @@ pub(super) struct Kind {
     pub(super) section: &'static str,
     /// The right answer to a request for anything but the list of deals.
     pub(super) aside: fn(path: &str) -> Option<&'static str>,
+    /// What stands around the whole page in the answer to a request for this path.
+    pub(super) around: fn(path: &str) -> (&'static str, &'static str),
     /// What stands before the deals of a page.
     pub(super) open: &'static str,
     /// What stands behind them.
@@ -28,7 +30,7 @@ pub(super) enum Next<'a> {
 }
 
 /// Every kind.
-pub(super) const KINDS: [Kind; 3] = [
+pub(super) const KINDS: [Kind; 4] = [
     Kind {
         name: "rest",
         section: r#"
@@ -41,6 +43,7 @@ fields = { id = "$.id", name = "$.name", stage = "$.stage", value = "$.amount", 
 status = { path = "$.stage", won = ["won"], lost = ["lost"] }
 "#,
         aside: |path| (!path.starts_with("/deals")).then_some("{}"),
+        around: |_| ("", ""),
         open: r#"{"data": ["#,
         close: |next| match next {
             Next::None => r#"], "next": null}"#.to_owned(),
@@ -68,6 +71,7 @@ status = { path = "$.stage", won = ["won"], lost = ["lost"] }
                 _ => r#"{"portalId": 1, "timeZone": "UTC", "companyCurrency": "EUR"}"#,
             })
         },
+        around: |_| ("", ""),
         open: r#"{"results": ["#,
         close: |next| match next {
             Next::None => "]}".to_owned(),
@@ -81,6 +85,45 @@ status = { path = "$.stage", won = ["won"], lost = ["lost"] }
                 r#"{{"id": {id}, "properties": {{"pipeline": "default", "dealstage": "new", "amount": {amount},
                 "dealname": {name}}}, "createdAt": "2026-03-02T09:14:05Z", "updatedAt": "2026-03-02T09:14:05Z",
                 "archived": false}}"#
+            )
+        },
+    },
+    Kind {
+        name: "salesforce",
+        section: r#"api_key = { env = "CRM_TOKEN" }"#,
+        aside: |path| {
+            path.ends_with("/describe").then_some(
+                r#"{"fields": [{"name": "Id", "type": "id"}, {"name": "Name", "type": "string"},
+                {"name": "StageName", "type": "picklist"}, {"name": "Amount", "type": "currency"},
+                {"name": "IsClosed", "type": "boolean"}, {"name": "IsWon", "type": "boolean"}]}"#,
+            )
+        },
+        // The first page comes along with everything else.
+        around: |path| {
+            if !path.ends_with("/composite") {
+                return ("", "");
+            }
+            let before = r#"{"compositeResponse": [
+                {"referenceId": "stages", "httpStatusCode": 200, "body": {"done": true, "records": [{"ApiName": "new",
+                    "MasterLabel": "New", "IsClosed": false, "IsWon": false, "DefaultProbability": 20.0}]}},
+                {"referenceId": "organization", "httpStatusCode": 200, "body": {"done": true, "records": [
+                    {"Id": "00D5g000008abcdEAA", "DefaultCurrencyIsoCode": "EUR"}]}},
+                {"referenceId": "deals", "httpStatusCode": 200, "body": "#;
+            (before, "}]}")
+        },
+        open: r#"{"records": ["#,
+        close: |next| match next {
+            Next::None => r#"], "done": true}"#.to_owned(),
+            Next::Cursor(cursor) => {
+                format!(r#"], "done": false, "nextRecordsUrl": "/services/data/v66.0/query/{cursor}"}}"#)
+            }
+            Next::Link(link) => format!(r#"], "done": false, "nextRecordsUrl": "{link}"}}"#),
+        },
+        deal: |id, name, amount| {
+            let id = if id == "null" { id.to_owned() } else { format!("\"{id}\"") };
+            format!(
+                r#"{{"Id": {id}, "Name": {name}, "StageName": "new", "Amount": {amount}, "IsClosed": false,
+                "IsWon": false}}"#
             )
         },
     },
@@ -102,6 +145,7 @@ status = { path = "$.stage", won = ["won"], lost = ["lost"] }
                 _ => r#"{"success": true, "data": []}"#,
             })
         },
+        around: |_| ("", ""),
         open: r#"{"success": true, "data": ["#,
         close: |next| match next {
             Next::None => r#"], "additional_data": {"next_cursor": null}}"#.to_owned(),

@@ -160,7 +160,8 @@ impl Served {
         let (own, foreign) = (self.own.to_string(), self.foreign.to_string());
         let sent = header(request, "authorization").or_else(|| header(request, "x-api-token"));
         let echo = sent.unwrap_or_default();
-        let words = Words { kind: self.kind, number, echo, own: &own, foreign: &foreign };
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        let words = Words { kind: self.kind, path, number, echo, own: &own, foreign: &foreign };
         let case = &self.case;
         if number + 1 < case.from {
             return stream.write_all(&whole(&words.fill(case.page(number)))).await;

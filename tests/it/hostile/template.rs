@@ -5,6 +5,8 @@ use super::kinds::{Kind, Next};
 /// What the words stand for in one answer.
 pub(super) struct Words<'a> {
     pub(super) kind: &'a Kind,
+    /// What was asked for.
+    pub(super) path: &'a str,
     /// The number of the answer, from 0.
     pub(super) number: usize,
     /// The credentials that were sent.
@@ -46,10 +48,10 @@ impl Words<'_> {
         let (name, argument) = word.split_once(' ').unwrap_or((word, ""));
         let count = || argument.split(' ').next().and_then(|count| count.parse::<usize>().ok()).unwrap_or_default();
         match name {
-            "open" => self.kind.open.into(),
-            "close" if argument.is_empty() => (self.kind.close)(Next::None).into(),
-            "close" => (self.kind.close)(Next::Cursor(&self.text(argument))).into(),
-            "link" => (self.kind.close)(Next::Link(&self.text(argument))).into(),
+            "open" => format!("{}{}", self.around().0, self.kind.open).into(),
+            "close" if argument.is_empty() => self.close(Next::None),
+            "close" => self.close(Next::Cursor(&self.text(argument))),
+            "link" => self.close(Next::Link(&self.text(argument))),
             "deal" => self.deal(argument),
             "deals" => {
                 let deals: Vec<Vec<u8>> = (1..=count()).map(|id| self.deal(&id.to_string())).collect();
@@ -63,6 +65,14 @@ impl Words<'_> {
             "byte" => vec![u8::from_str_radix(argument, 16).expect("a byte is two digits")],
             _ => self.fill(argument.split_once(' ').map_or("", |(_, text)| text)).repeat(count()),
         }
+    }
+
+    fn around(&self) -> (&'static str, &'static str) {
+        (self.kind.around)(self.path)
+    }
+
+    fn close(&self, next: Next<'_>) -> Vec<u8> {
+        format!("{}{}", (self.kind.close)(next), self.around().1).into()
     }
 
     /// `ID`, and perhaps a name or an amount that is not like any other. Bytes, since some are no text.

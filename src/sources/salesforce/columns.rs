@@ -1,0 +1,188 @@
+//! The columns of the query: what the mapping wants, less what the user may not read.
+//!
+//! A hidden field costs its column and nothing else, and is told (contract §2).
+
+use std::collections::HashMap;
+
+use crate::sources::salesforce::describe::{Described, Field};
+use crate::sources::salesforce::fields::Mapping;
+use crate::sources::source::SourceError;
+
+/// Without these there is no deal.
+const NEEDED: [&str; 3] = ["Id", "Name", "StageName"];
+/// Columns that many organizations do not have, and nothing is wrong with that.
+const OPTIONAL: [&str; 3] = ["CurrencyIsoCode", "RecordTypeId", "RecordType.Name"];
+/// The names of parents, whose objects are not described: whether they may be read shows when they are asked for.
+const PARENTS: [(&str, &str); 3] =
+    [("Account.Name", "Account"), ("Owner.Name", "Owner"), ("RecordType.Name", "RecordType")];
+
+/// Whether a text is the way to a field: API names joined by dots.
+pub(super) fn is_path(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && name.len() <= 80
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    text.split('.').count() <= 6 && text.split('.').all(is_name)
+}
+
+/// Whether `path` is the name of a parent, for which that parent is not described.
+pub(super) fn is_name_of_parent(path: &str) -> bool {
+    PARENTS.iter().any(|(parent, _)| path.eq_ignore_ascii_case(parent))
+}
+
+/// The columns, in the order they are asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Columns {
+    fields: Vec<Field>,
+    /// By path in lowercase.
+    places: HashMap<String, usize>,
+}
+
+impl Columns {
+    /// What `mapping` wants and the user may read, and what is wrong with the rest.
+    pub(super) fn choose(mapping: &Mapping, described: &Described) -> Result<(Self, Vec<String>), SourceError> {
+        let (mut columns, mut warnings) = (Self::default(), Vec::new());
+        for path in mapping.paths() {
+            let parent = PARENTS.iter().find(|(parent, _)| path.eq_ignore_ascii_case(parent));
+            let field = match parent {
+                Some((_, relationship)) => described.name_of(relationship),
+                None => described.field(path),
+            };
+            match field {
+                Some(field) => columns.add(field),
+                None if NEEDED.contains(&path) => return Err(needed(path)),
+                None if OPTIONAL.contains(&path) && !mapping.names(path) => {}
+                None => warnings.push(lost(path, mapping)),
+            }
+        }
+        Ok((columns, warnings))
+    }
+
+    fn add(&mut self, field: Field) {
+        let place = self.fields.len();
+        self.places.insert(field.path.to_ascii_lowercase(), place);
+        self.fields.push(field);
+    }
+
+    /// Takes out what the CRM refused by `name`, a field or a relationship; what is lost by it, in words.
+    pub(super) fn refuse(&mut self, name: &str, mapping: &Mapping) -> Result<Vec<String>, SourceError> {
+        let is_meant =
+            |path: &str| path.split('.').any(|step| step.eq_ignore_ascii_case(name)) || path.eq_ignore_ascii_case(name);
+        let (meant, kept): (Vec<Field>, Vec<Field>) =
+            std::mem::take(&mut self.fields).into_iter().partition(|field| is_meant(&field.path));
+        self.places.clear();
+        for field in kept {
+            self.add(field);
+        }
+        if let Some(field) = meant.iter().find(|field| NEEDED.contains(&field.path.as_str())) {
+            return Err(needed(&field.path));
+        }
+        Ok(meant.iter().map(|field| lost(&field.path, mapping)).collect())
+    }
+
+    /// Where a field stands in each row; `None` where it cannot be read.
+    pub(super) fn place(&self, path: &str) -> Option<usize> {
+        self.places.get(&path.to_ascii_lowercase()).copied()
+    }
+
+    /// The fields, in the order of the columns.
+    pub(super) fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Whether the organization has several currencies: then, and only then, deals name theirs (contract §1.6).
+    pub(super) fn has_currencies(&self) -> bool {
+        self.place("CurrencyIsoCode").is_some()
+    }
+
+    /// The columns as SOQL lists them.
+    pub(super) fn list(&self) -> String {
+        self.fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn needed(path: &str) -> SourceError {
+    SourceError::Forbidden { status: 200, lacking: vec![format!("to read `Opportunity.{path}`")] }
+}
+
+/// What a column that cannot be read leaves empty.
+fn lost(path: &str, mapping: &Mapping) -> String {
+    let fields: Vec<String> = mapping.fed_by(path).map(|field| format!("`{field}`")).collect();
+    let lost = match &fields[..] {
+        [] => "it is done without".to_owned(),
+        [one] => format!("{one} stays empty"),
+        several => format!("{} stay empty", several.join(", ")),
+    };
+    format!("The user may not read `{path}` of the deals, or there is no such field: {lost}")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+
+    use super::*;
+    use crate::settings::section;
+
+    fn mapping(toml: &str) -> Mapping {
+        Mapping::read(section(toml), Tz::UTC).unwrap()
+    }
+
+    const ALL: [(&str, &str); 13] = [
+        ("Id", "id"),
+        ("Name", "string"),
+        ("StageName", "picklist"),
+        ("Probability", "percent"),
+        ("CreatedDate", "datetime"),
+        ("LastModifiedDate", "datetime"),
+        ("IsClosed", "boolean"),
+        ("IsWon", "boolean"),
+        ("IsDeleted", "boolean"),
+        ("CloseDate", "date"),
+        ("OwnerId", "reference"),
+        ("AccountId", "reference"),
+        ("LastStageChangeDate", "datetime"),
+    ];
+
+    #[test]
+    fn a_hidden_field_costs_its_column_and_says_so() {
+        let (columns, warnings) = Columns::choose(&mapping("segment = 'Segment__c'"), &Described::of(&ALL)).unwrap();
+        assert!(columns.place("probability").is_some() && columns.place("Amount").is_none());
+        let told = |part: &str| warnings.iter().filter(|warning| warning.contains(part)).count();
+        assert_eq!(told("`Amount` of the deals, or there is no such field: `value` stays empty"), 1, "{warnings:?}");
+        assert_eq!(told("`custom.segment` stays empty"), 1, "{warnings:?}");
+        assert_eq!((told("CurrencyIsoCode"), told("RecordType")), (0, 0), "no organization needs those");
+        assert!(!columns.has_currencies());
+    }
+
+    #[test]
+    fn without_id_name_or_stage_there_is_no_deal() {
+        for needed in NEEDED {
+            let fields: Vec<(&str, &str)> = ALL.into_iter().filter(|(name, _)| *name != needed).collect();
+            let error = Columns::choose(&mapping(""), &Described::of(&fields)).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("it needs to read `Opportunity.{needed}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_the_crm_refuses_by_name_is_taken_out_with_all_that_is_behind_it() {
+        let (mut columns, _) = Columns::choose(&mapping(""), &Described::of(&ALL)).unwrap();
+        columns.add(Field { path: "Account.Name".to_owned(), kind: super::super::describe::Kind::Text });
+        let before = columns.fields().len();
+        let lost = columns.refuse("account", &mapping("")).unwrap();
+        assert!(lost[0].contains("`company` stays empty"), "{lost:?}");
+        assert_eq!((columns.fields().len(), columns.place("Account.Name")), (before - 1, None));
+        assert_eq!(columns.place("StageName"), columns.fields().iter().position(|field| field.path == "StageName"));
+        assert!(columns.refuse("StageName", &mapping("")).is_err());
+    }
+
+    #[test]
+    fn only_api_names_make_a_path() {
+        for path in ["Amount", "ARR__c", "Account.Industry", "ns__Deal__r.Amount__c"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in ["", "Amount, Id", "a b", "Account.", ".Name", "1st", "Name'", "a.b.c.d.e.f.g", "(SELECT Id)"] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The deals page by page, from a result that Salesforce stores: what was deleted meanwhile still comes, and says so.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::model::finding::Findings;
+use crate::sources::salesforce::client::read;
+use crate::sources::salesforce::fields::{Read, Reader};
+use crate::sources::salesforce::rows::Row;
+use crate::sources::source::{Page, SourceError};
+
+/// The most deals of one page; there may be fewer (contract §1.4).
+pub(super) const PAGE: u64 = 2_000;
+
+/// A page, its records unread, so that one that cannot be read loses no other.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    records: Vec<Box<RawValue>>,
+    total_size: Option<u64>,
+    done: Option<bool>,
+    next_records_url: Option<String>,
+}
+
+/// How many deals there are, of whatever page.
+pub(super) fn total(page: &str) -> Result<Option<u64>, SourceError> {
+    Ok(read::<Answer>(page)?.total_size)
+}
+
+/// Reads a page. `next` is an address, not yet judged.
+pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
+    let answer: Answer = read(text)?;
+    let mut page = Page { total: answer.total_size, ..Page::default() };
+    let mut findings = Findings::default();
+    for (place, json) in (1..).zip(&answer.records) {
+        let row = Row::of_json(json, reader.columns);
+        let read = row.map_or(Read::Unreadable, |row| reader.read(&row, &mut findings));
+        take(read, place, &mut page);
+    }
+    page.findings = findings;
+    page.next = match (answer.done, answer.next_records_url) {
+        (Some(false), None) => {
+            return Err(SourceError::Paging("there are more deals, and no word of where the next page is".to_owned()));
+        }
+        // An answer without rows may lack `done` (contract §1.4).
+        (Some(true), _) => None,
+        (_, next) => next,
+    };
+    Ok(page)
+}
+
+/// Counts what became of a record; `place` is where it stood.
+pub(super) fn take(read: Read, place: u64, page: &mut Page) {
+    match read {
+        Read::Deal(deal) => {
+            page.ids.push(deal.id.clone());
+            page.deals.push(*deal);
+        }
+        Read::Deleted(id) => {
+            page.deleted.insert(id.clone());
+            page.ids.push(id);
+            page.filtered += 1;
+        }
+        Read::Unreadable => {
+            page.skipped += 1;
+            let after = page.ids.last().map_or("", String::as_str);
+            tracing::warn!("Record {place} of a page, after deal `{after}`, cannot be read: left out");
+        }
+    }
+}

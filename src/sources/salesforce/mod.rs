@@ -1,0 +1,382 @@
+//! Salesforce.
+//!
+//! The rooms, in the order a pull passes them:
+//!
+//! 1. `settings`, `filter`: what the section says; `client` asks with its credentials on the account's host and within
+//!    its limit (`usage`), `errors` classes what is refused;
+//! 2. `describe`, `columns`, `query`: what the user may read, and so what is asked for;
+//! 3. `composite`, `opening`, `rates`: what is known before the first page, with that page in one request;
+//! 4. `list` or `bulk`: the pages, or an export where there are very many deals;
+//! 5. `rows`, `fields`, `id`: what becomes of a record; `fates`: what became of one that is gone.
+
+mod bulk;
+mod client;
+mod columns;
+mod composite;
+mod describe;
+mod errors;
+mod fates;
+mod fields;
+mod filter;
+mod id;
+mod list;
+mod opening;
+mod query;
+mod rates;
+mod rows;
+mod settings;
+mod usage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Clock;
+use crate::settings::{Problem, Section};
+use crate::sources::answer::{part, pipeline_ids};
+use crate::sources::kept::ForADay;
+use crate::sources::salesforce::client::Client;
+use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
+use crate::sources::salesforce::describe::Described;
+use crate::sources::salesforce::errors::Refusal;
+use crate::sources::salesforce::fields::{Mapping, Reader};
+use crate::sources::salesforce::filter::Filter;
+use crate::sources::salesforce::id::long;
+use crate::sources::salesforce::opening::{Opening, Wanted};
+use crate::sources::salesforce::settings::Settings;
+use crate::sources::source::{Cost, Expected, Fate, Mapped, Opened, Page, Source, SourceError};
+use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+
+/// Page by page.
+const LIST: &str = "list";
+/// As an export.
+const EXPORT: &str = "export";
+/// What stands before a locator of an export, which may look like anything.
+const LOCATOR: &str = "export ";
+/// After so many queries that took too long an export is ordered, which may take as long as it needs.
+const TOO_SLOW: u32 = 2;
+
+/// Builds the source; everything wrong with its section at once.
+pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let under = |found: Vec<Problem>| found.into_iter().map(|problem| problem.under(&["fields"])).collect();
+    let mapping = section.table("fields").and_then(|table| Mapping::read(table, context.zone).map_err(under));
+    let endpoint = section.text("endpoint").map(ToOwned::to_owned);
+    let common = Common::split_off(&mut section);
+    let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&["fields"]).copied().collect();
+    let settings = Settings::read(&section, endpoint.as_deref(), &also);
+    let mut keep = |found: Vec<Problem>| problems.extend(found);
+    let mapping = mapping.map_err(&mut keep).ok();
+    let common = common.map_err(&mut keep).ok();
+    let settings = settings.map_err(&mut keep).ok();
+    let (Some(mapping), Some(mut common), Some(settings)) = (mapping, common, settings) else { return Err(problems) };
+    let client = Client::new(&common.http, &settings, context).map_err(|problem| vec![problem])?;
+    // Deals have ids of 18 characters, whatever the configuration writes.
+    common.scope.pipelines.iter_mut().filter(|name| name.starts_with("012")).for_each(|name| *name = long(name));
+    let secrets = settings.secrets();
+    let source = Salesforce {
+        client,
+        mapping,
+        filters: settings.filters,
+        pipelines: common.scope.pipelines.clone(),
+        closed_within: common.scope.closed_within,
+        bulk_above: settings.bulk_above,
+        first_wait: common.retry.base.0,
+        clock: context.clock.clone(),
+        known: ForADay::default(),
+        timeouts: AtomicU32::new(0),
+        has_no_exports: AtomicBool::new(false),
+    };
+    Ok(Built {
+        source: Arc::new(source),
+        scope: common.scope,
+        retry: common.retry,
+        allow: common.allow,
+        scope_hash: String::new(),
+        demo: false,
+        secrets,
+        warnings: Vec::new(),
+    })
+}
+
+struct Salesforce {
+    client: Client,
+    mapping: Mapping,
+    filters: Vec<Filter>,
+    /// The wanted record types, by id or name; none: all deals.
+    pipelines: Vec<String>,
+    closed_within: Option<Duration>,
+    bulk_above: u64,
+    /// Before the second look at an export; each further wait is twice as long.
+    first_wait: Duration,
+    clock: Arc<dyn Clock>,
+    known: ForADay<Arc<Known>>,
+    /// Queries in a row that took too long.
+    timeouts: AtomicU32,
+    /// Whether the account once said that it has none.
+    has_no_exports: AtomicBool,
+}
+
+/// What is known of the account's fields, for a day.
+#[derive(Debug, Clone)]
+struct Known {
+    columns: Columns,
+    /// The configured filters.
+    conditions: Vec<String>,
+    /// The names of the record types by id.
+    record_types: BTreeMap<String, String>,
+    warnings: Vec<String>,
+}
+
+/// What the first request answers.
+struct First {
+    known: Arc<Known>,
+    opening: Opening,
+    /// The first page, as it came; nothing where it was not asked for.
+    page: Option<String>,
+}
+
+/// What one walk keeps between its steps.
+struct Walk {
+    known: Arc<Known>,
+    /// The first page, which came with the opening.
+    first: Option<String>,
+    /// The query of an export.
+    soql: String,
+    job: Mutex<Option<Job>>,
+}
+
+/// An export that was ordered.
+#[derive(Debug, Clone)]
+struct Job {
+    id: String,
+    /// How many records it holds, once it is done.
+    total: Option<u64>,
+}
+
+#[async_trait]
+impl Source for Salesforce {
+    async fn open(&self) -> Result<Opened, SourceError> {
+        let before = self.client.requests();
+        let First { known, opening, page: first } = self.first_answer().await?;
+        let total = first.as_deref().map(list::total).transpose()?.flatten();
+        let is_large =
+            total.is_none_or(|total| total > self.bulk_above) && !self.has_no_exports.load(Ordering::Relaxed);
+        let way = if first.is_none() || (total.is_some() && is_large) { EXPORT } else { LIST };
+        let spent = self.client.requests() - before;
+        let stages = opening.stages_of(&known.record_types);
+        Ok(Opened {
+            account: opening.account,
+            currency: opening.currency,
+            stages,
+            // An export counts by itself, and later.
+            expected: total.map(|count| Expected { count, exact: way == LIST }),
+            cost: total.map(|total| self.cost(way, total, spent)),
+            way,
+            warnings: known.warnings.iter().cloned().chain(opening.warnings).collect(),
+            rates: opening.rates,
+            own: Some(Arc::new(Walk { soql: self.soql(&known, false)?, known, first, job: Mutex::default() })),
+            ..Opened::default()
+        })
+    }
+
+    async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError> {
+        let walk = walk(opened)?;
+        let (origin, stages) =
+            (self.client.origin()?, opened.stages.iter().filter(|stage| stage.pipeline_id.is_empty()));
+        let reader = Reader {
+            mapping: &self.mapping,
+            columns: &walk.known.columns,
+            stages: stages.map(|stage| (stage.id.as_str(), stage)).collect(),
+            record_types: &walk.known.record_types,
+            currency: opened.currency,
+            origin: &origin,
+        };
+        match after {
+            None if opened.way == EXPORT => self.first_of_export(walk, &reader).await,
+            None => self.listed(walk.first.as_deref().unwrap_or_default(), "", &reader),
+            Some(after) => match after.strip_prefix(LOCATOR) {
+                Some(locator) => self.exported(walk, Some(locator), &reader).await,
+                None => self.listed(&self.client.text(after).await?, after, &reader),
+            },
+        }
+    }
+
+    async fn close(&self, opened: &Opened) {
+        let job = walk(opened).ok().and_then(|walk| walk.job.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(job) = job {
+            bulk::delete(&self.client, &job.id, job.total.is_some()).await;
+        }
+    }
+
+    async fn fates(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+        fates::ask(&self.client, ids).await
+    }
+
+    fn fates_at_once(&self) -> usize {
+        fates::AT_ONCE
+    }
+
+    fn mapping(&self) -> Vec<Mapped> {
+        self.mapping.origins()
+    }
+
+    fn requests(&self) -> u64 {
+        self.client.requests()
+    }
+}
+
+impl Salesforce {
+    /// What the user may read, as known since today or as described now, with whether it is new.
+    async fn known(&self, identity: u64) -> Result<(Arc<Known>, bool), SourceError> {
+        match self.known.get(identity, self.clock.instant()) {
+            Some(known) => Ok((known, false)),
+            None => Ok((self.described(identity).await?, true)),
+        }
+    }
+
+    async fn described(&self, identity: u64) -> Result<Arc<Known>, SourceError> {
+        let through_parents = self.mapping.paths().filter(|path| path.contains('.') && !is_name_of_parent(path));
+        let filtered = self.filters.iter().map(|filter| filter.field.as_str());
+        let described = Described::ask(&self.client, through_parents.chain(filtered)).await?;
+        let (columns, warnings) = Columns::choose(&self.mapping, &described)?;
+        let conditions = self.filters.iter().map(|filter| filter.condition(&described)).collect::<Result<_, _>>()?;
+        let known = Arc::new(Known { columns, conditions, record_types: described.record_types(), warnings });
+        self.keep(identity, &known);
+        Ok(known)
+    }
+
+    fn keep(&self, identity: u64, known: &Arc<Known>) {
+        self.known.put(identity, self.clock.instant(), Arc::clone(known));
+    }
+
+    /// Asks for everything at once. A field that is refused by name after all, a parent's or one hidden since, is done
+    /// without.
+    async fn first_answer(&self) -> Result<First, SourceError> {
+        let identity = self.client.identity()?;
+        let (mut known, mut is_new) = self.known(identity).await?;
+        loop {
+            let deals = if self.is_too_slow() { None } else { Some(self.soql(&known, true)?) };
+            let wanted = Wanted { deals, with_currencies: known.columns.has_currencies() };
+            let answer = Opening::ask(&self.client, wanted, self.clock.now()).await;
+            let (opening, deals) = answer.map_err(part("read the account and the first deals"))?;
+            let refusal = match deals {
+                None => return Ok(First { known, opening, page: None }),
+                Some(Ok(page)) => {
+                    self.timeouts.store(0, Ordering::Relaxed);
+                    return Ok(First { known, opening, page: Some(page) });
+                }
+                Some(Err(refusal)) => refusal,
+            };
+            if !is_new && refusal.name.is_some() {
+                (known, is_new) = (self.described(identity).await?, true);
+                continue;
+            }
+            known = Arc::new(self.without(&known, refusal).map_err(part("read the first deals"))?);
+            self.keep(identity, &known);
+        }
+    }
+
+    /// The same less what a refusal names; if it names nothing that can be done without, that is its error.
+    fn without(&self, known: &Known, refusal: Refusal) -> Result<Known, SourceError> {
+        if refusal.code == Some("QUERY_TIMEOUT") {
+            self.timeouts.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut less = known.clone();
+        let lost = match &refusal.name {
+            Some(name) => less.columns.refuse(name, &self.mapping)?,
+            None => Vec::new(),
+        };
+        if lost.is_empty() {
+            return Err(refusal.error);
+        }
+        less.warnings.extend(lost);
+        Ok(less)
+    }
+
+    fn is_too_slow(&self) -> bool {
+        self.timeouts.load(Ordering::Relaxed) >= TOO_SLOW && !self.has_no_exports.load(Ordering::Relaxed)
+    }
+
+    fn soql(&self, known: &Known, is_ordered: bool) -> Result<String, SourceError> {
+        let ids = pipeline_ids(&known.record_types.clone().into_iter().collect(), &self.pipelines)?;
+        let recent = query::recent(&known.columns, &self.mapping, self.closed_within, self.clock.now());
+        let mut conditions = known.conditions.clone();
+        conditions.extend(recent.into_iter().chain(query::of_record_types(&ids)));
+        let soql = query::soql(&known.columns, &conditions, is_ordered);
+        if soql.len() > query::MAX_QUERY {
+            return Err(SourceError::Mapping("`fields` and `where` are longer than one query holds".to_owned()));
+        }
+        Ok(soql)
+    }
+
+    /// So many requests; `spent` have been sent.
+    fn cost(&self, way: &str, total: u64, spent: u64) -> Cost {
+        let more = match way {
+            // To order it, to look at it once, and to delete it.
+            EXPORT => 3 + total.div_ceil(bulk::PAGE).max(1),
+            _ => total.div_ceil(list::PAGE).saturating_sub(1),
+        };
+        Cost { requests: spent + more, tokens: None, daily_limit: self.client.daily_limit() }
+    }
+
+    fn listed(&self, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
+        let mut page = list::page(text, reader)?;
+        let asked = if asked.is_empty() { self.client.path("query") } else { asked.to_owned() };
+        page.next = page.next.map(|next| self.client.follow(&asked, &next)).transpose()?;
+        Ok(page)
+    }
+
+    /// The first page of an export, or of the list after all where the account has no exports.
+    async fn first_of_export(&self, walk: &Walk, reader: &Reader<'_>) -> Result<Page, SourceError> {
+        match (self.exported(walk, None, reader).await, &walk.first) {
+            (Err(error), Some(first)) if is_without_exports(&error) => {
+                tracing::warn!("The account has no exports (Bulk API 2.0): its deals are read page by page");
+                self.has_no_exports.store(true, Ordering::Relaxed);
+                self.listed(first, "", reader)
+            }
+            (exported, _) => exported,
+        }
+    }
+
+    async fn exported(&self, walk: &Walk, after: Option<&str>, reader: &Reader<'_>) -> Result<Page, SourceError> {
+        let job = self.job(walk).await.map_err(part("order an export of the deals"))?;
+        let mut page = bulk::page(&self.client, &job.id, after, reader).await?;
+        page.total = job.total;
+        page.next = page.next.map(|locator| format!("{LOCATOR}{locator}"));
+        Ok(page)
+    }
+
+    /// The walk's own export, done: what was ordered before a failure is not ordered again.
+    async fn job(&self, walk: &Walk) -> Result<Job, SourceError> {
+        let ordered = walk.job.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut job = match ordered {
+            Some(job) => job,
+            None => Job { id: bulk::create(&self.client, &walk.soql).await?, total: None },
+        };
+        let keep = |job: &Job| *walk.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job.clone());
+        keep(&job);
+        if job.total.is_none() {
+            job.total = Some(bulk::wait(&self.client, &job.id, self.first_wait).await?);
+            keep(&job);
+        }
+        Ok(job)
+    }
+}
+
+fn walk(opened: &Opened) -> Result<&Walk, SourceError> {
+    let own = opened.own.as_deref().and_then(|own| own.downcast_ref::<Walk>());
+    own.ok_or_else(|| SourceError::Malformed("the walk was not opened".to_owned()))
+}
+
+/// Whether exports are what the account lacks (contract §1.7). A limit is none of these: pages would cost even more.
+fn is_without_exports(error: &SourceError) -> bool {
+    const LACKING: [&str; 3] = ["FeatureNotEnabled", "INVALIDENTITY", "InvalidEntity"];
+    match error.root() {
+        SourceError::Unexpected { category: Some(code), .. } => LACKING.contains(&code.as_str()),
+        _ => false,
+    }
+}

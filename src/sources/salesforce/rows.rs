@@ -1,0 +1,108 @@
+//! Records as rows of cells, one for each column, whether they come as JSON or in an export.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use crate::sources::salesforce::columns::Columns;
+use crate::sources::salesforce::describe::Kind;
+use crate::sources::wire::Unreadable;
+
+/// One record: a cell for each column, nothing where the CRM has nothing.
+#[derive(Debug)]
+pub(super) struct Row(Vec<Option<Box<RawValue>>>);
+
+impl Row {
+    /// A record of a list; nothing where it is none.
+    pub(super) fn of_json(json: &RawValue, columns: &Columns) -> Option<Self> {
+        let record: HashMap<String, &RawValue> = serde_json::from_str(json.get()).ok()?;
+        let cells = columns.fields().iter().map(|field| cell(&record, &field.path));
+        cells.collect::<Result<Vec<_>, _>>().ok().map(Self)
+    }
+
+    /// A line of an export, in which an empty text is nothing.
+    pub(super) fn of_csv<'a>(cells: impl Iterator<Item = &'a str>, columns: &Columns) -> Self {
+        let fields = columns.fields().iter();
+        Self(fields.zip(cells).map(|(field, text)| typed(text, field.kind)).collect())
+    }
+
+    /// The cell of a column.
+    pub(super) fn cell(&self, place: usize) -> Option<&RawValue> {
+        self.0.get(place)?.as_deref()
+    }
+}
+
+fn present(value: &RawValue) -> Option<&RawValue> {
+    Some(value).filter(|value| value.get() != "null")
+}
+
+/// The cell at the end of a path. A parent itself is null where there is none; anything else has no fields.
+fn cell(record: &HashMap<String, &RawValue>, path: &str) -> Result<Option<Box<RawValue>>, Unreadable> {
+    match path.split_once('.') {
+        None => Ok(record.get(path).copied().and_then(present).map(ToOwned::to_owned)),
+        Some((parent, rest)) => match record.get(parent).copied().and_then(present) {
+            Some(parent) => cell(&serde_json::from_str(parent.get()).map_err(|_| Unreadable)?, rest),
+            None => Ok(None),
+        },
+    }
+}
+
+/// A text of an export as the list would have sent it.
+fn typed(text: &str, kind: Kind) -> Option<Box<RawValue>> {
+    if text.is_empty() {
+        return None;
+    }
+    let is_bare = match kind {
+        Kind::Number | Kind::Percent => text.starts_with(|first: char| first == '-' || first.is_ascii_digit()),
+        Kind::Truth => matches!(text, "true" | "false"),
+        _ => false,
+    };
+    let bare = is_bare.then(|| RawValue::from_string(text.to_owned()).ok()).flatten();
+    bare.or_else(|| serde_json::value::to_raw_value(text).ok())
+}
+
+/// An instant of either: with `+0000`, which RFC 3339 does not know, or with `Z` (contract §6).
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let read = DateTime::parse_from_str(text.trim(), "%Y-%m-%dT%H:%M:%S%.f%#z").ok()?;
+    Some(read.to_utc()).filter(|at| (0..=9999).contains(&chrono::Datelike::year(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_of_lists_and_exports_are_the_same() {
+        let expected = "2025-11-15T10:00:00Z".parse::<DateTime<Utc>>().ok();
+        for text in [
+            "2025-11-15T10:00:00.000+0000",
+            "2025-11-15T10:00:00.000Z",
+            "2025-11-15T10:00:00Z",
+            "2025-11-15T11:00:00.000+0100",
+            "2025-11-15T11:00:00+01:00",
+        ] {
+            assert_eq!(instant(text), expected, "{text}");
+        }
+        for text in ["", "2025-11-15", "2025-11-15T10:00:00", "soon", "2025-13-15T10:00:00Z"] {
+            assert_eq!(instant(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_an_export_is_what_the_list_would_have_sent() {
+        for (text, kind, json) in [
+            ("50000.0", Kind::Number, Some("50000.0")),
+            ("1.0E7", Kind::Number, Some("1.0E7")),
+            ("-5", Kind::Number, Some("-5")),
+            ("50000.0", Kind::Text, Some("\"50000.0\"")),
+            ("007", Kind::Number, Some("\"007\"")),
+            ("true", Kind::Truth, Some("true")),
+            ("true", Kind::Text, Some("\"true\"")),
+            ("a \"b\"\n,c", Kind::Text, Some(r#""a \"b\"\n,c""#)),
+            ("", Kind::Text, None),
+        ] {
+            assert_eq!(typed(text, kind).as_deref().map(RawValue::get), json, "{text}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What a section with `kind = "salesforce"` says: credentials, addresses, version, filters.
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::secret::Secret;
+use crate::settings::{Problem, Section};
+use crate::sources::auth::{App, Keys};
+use crate::sources::salesforce::filter::{Asked as AskedFilter, Filter};
+
+/// Where tokens for production and for sandboxes are meant for, whatever host gives them (contract §1.2).
+const PRODUCTION: &str = "https://login.salesforce.com";
+const SANDBOX: &str = "https://test.salesforce.com";
+/// The first version with all that is asked here (contract, head).
+const OLDEST: u32 = 58;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    api_key: Option<Secret>,
+    client_id: Option<Secret>,
+    client_secret: Option<Secret>,
+    refresh_token: Option<Secret>,
+    username: Option<String>,
+    private_key: Option<Secret>,
+    login_url: Option<String>,
+    #[serde(default = "default_version")]
+    api_version: String,
+    #[serde(default = "default_bulk_above")]
+    bulk_above: u64,
+    #[serde(default, rename = "where")]
+    filters: Vec<AskedFilter>,
+}
+
+fn default_version() -> String {
+    "66.0".to_owned()
+}
+
+fn default_bulk_above() -> u64 {
+    50_000
+}
+
+/// What the section says, checked.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) credentials: Credentials,
+    /// Where everything is asked, until a token says otherwise.
+    pub(super) endpoint: String,
+    /// Where tokens are given.
+    pub(super) login: String,
+    /// As in `66.0`.
+    pub(super) version: String,
+    /// Above so many deals they come as an export.
+    pub(super) bulk_above: u64,
+    pub(super) filters: Vec<Filter>,
+}
+
+/// Who the program is to Salesforce.
+#[derive(Debug)]
+pub(super) enum Credentials {
+    /// An access token, valid until its session ends.
+    Key(Secret),
+    /// An app that is given tokens.
+    OAuth(App),
+}
+
+impl Settings {
+    /// Reads the keys; `also` are those of the same table that others read, the endpoint among them.
+    pub(super) fn read(section: &Section, endpoint: Option<&str>, also: &[&str]) -> Result<Self, Vec<Problem>> {
+        let asked: Asked = section.read(also)?;
+        let mut problems = Vec::new();
+        let endpoint = endpoint.map_or_else(
+            || {
+                let problem = Problem::at("endpoint", "is missing");
+                problems.push(problem.hint("your My Domain, for instance https://acme.my.salesforce.com"));
+                String::new()
+            },
+            origin,
+        );
+        let login = asked.login_url.as_deref().map_or_else(|| endpoint.clone(), origin);
+        if !is_version(&asked.api_version) {
+            let problem = Problem::at("api_version", "is no version that this program speaks");
+            problems.push(problem.hint(format!("\"{OLDEST}.0\" or later, with its `.0`")));
+        }
+        let (filters, wrong) = Filter::all(&asked.filters);
+        problems.extend(wrong);
+        let (version, bulk_above) = (asked.api_version.clone(), asked.bulk_above);
+        match asked.credentials(&login) {
+            Ok(credentials) if problems.is_empty() => {
+                Ok(Self { credentials, endpoint, login, version, bulk_above, filters })
+            }
+            credentials => {
+                problems.extend(credentials.err().into_iter().flatten());
+                Err(problems)
+            }
+        }
+    }
+
+    /// The secrets and their keys.
+    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
+        match &self.credentials {
+            Credentials::Key(key) => vec![("api_key".to_owned(), key.clone())],
+            Credentials::OAuth(app) => app.secrets(),
+        }
+    }
+}
+
+fn is_version(text: &str) -> bool {
+    let number = text.strip_suffix(".0").filter(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| (OLDEST..1_000).contains(&number))
+}
+
+/// A full address is cut to its origin; the client says what is wrong with one that has none.
+fn origin(given: &str) -> String {
+    match Url::parse(given) {
+        Ok(url) if url.has_host() && url.username().is_empty() && url.password().is_none() => {
+            url.origin().ascii_serialization()
+        }
+        _ => given.to_owned(),
+    }
+}
+
+/// Whom a signed token is meant for: production or sandboxes, whatever host it is shown to.
+fn audience(login: &str) -> String {
+    let host = Url::parse(login).ok().and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_default();
+    let is_sandbox = host == "test.salesforce.com" || host.ends_with(".sandbox.my.salesforce.com");
+    if is_sandbox { SANDBOX } else { PRODUCTION }.to_owned()
+}
+
+impl Asked {
+    fn credentials(self, login: &str) -> Result<Credentials, Vec<Problem>> {
+        let Self { api_key, client_id, client_secret, refresh_token, username, private_key, .. } = self;
+        let app = client_id.is_some()
+            || client_secret.is_some()
+            || refresh_token.is_some()
+            || username.is_some()
+            || private_key.is_some();
+        let Some(client_id) = client_id else {
+            return match (api_key, app) {
+                (Some(key), false) => Ok(Credentials::Key(key)),
+                (Some(_), true) => Err(vec![beside()]),
+                (None, true) => Err(vec![missing("client_id")]),
+                (None, false) => Err(vec![Problem::at("client_id", "is missing").hint(
+                    "of an external client app, with `client_secret`, or with `username` and `private_key`; or an \
+                         access token as `api_key`",
+                )]),
+            };
+        };
+        if api_key.is_some() {
+            return Err(vec![beside()]);
+        }
+        let keys = match (client_secret, refresh_token, username, private_key) {
+            (client_secret, Some(refresh_token), None, None) => Keys::Refresh { client_secret, refresh_token },
+            (Some(client_secret), None, None, None) => Keys::Client { client_secret },
+            (None, None, Some(username), Some(private_key)) => {
+                Keys::Signed { username, private_key, audience: audience(login) }
+            }
+            (_, _, Some(_), None) => return Err(vec![missing("private_key")]),
+            (_, _, None, Some(_)) => return Err(vec![missing("username")]),
+            (None, None, None, None) => return Err(vec![missing("client_secret")]),
+            (..) => {
+                let problem = Problem::at("username", "stands beside `client_secret` or `refresh_token`");
+                return Err(vec![problem.hint(TOGETHER)]);
+            }
+        };
+        Ok(Credentials::OAuth(App { client_id, keys }))
+    }
+}
+
+const TOGETHER: &str = "`client_id` goes with `client_secret`, or with `username` and `private_key`, or with \
+                        `refresh_token` (and `client_secret`)";
+
+fn missing(key: &str) -> Problem {
+    Problem::at(key, "is missing").hint(TOGETHER)
+}
+
+fn beside() -> Problem {
+    Problem::at("api_key", "stands beside the keys of an app").hint("either it, or those")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::section;
+
+    const ENDPOINT: Option<&str> = Some("https://acme.my.salesforce.com/services/data");
+
+    fn read(toml: &str) -> Result<Settings, Vec<String>> {
+        let told = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.path.join(".")).collect();
+        Settings::read(&section(toml), ENDPOINT, &[]).map_err(told)
+    }
+
+    #[test]
+    fn there_are_four_ways_to_say_who_one_is_and_nothing_between() {
+        let keys = |toml: &str| match read(toml).unwrap().credentials {
+            Credentials::Key(_) => "key",
+            Credentials::OAuth(App { keys: Keys::Refresh { .. }, .. }) => "refresh",
+            Credentials::OAuth(App { keys: Keys::Client { .. }, .. }) => "client",
+            Credentials::OAuth(App { keys: Keys::Signed { .. }, .. }) => "signed",
+        };
+        assert_eq!(keys("api_key = 'k'"), "key");
+        assert_eq!(keys("client_id = 'i'\nclient_secret = 's'"), "client");
+        assert_eq!(keys("client_id = 'i'\nusername = 'u'\nprivate_key = 'p'"), "signed");
+        assert_eq!(keys("client_id = 'i'\nrefresh_token = 'r'"), "refresh");
+        assert_eq!(keys("client_id = 'i'\nclient_secret = 's'\nrefresh_token = 'r'"), "refresh");
+        for (toml, place) in [
+            ("", "client_id"),
+            ("client_secret = 's'", "client_id"),
+            ("client_id = 'i'", "client_secret"),
+            ("client_id = 'i'\nusername = 'u'", "private_key"),
+            ("client_id = 'i'\nprivate_key = 'p'", "username"),
+            ("client_id = 'i'\napi_key = 'k'", "api_key"),
+            ("client_secret = 'i'\napi_key = 'k'", "api_key"),
+            ("client_id = 'i'\nusername = 'u'\nprivate_key = 'p'\nclient_secret = 's'", "username"),
+        ] {
+            assert_eq!(read(toml).unwrap_err(), [place], "{toml}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_needed_and_cut_to_its_origin_and_a_sandbox_has_its_own_audience() {
+        let settings = read("api_key = 'k'").unwrap();
+        assert_eq!(settings.endpoint, "https://acme.my.salesforce.com");
+        assert_eq!(
+            (settings.login, settings.version.as_str(), settings.bulk_above),
+            (settings.endpoint, "66.0", 50_000)
+        );
+        let problems = Settings::read(&section("api_key = 'k'"), None, &[]).unwrap_err();
+        assert_eq!(problems[0].path, ["endpoint"]);
+        for (login, expected) in [
+            ("https://acme.my.salesforce.com", PRODUCTION),
+            ("https://login.salesforce.com", PRODUCTION),
+            ("http://127.0.0.1:1", PRODUCTION),
+            ("https://test.salesforce.com", SANDBOX),
+            ("https://acme--full.sandbox.my.salesforce.com", SANDBOX),
+            ("https://sandbox.my.salesforce.com.evil.example", PRODUCTION),
+        ] {
+            assert_eq!(audience(login), expected, "{login}");
+        }
+    }
+
+    #[test]
+    fn a_version_that_lacks_what_is_asked_is_a_problem() {
+        for version in ["58.0", "66.0", "101.0"] {
+            assert!(read(&format!("api_key = 'k'\napi_version = '{version}'")).is_ok(), "{version}");
+        }
+        for version in ["57.0", "66", "v66.0", "latest", "66.0/../..", ".0", "+66.0"] {
+            let toml = format!("api_key = 'k'\napi_version = '{version}'");
+            assert_eq!(read(&toml).unwrap_err(), ["api_version"], "{version}");
+        }
+    }
+}
