@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
 use flate2::Compression;
@@ -27,10 +28,40 @@ pub(crate) enum Paging {
     Offset,
     Cursor,
     NextUrl,
+    /// The next address in `Link`.
+    Link,
+    /// The next address in a header of its own.
+    NextHeader,
+    /// The next cursor in a header.
+    CursorHeader,
+    /// Parts, by `Range`.
+    Range,
+    /// The number of the page in the body of a POST.
+    BodyPage,
+    /// The cursor among the variables of a GraphQL query.
+    GraphQl,
+    /// The offset in a header.
+    HeaderOffset,
+    /// What is behind the last record.
+    LastRecord,
 }
 
 impl Paging {
-    pub(crate) const ALL: [Self; 5] = [Self::None, Self::Page, Self::Offset, Self::Cursor, Self::NextUrl];
+    pub(crate) const ALL: [Self; 13] = [
+        Self::None,
+        Self::Page,
+        Self::Offset,
+        Self::Cursor,
+        Self::NextUrl,
+        Self::Link,
+        Self::NextHeader,
+        Self::CursorHeader,
+        Self::Range,
+        Self::BodyPage,
+        Self::GraphQl,
+        Self::HeaderOffset,
+        Self::LastRecord,
+    ];
 
     fn word(self) -> &'static str {
         match self {
@@ -39,6 +70,51 @@ impl Paging {
             Self::Offset => "offset",
             Self::Cursor => "cursor",
             Self::NextUrl => "next_url",
+            Self::Link => "link_header",
+            Self::NextHeader => "next_header",
+            Self::CursorHeader => "cursor_header",
+            Self::Range => "range",
+            Self::BodyPage => "body_page",
+            Self::GraphQl => "graphql",
+            Self::HeaderOffset => "header_offset",
+            Self::LastRecord => "last_record",
+        }
+    }
+
+    fn is_post(self) -> bool {
+        matches!(self, Self::BodyPage | Self::GraphQl)
+    }
+
+    /// The keys of `paging` for pages of this size.
+    pub(crate) fn keys(self, size: usize) -> String {
+        match self {
+            Self::None => r#"type = "none""#.to_owned(),
+            Self::Page => format!(r#"type = "page", size_param = "per_page", size = {size}"#),
+            Self::Offset => format!(r#"type = "offset", size_param = "limit", size = {size}"#),
+            Self::Cursor => {
+                format!(
+                    r#"type = "cursor", cursor = "$.meta.next", param = "cursor", size_param = "limit", size = {size}"#
+                )
+            }
+            Self::NextUrl => r#"type = "next_url", next = "$.meta.next_url""#.to_owned(),
+            Self::Link => format!(r#"type = "link_header", size_param = "limit", size = {size}"#),
+            Self::NextHeader => r#"type = "next_url", next_header = "Next-Page""#.to_owned(),
+            Self::CursorHeader => {
+                r#"type = "cursor", cursor = "X-Next", cursor_from = "header", param = "cursor""#.to_owned()
+            }
+            Self::Range => format!(r#"type = "range", unit = "records", size = {size}"#),
+            Self::BodyPage => {
+                format!(r#"type = "page", in = "body", param = "page.number", size_param = "page.size", size = {size}"#)
+            }
+            Self::GraphQl => format!(
+                r#"type = "cursor", in = "body", cursor = "$.meta.next", param = "variables.after", size_param = "variables.first", size = {size}"#
+            ),
+            Self::HeaderOffset => {
+                format!(r#"type = "offset", in = "header", param = "X-Offset", size_param = "X-Limit", size = {size}"#)
+            }
+            Self::LastRecord => {
+                r#"type = "cursor", cursor = "$.id", cursor_from = "last_record", param = "after_id""#.to_owned()
+            }
         }
     }
 }
@@ -60,6 +136,12 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// 301 to the same list elsewhere.
     Redirect,
+    /// 403 with a page for people: a block.
+    Block,
+    /// Status 200, and a failure in the body.
+    SaysNo,
+    /// Status 200, and a failure beside the data.
+    SaysNoBesideData,
 }
 
 /// How all answers can be odd.
@@ -95,6 +177,16 @@ pub(crate) enum Habit {
     Packs,
     /// Answers begin with a byte order mark.
     MarksByteOrder,
+    /// Answers are labelled gzip and are not packed.
+    LabelsPlainAsPacked,
+    /// 404 behind the last page.
+    MissesBehindTheEnd,
+    /// Every page but the first is one record further than asked for.
+    LosesARecord,
+    /// Parts are not counted.
+    CountsNoParts,
+    /// The same part whatever is asked for.
+    IgnoresRanges,
 }
 
 /// One request as it came.
@@ -103,6 +195,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
+    pub(crate) method: String,
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -124,7 +218,63 @@ struct Crm {
     header: Option<(&'static str, String)>,
     param: Option<(&'static str, String)>,
     change: Option<Change>,
+    sends: Vec<(&'static str, String)>,
+    tokens: Option<Tokens>,
     asked: Vec<Asked>,
+}
+
+/// What the token endpoint gives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tokens {
+    /// The refresh token that it takes next; empty: it takes client credentials.
+    pub(crate) refresh: String,
+    /// Whether each exchange replaces the refresh token.
+    pub(crate) rotates: bool,
+    /// How long a token holds, in seconds.
+    pub(crate) expires_in: u64,
+    /// After how many requests a token is refused; 0: never.
+    pub(crate) revoked_after: usize,
+    /// The address that tokens are good for.
+    pub(crate) endpoint: Option<String>,
+    /// How many have been given.
+    pub(crate) given: usize,
+    /// How many requests the newest has been on.
+    pub(crate) used: usize,
+}
+
+impl Tokens {
+    /// One exchange: the answer, or 400 to what is no grant.
+    fn exchange(&mut self, form: &[(String, String)]) -> Option<Value> {
+        let word = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let is_good = match word("grant_type") {
+            Some("client_credentials") => self.refresh.is_empty(),
+            Some("refresh_token") => word("refresh_token") == Some(&self.refresh),
+            _ => false,
+        };
+        if !is_good {
+            return None;
+        }
+        self.given += 1;
+        self.used = 0;
+        let mut answer =
+            json!({"access_token": format!("canary-access-{}", self.given), "expires_in": self.expires_in});
+        if self.rotates {
+            self.refresh = format!("canary-refresh-{}", self.given);
+            answer["refresh_token"] = json!(self.refresh);
+        }
+        if let Some(endpoint) = &self.endpoint {
+            answer["api_domain"] = json!(endpoint);
+        }
+        Some(answer)
+    }
+
+    /// Whether the newest token is on the request, and still good.
+    fn admits(&mut self, headers: &HeaderMap) -> bool {
+        self.used += 1;
+        let wanted = format!("Bearer canary-access-{}", self.given);
+        let is_worn = self.revoked_after > 0 && self.used > self.revoked_after;
+        self.given > 0 && !is_worn && headers.get(header::AUTHORIZATION).is_some_and(|sent| sent == wanted.as_str())
+    }
 }
 
 /// The CRM; it ends when it is dropped.
@@ -237,6 +387,23 @@ impl FakeRest {
         self.crm().lists.insert(list.to_owned(), rows);
     }
 
+    /// A header that every answer has.
+    pub(crate) fn send_header(self, name: &'static str, value: &str) -> Self {
+        self.crm().sends.push((name, value.to_owned()));
+        self
+    }
+
+    /// Only the tokens of `/oauth/token` are let in.
+    pub(crate) fn require_token(self, tokens: Tokens) -> Self {
+        self.crm().tokens = Some(tokens);
+        self
+    }
+
+    /// The address without a path.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Every request so far.
     pub(crate) fn requests(&self) -> Vec<Asked> {
         self.crm().asked.clone()
@@ -254,24 +421,16 @@ impl FakeRest {
 
     /// The keys of a section that reads these deals, each on one line; they can stand under any `[sources.<name>]`.
     pub(crate) fn section(&self, paging: Paging) -> String {
-        let size = self.crm().page_size;
-        let keys = match paging {
-            Paging::None => String::new(),
-            Paging::Page => format!(r#", size_param = "per_page", size = {size}"#),
-            Paging::Offset => format!(r#", size_param = "limit", size = {size}"#),
-            Paging::Cursor => {
-                format!(r#", cursor = "$.meta.next", param = "cursor", size_param = "limit", size = {size}"#)
-            }
-            Paging::NextUrl => r#", next = "$.meta.next_url""#.to_owned(),
-        };
+        let keys = paging.keys(self.crm().page_size);
+        let method = if paging.is_post() { "method = \"POST\", " } else { "" };
         format!(
             r#"
 kind = "rest"
 endpoint = "{endpoint}"
 retry = {{ base = "1ms", max = "2ms" }}
 closed_within = "all"
-request = {{ path = "/{word}/deals" }}
-paging = {{ type = "{word}"{keys} }}
+request = {{ {method}path = "/{word}/deals" }}
+paging = {{ {keys} }}
 records = {{ path = "$.data" }}
 fields = {{ id = "$.id", name = "$.title", company = "$.account.name", stage = {{ path = "$.stage_id", lookup = "stages" }}, value = "$.amount", currency = "$.currency", probability = {{ path = "$.win_pct", unit = "percent" }}, owner = {{ path = "$.owner_id", lookup = "users" }}, created_at = {{ path = "$.created", cast = "epoch_s" }}, updated_at = "$.modified", close_date = "$.closes" }}
 status = {{ path = "$.status", won = ["won"], lost = ["lost"] }}
@@ -290,17 +449,23 @@ fn params(query: &str) -> Vec<(String, String)> {
 }
 
 async fn answer(State(crm): State<Arc<Mutex<Crm>>>, request: Request) -> Response {
-    let (response, wait) = respond(&mut crm.lock().unwrap(), &request);
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let (response, wait) = respond(&mut crm.lock().unwrap(), &head, &String::from_utf8_lossy(&body));
     if let Some(wait) = wait {
         tokio::time::sleep(wait).await;
     }
     response
 }
 
-fn respond(crm: &mut Crm, request: &Request) -> (Response, Option<Duration>) {
-    let uri = request.uri();
+fn respond(crm: &mut Crm, request: &Parts, body: &str) -> (Response, Option<Duration>) {
+    let uri = &request.uri;
     let query = uri.query().unwrap_or_default().to_owned();
-    crm.asked.push(Asked { path: uri.path().to_owned(), query: query.clone(), headers: request.headers().clone() });
+    let (path, headers, method) = (uri.path().to_owned(), request.headers.clone(), request.method.to_string());
+    crm.asked.push(Asked { path, query: query.clone(), headers, method, body: body.to_owned() });
+    if uri.path() == "/oauth/token" {
+        return (crm.token(body), None);
+    }
     let fault = crm.faults.pop_front().or_else(|| crm.always.clone());
     match &fault {
         Some(Fault::Status(status)) => return (plain(*status, "text/plain", "canary of the body"), None),
@@ -308,18 +473,28 @@ fn respond(crm: &mut Crm, request: &Request) -> (Response, Option<Duration>) {
         Some(Fault::Html) => return (plain(200, "text/html; charset=utf-8", "<html>canary</html>"), None),
         Some(Fault::NotJson) => return (plain(200, "application/json", "canary, not JSON"), None),
         Some(Fault::Redirect) => return (plain(301, "text/plain", ""), None),
-        Some(Fault::Cut | Fault::Slow(_)) | None => {}
+        Some(Fault::Block) => return (plain(403, "text/html; charset=utf-8", "<html>canary</html>"), None),
+        Some(Fault::SaysNo) => {
+            return (plain(200, "application/json", r#"{"success": false, "error": "maintenance", "data": []}"#), None);
+        }
+        Some(Fault::Cut | Fault::Slow(_) | Fault::SaysNoBesideData) | None => {}
     }
     let params = params(&query);
-    if !crm.admits(request.headers(), &params) {
+    if !crm.admits(&request.headers, &params) {
         return (plain(401, "application/json", "{\"error\": \"canary\"}"), None);
     }
-    let Some(mut body) = crm.page(uri, &params) else { return (plain(404, "application/json", "{}"), None) };
+    if uri.path() == "/v1/count" {
+        return (crm.count(), None);
+    }
+    let Some(mut page) = crm.page(request, &params, body) else { return (plain(404, "application/json", "{}"), None) };
     if fault == Some(Fault::Cut) {
-        body.truncate(body.len() / 2);
+        page.body.truncate(page.body.len() / 2);
+    }
+    if fault == Some(Fault::SaysNoBesideData) {
+        page.body = page.body.replacen('{', r#"{"errors": [{"message": "canary"}],"#, 1);
     }
     let wait = if let Some(Fault::Slow(wait)) = fault { Some(wait) } else { None };
-    (crm.pack(body), wait)
+    (crm.pack(page), wait)
 }
 
 fn plain(status: u16, kind: &str, body: &'static str) -> Response {
@@ -339,29 +514,60 @@ struct Cut {
     number: usize,
 }
 
+/// An answer with a page, before it is packed.
+struct Paged {
+    status: u16,
+    headers: Vec<(&'static str, String)>,
+    body: String,
+}
+
 impl Crm {
     fn has(&self, habit: Habit) -> bool {
         self.habits.contains(&habit)
     }
 
-    fn admits(&self, headers: &HeaderMap, params: &[(String, String)]) -> bool {
+    fn admits(&mut self, headers: &HeaderMap, params: &[(String, String)]) -> bool {
         let has_header = |(name, value): &(&str, String)| headers.get(*name).is_some_and(|sent| sent == value.as_str());
         let has_param = |(name, value): &(&str, String)| params.last() == Some(&((*name).to_owned(), value.clone()));
-        self.header.as_ref().is_none_or(has_header) && self.param.as_ref().is_none_or(has_param)
+        self.header.as_ref().is_none_or(has_header)
+            && self.param.as_ref().is_none_or(has_param)
+            && self.tokens.as_mut().is_none_or(|tokens| tokens.admits(headers))
     }
 
-    /// The body of a page; empty for 204, `None` where there is no such list.
-    fn page(&mut self, uri: &Uri, params: &[(String, String)]) -> Option<String> {
+    fn token(&mut self, form: &str) -> Response {
+        let granted = self.tokens.as_mut().and_then(|tokens| tokens.exchange(&params(form)));
+        let status = if granted.is_some() { 200 } else { 400 };
+        let answer = granted.unwrap_or_else(|| json!({"error": "invalid_grant canary"}));
+        let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+        response.body(Body::from(answer.to_string())).unwrap()
+    }
+
+    fn count(&self) -> Response {
+        let count = self.lists["deals"].len();
+        let response = Response::builder().header(header::CONTENT_TYPE, "application/json").header("x-total", count);
+        response.body(Body::from(json!({"count": count}).to_string())).unwrap()
+    }
+
+    /// A page; an empty body for 204, `None` where there is no such list.
+    fn page(&mut self, request: &Parts, params: &[(String, String)], body: &str) -> Option<Paged> {
+        let uri = &request.uri;
         let (way, list) = uri.path().strip_prefix("/v1/")?.split_once('/')?;
         let rows = self.lists.get(list)?.clone();
         let is_deals = list == "deals";
-        let cut = self.cut(way, params, &rows);
+        let params = asked_for(way, request, params, body, &rows);
+        let mut cut = self.cut(way, &params, &rows);
+        if is_deals && self.has(Habit::MissesBehindTheEnd) && cut.from >= rows.len() && cut.number > 1 {
+            return None;
+        }
+        if is_deals && self.has(Habit::LosesARecord) && cut.from > 0 {
+            cut.from += 1;
+        }
         let mut until = (cut.from + cut.size).min(rows.len());
         let second = is_deals && cut.number == 2 && until < rows.len();
         if second && self.has(Habit::ShortensSecondPage) {
             until -= 1;
         }
-        let mut page: Vec<String> = rows[cut.from.min(rows.len())..until].to_vec();
+        let mut page: Vec<String> = rows[cut.from.min(rows.len())..until.max(cut.from.min(rows.len()))].to_vec();
         if is_deals && self.has(Habit::Overlaps) && cut.from > 0 && !page.is_empty() {
             page.insert(0, rows[cut.from - 1].clone());
         }
@@ -369,8 +575,9 @@ impl Crm {
             until = cut.from;
             page.clear();
         }
+        let (status, headers) = self.head(request, way, &cut, until, rows.len());
         if is_deals && page.is_empty() && self.has(Habit::SaysNothingWhenEmpty) {
-            return Some(String::new());
+            return Some(Paged { status: 204, headers, body: String::new() });
         }
         let meta = self.meta(uri, &cut, until, rows.len());
         if is_deals && let Some(change) = &mut self.change {
@@ -379,42 +586,96 @@ impl Crm {
         let data =
             if is_deals && self.has(Habit::SendsNull) { "null".to_owned() } else { format!("[{}]", page.join(",")) };
         let mark = if self.has(Habit::MarksByteOrder) { "\u{feff}" } else { "" };
-        Some(format!("{mark}{{\"data\":{data},\"meta\":{meta}}}"))
+        Some(Paged { status, headers, body: format!("{mark}{{\"data\":{data},\"meta\":{meta},\"success\":true}}") })
+    }
+
+    /// The status of a page, and the headers that say how to go on.
+    fn head(
+        &self,
+        request: &Parts,
+        way: &str,
+        cut: &Cut,
+        until: usize,
+        total: usize,
+    ) -> (u16, Vec<(&'static str, String)>) {
+        let mut headers = vec![("x-total-count", total.to_string())];
+        let next = self.next(&request.uri, cut, until, total);
+        match way {
+            "link_header" => {
+                let links = [
+                    Some(format!("<{}>; title=\"a, b; c\"; rel=\"first\"", request.uri.path())),
+                    next.map(|next| format!("<{}>; REL=\"prefetch Next\"", self.link(&request.uri, cut, next))),
+                    Some(format!("<{}?ids=1,2>;rel=last", request.uri.path())),
+                ];
+                headers.push(("link", links.into_iter().flatten().collect::<Vec<_>>().join(", ")));
+            }
+            "next_header" => {
+                let link = next.map(|next| self.link(&request.uri, cut, next));
+                let host = request.headers[header::HOST].to_str().unwrap();
+                let absolute = |link: String| if link.starts_with('/') { format!("http://{host}{link}") } else { link };
+                headers.extend(link.map(|link| ("next-page", absolute(link))));
+            }
+            "cursor_header" => headers.extend(next.map(|next| ("x-next", format!("c+/=&{next}")))),
+            "range" => {
+                let total = if self.has(Habit::CountsNoParts) { "*".to_owned() } else { total.to_string() };
+                if cut.from >= until {
+                    headers.push(("content-range", format!("records */{total}")));
+                    return (416, headers);
+                }
+                let from = if self.has(Habit::IgnoresRanges) { 0 } else { cut.from };
+                headers.push(("content-range", format!("records {from}-{}/{total}", until - 1)));
+                return (206, headers);
+            }
+            _ => {}
+        }
+        (200, headers)
     }
 
     fn cut(&self, way: &str, params: &[(String, String)], rows: &[String]) -> Cut {
         let text = |name: &str| params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let count = |name: &str| text(name).and_then(|value| value.parse::<usize>().ok());
-        let asked = count(if way == "page" { "per_page" } else { "limit" });
+        let by_page = matches!(way, "page" | "body_page");
+        let asked = count(if by_page { "per_page" } else { "limit" });
         let size = asked.map_or(self.page_size, |asked| asked.min(self.page_size)).max(1);
         let mut from = match way {
             "none" => return Cut { from: 0, size: rows.len().max(1), number: 1 },
-            "page" => (count("page").unwrap_or(1).max(1) - 1) * size,
-            "offset" => count("offset").unwrap_or(0),
-            "cursor" => text("cursor").map_or(0, |cursor| cursor.trim_start_matches("c+/=&").parse().unwrap_or(0)),
+            _ if by_page => (count("page").unwrap_or(1).max(1) - 1) * size,
+            "offset" | "header_offset" | "last_record" => count("offset").unwrap_or(0),
+            "cursor" | "cursor_header" | "graphql" => {
+                text("cursor").map_or(0, |cursor| cursor.trim_start_matches("c+/=&").parse().unwrap_or(0))
+            }
             _ => count("skip").unwrap_or(0),
         };
-        let number = if way == "page" { count("page").unwrap_or(1) } else { from / size + 1 };
+        let number = if by_page { count("page").unwrap_or(1) } else { from / size + 1 };
         if self.has(Habit::RepeatsLastPage) && from >= rows.len() && !rows.is_empty() {
             from = (rows.len() - 1) / size * size;
         }
         Cut { from, size, number }
     }
 
-    fn meta(&self, uri: &Uri, cut: &Cut, until: usize, total: usize) -> Value {
-        // An emptied page says how to go on behind it.
-        let emptied = self.has(Habit::EmptiesSecondPage) && cut.number == 2;
-        let after = if emptied && uri.path().contains("/page/") { until + cut.size } else { until };
-        let mut next = (after < total).then_some(after);
+    /// From where the next page is; `None` at the end.
+    fn next(&self, uri: &Uri, cut: &Cut, until: usize, total: usize) -> Option<usize> {
         if self.has(Habit::CyclesCursors) {
-            next = Some(if cut.from == 0 { cut.size } else { 0 });
+            return Some(if cut.from == 0 { cut.size } else { 0 });
         }
+        Some(self.after(uri, cut, until)).filter(|after| *after < total)
+    }
+
+    /// An emptied page says how to go on behind it.
+    fn after(&self, uri: &Uri, cut: &Cut, until: usize) -> usize {
+        let emptied = self.has(Habit::EmptiesSecondPage) && cut.number == 2;
+        if emptied && uri.path().contains("page/") { until + cut.size } else { until }
+    }
+
+    fn meta(&self, uri: &Uri, cut: &Cut, until: usize, total: usize) -> Value {
+        let next = self.next(uri, cut, until, total);
         let cursor =
             next.map(|next| if self.has(Habit::NumbersCursors) { json!(next) } else { json!(format!("c+/=&{next}")) });
         let number =
             |count: usize| if self.has(Habit::CountsInTexts) { json!(count.to_string()) } else { json!(count) };
         json!({
-            "total": number(total), "total_pages": number(total.div_ceil(cut.size)), "has_more": after < total,
+            "total": number(total), "total_pages": number(total.div_ceil(cut.size)),
+            "has_more": self.after(uri, cut, until) < total,
             "next": cursor, "next_url": next.map(|next| self.link(uri, cut, next)),
         })
     }
@@ -434,16 +695,56 @@ impl Crm {
         }
     }
 
-    fn pack(&self, body: String) -> Response {
-        if body.is_empty() {
-            return Response::builder().status(StatusCode::NO_CONTENT).body(Body::empty()).unwrap();
+    fn pack(&self, page: Paged) -> Response {
+        let mut response = Response::builder().status(page.status);
+        for (name, value) in page.headers.into_iter().chain(self.sends.iter().cloned()) {
+            response = response.header(name, value);
         }
-        let response = Response::builder().header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        if page.body.is_empty() {
+            return response.body(Body::empty()).unwrap();
+        }
+        let response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        if self.has(Habit::LabelsPlainAsPacked) {
+            return response.header(header::CONTENT_ENCODING, "gzip").body(Body::from(page.body)).unwrap();
+        }
         if !self.has(Habit::Packs) {
-            return response.body(Body::from(body)).unwrap();
+            return response.body(Body::from(page.body)).unwrap();
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(body.as_bytes()).unwrap();
+        encoder.write_all(page.body.as_bytes()).unwrap();
         response.header(header::CONTENT_ENCODING, "gzip").body(Body::from(encoder.finish().unwrap())).unwrap()
     }
+}
+
+/// The parameters of a page, wherever the way has them.
+fn asked_for(
+    way: &str,
+    request: &Parts,
+    params: &[(String, String)],
+    body: &str,
+    rows: &[String],
+) -> Vec<(String, String)> {
+    let header = |name: &str| request.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let of_body =
+        |place: &str| body.pointer(place).map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
+    let pairs = match way {
+        "body_page" => vec![("page", of_body("/page/number")), ("per_page", of_body("/page/size"))],
+        "graphql" => vec![("cursor", of_body("/variables/after")), ("limit", of_body("/variables/first"))],
+        "header_offset" => vec![("offset", header("x-offset")), ("limit", header("x-limit"))],
+        "range" => {
+            let range = header("range").unwrap();
+            let (first, last) = range.strip_prefix("records=").unwrap().split_once('-').unwrap();
+            let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+            vec![("skip", Some(first.to_string())), ("limit", Some((last + 1 - first).to_string()))]
+        }
+        "last_record" => {
+            let after: Option<u64> = params.first().and_then(|(_, value)| value.parse().ok());
+            let id = |row: &String| serde_json::from_str::<Value>(row).unwrap()["id"].as_u64().unwrap();
+            let offset = after.map_or(0, |after| rows.iter().take_while(|row| id(row) <= after).count());
+            vec![("offset", Some(offset.to_string()))]
+        }
+        _ => return params.to_vec(),
+    };
+    pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

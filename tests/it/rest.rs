@@ -7,7 +7,6 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use figment::providers::{Format, Toml};
 use figment::{Profile, Provider};
-use proptest::prelude::*;
 use sales_pipeline::clock::SystemClock;
 use sales_pipeline::http::Clients;
 use sales_pipeline::memory::InProcess;
@@ -21,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deal, deals};
 
-fn section(toml: &str) -> Section {
+pub(crate) fn section(toml: &str) -> Section {
     Section(Toml::string(toml).data().unwrap().remove(&Profile::Default).unwrap())
 }
 
-fn context() -> Context {
+pub(crate) fn context() -> Context {
     let keyring = Keyring { environment: [("TOKEN".to_owned(), "canary".to_owned())].into(), ..Keyring::default() };
     Context {
         clients: Clients::new(),
@@ -36,11 +35,11 @@ fn context() -> Context {
     }
 }
 
-fn built(toml: &str) -> Built {
+pub(crate) fn built(toml: &str) -> Built {
     build(&section(toml), &context()).unwrap_or_else(|problems| panic!("{problems:#?}\n{toml}"))
 }
 
-async fn pulled(toml: &str) -> Result<(Vec<Deal>, Fetched), PullError> {
+pub(crate) async fn pulled(toml: &str) -> Result<(Vec<Deal>, Fetched), PullError> {
     let mut taken = Vec::new();
     let sink = |deals: &[Deal]| {
         taken.extend_from_slice(deals);
@@ -51,16 +50,16 @@ async fn pulled(toml: &str) -> Result<(Vec<Deal>, Fetched), PullError> {
     Ok((taken, fetched))
 }
 
-fn ids(deals: &[Deal]) -> BTreeSet<u64> {
+pub(crate) fn ids(deals: &[Deal]) -> BTreeSet<u64> {
     deals.iter().map(|deal| deal.id.parse().unwrap()).collect()
 }
 
 /// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-async fn failure(toml: &str) -> String {
+pub(crate) async fn failure(toml: &str) -> String {
     let error = pulled(toml).await.unwrap_err();
     let shown = format!("{} {error:?}", told(&error));
     assert!(!shown.contains("canary"), "{shown}");
@@ -69,7 +68,7 @@ async fn failure(toml: &str) -> String {
 }
 
 /// The section with one key's line replaced.
-fn with(section: &str, key: &str, line: &str) -> String {
+pub(crate) fn with(section: &str, key: &str, line: &str) -> String {
     let start = format!("{key} = ");
     let kept: Vec<&str> = section.lines().filter(|kept| !kept.starts_with(&start)).collect();
     format!("{}\n{line}\n", kept.join("\n"))
@@ -514,39 +513,4 @@ fn what_only_the_whole_section_shows_is_told_too() {
     let no_endpoint = "kind = \"rest\"\nfields = { id = \"$.id\" }";
     assert_eq!(build(&section(no_endpoint), &context()).err().unwrap()[0].path, ["endpoint"]);
     assert!(build(&section(crm), &context()).is_ok());
-}
-
-/// Fewer faults in a row than there are tries, so that every pull must end well.
-fn passing_faults() -> impl Strategy<Value = Vec<Fault>> {
-    let fault = prop_oneof![Just(Fault::Status(500)), Just(Fault::Status(503)), Just(Fault::Cut)];
-    proptest::collection::vec(fault, 0..=3)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_the_crm_holds_and_however_it_stumbles_what_is_pulled_is_what_is_served(
-        held in proptest::collection::btree_set(any::<u64>(), 0..40),
-        size in 1_usize..12,
-        paging in proptest::sample::select(Paging::ALL.to_vec()),
-        faults in passing_faults(),
-        packed in any::<bool>(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let pulled = runtime.block_on(async {
-            let rows = held.iter().map(|id| format!(r#"{{"id": {id}, "stage_id": 1, "owner_id": 2}}"#)).collect();
-            let mut crm = FakeRest::start(rows).await.page_size(size);
-            if packed {
-                crm = crm.habit(Habit::Packs);
-            }
-            for fault in faults {
-                crm.then_fail(fault);
-            }
-            pulled(&crm.section(paging)).await
-        });
-        let (deals, fetched) = pulled.unwrap();
-        prop_assert_eq!(fetched.fetched, held.len() as u64);
-        prop_assert_eq!(ids(&deals), held);
-    }
 }

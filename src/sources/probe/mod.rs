@@ -5,7 +5,7 @@
 //!
 //! 1. `asking`: one request, with its credentials;
 //! 2. `records`: which list of the answer holds the deals, and what stands in its columns;
-//! 3. `paging`: the signs of more pages, each of which is tried before it is believed;
+//! 3. `paging` by the `signs` of more pages, each of which is tried before it is believed, and its `sizes`;
 //! 4. `fields` by the names in `words`, `dates` and `status`: what the columns may mean;
 //! 5. `section`: all of it as TOML.
 
@@ -15,6 +15,8 @@ mod fields;
 mod paging;
 mod records;
 mod section;
+mod signs;
+mod sizes;
 mod status;
 mod words;
 
@@ -24,9 +26,10 @@ use serde_json::Value;
 
 use crate::sources::probe::asking::Credentials;
 use crate::sources::probe::fields::{Fields, role};
-use crate::sources::probe::paging::{Judged, Paging, Seen, Sizes, Way};
+use crate::sources::probe::paging::{Judged, Paging, Seen, Way};
 use crate::sources::probe::records::{Found, find};
 use crate::sources::probe::section::{Line, Section};
+use crate::sources::probe::sizes::Sizes;
 
 /// How many records a page is asked for where the CRM lets itself be asked.
 const PAGE: u64 = 100;
@@ -153,7 +156,7 @@ impl Probe {
         let mut query: Vec<(String, String)> = self.first.url.query_pairs().into_owned().collect();
         query.retain(|(key, _)| !own.contains(&Some(key.as_str())));
         if !query.is_empty() {
-            lines.push(Line::new("query", section::inline(&query), String::new()));
+            lines.push(Line::new("query", section::query(&query), String::new()));
         }
         if paging.is_some_and(Paging::is_counted) {
             let why = "deals move between pages while they are read unless the list is sorted by id";

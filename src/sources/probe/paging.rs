@@ -1,31 +1,16 @@
 //! The signs of more pages, each with the request that proves it: a name alone is not believed.
 
-use reqwest::Url;
-use serde_json::Value;
-
-use crate::sources::probe::records::{Found, path_of};
+use crate::sources::probe::Answer;
+use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
-use crate::sources::probe::words::normal;
-use crate::sources::probe::{Answer, PAGE};
+use crate::sources::probe::signs::{Sign, signs};
+use crate::sources::probe::sizes::Sizes;
+use reqwest::Url;
 
 /// Parameters that page numbers go by.
 const PAGES: [&str; 4] = ["page", "_page", "page_number", "pageNumber"];
 /// Parameters that offsets go by.
 const OFFSETS: [&str; 5] = ["offset", "skip", "_skip", "_start", "start"];
-/// Parameters that sizes of pages go by.
-const SIZES: [&str; 11] = [
-    "limit",
-    "per_page",
-    "page_size",
-    "_limit",
-    "_size",
-    "perPage",
-    "pageSize",
-    "size",
-    "count",
-    "$top",
-    "max_results",
-];
 /// Parameters that cursors go by, beside the name of the cursor itself.
 const CURSORS: [&str; 4] = ["cursor", "after", "starting_after", "page_token"];
 /// Words of keys that hold the next cursor.
@@ -43,63 +28,6 @@ const TOTALS: [&str; 8] = [
 const TOTAL_PAGES: [&str; 6] = ["total_pages", "page_count", "last_page", "num_pages", "pages", "total_page_count"];
 const MORE: [&str; 6] = ["has_more", "has_next", "has_next_page", "more", "more_records", "more_items_in_collection"];
 const TOTAL_HEADERS: [&str; 5] = ["x-total-count", "x-total", "x-total-results", "total-count", "x-pw-total"];
-
-/// A value of the answer outside of its records.
-struct Sign<'a> {
-    keys: Vec<String>,
-    value: &'a Value,
-}
-
-impl Sign<'_> {
-    /// The last key, in the words that names are compared with.
-    fn name(&self) -> String {
-        self.keys.last().map(|key| normal(key)).unwrap_or_default()
-    }
-
-    /// Whether one of the keys down to it holds a word.
-    fn says(&self, word: &str) -> bool {
-        self.keys.iter().any(|key| normal(key).split('_').any(|part| part == word))
-    }
-
-    fn path(&self) -> String {
-        path_of(&self.keys)
-    }
-
-    /// The whole number it is, also as text.
-    fn count(&self) -> Option<u64> {
-        self.value.as_u64().or_else(|| self.value.as_str()?.parse().ok())
-    }
-
-    /// The text or number it is.
-    fn text(&self) -> Option<String> {
-        match self.value {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
-    }
-}
-
-fn signs<'a>(answer: &'a Answer, found: &Found) -> Vec<Sign<'a>> {
-    fn gather<'a>(value: &'a Value, keys: &mut Vec<String>, found: &Found, signs: &mut Vec<Sign<'a>>) {
-        match value {
-            Value::Object(members) if keys.len() < 4 => {
-                for (key, value) in members {
-                    keys.push(key.clone());
-                    if !found.is_inside(keys) {
-                        gather(value, keys, found, signs);
-                    }
-                    keys.pop();
-                }
-            }
-            Value::Object(_) | Value::Array(_) => {}
-            _ => signs.push(Sign { keys: keys.clone(), value }),
-        }
-    }
-    let mut signs = Vec::new();
-    gather(&answer.body, &mut Vec::new(), found, &mut signs);
-    signs
-}
 
 /// How another answer's records stand to those of the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -275,7 +203,7 @@ impl Way {
 }
 
 /// The URL with a parameter set.
-fn with(url: &Url, param: &str, value: &str) -> Url {
+pub(super) fn with(url: &Url, param: &str, value: &str) -> Url {
     let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != param).collect();
     let mut url = url.clone();
     url.query_pairs_mut().clear().extend_pairs(others).append_pair(param, value);
@@ -359,48 +287,6 @@ fn total_header(answer: &Answer) -> Option<(&'static str, u64)> {
     TOTAL_HEADERS.iter().find_map(|name| Some((*name, answer.headers.get(*name)?.to_str().ok()?.parse().ok()?)))
 }
 
-/// How many records a page may be asked for.
-#[derive(Debug, Clone)]
-pub(super) struct Sizes {
-    left: Vec<String>,
-    chosen: Option<(String, u64)>,
-}
-
-impl Sizes {
-    /// The parameters to try; none where the URL says it already, or where it could not be seen.
-    pub(super) fn new(url: &Url, records: usize, paging: Option<&Paging>) -> Self {
-        let in_url = url.query_pairs().find_map(|(key, value)| {
-            let size = value.parse::<u64>().ok().filter(|size| *size > 0 && SIZES.contains(&key.as_ref()))?;
-            Some((key.into_owned(), size))
-        });
-        let is_of_use = records > 1 && paging.is_some() && in_url.is_none();
-        let left = if is_of_use { SIZES.map(ToOwned::to_owned).to_vec() } else { Vec::new() };
-        Self { left, chosen: in_url.filter(|_| paging.is_some()) }
-    }
-
-    /// The request for a page of one record.
-    pub(super) fn question(&self, url: &Url) -> Option<Url> {
-        self.left.first().map(|param| with(url, param, "1"))
-    }
-
-    /// Takes in how many records came; `None` where none was to be had.
-    pub(super) fn learn(&mut self, records: Option<usize>) {
-        if self.left.is_empty() {
-            return;
-        }
-        let param = self.left.remove(0);
-        if records == Some(1) {
-            self.left.clear();
-            self.chosen = Some((param, PAGE));
-        }
-    }
-
-    /// The parameter that works, and the size to ask for.
-    pub(super) fn chosen(&self) -> Option<(&str, u64)> {
-        self.chosen.as_ref().map(|(param, size)| (param.as_str(), *size))
-    }
-}
-
 /// The lines of `paging`.
 pub(super) fn lines(paging: Option<&Paging>, sizes: Option<&Sizes>, first: &Answer, found: &Found) -> Vec<Line> {
     let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(first, found))] };
@@ -431,7 +317,7 @@ fn alone(first: &Answer, found: &Found) -> String {
 #[cfg(test)]
 mod tests {
     use reqwest::header::{HeaderMap, HeaderValue};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::sources::probe::records::find;

@@ -132,18 +132,32 @@ pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string().replace('\u{7f}', "\\u007F")
 }
 
-/// An inline table of texts; a figure stands as one.
+/// An inline table of texts.
 pub(super) fn inline(pairs: &[(String, String)]) -> String {
-    let is_bare =
-        |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    let pairs: Vec<String> = pairs
-        .iter()
-        .map(|(key, value)| {
-            let key = if is_bare(key) { key.clone() } else { quoted(key) };
-            format!("{key} = {}", quoted(value))
-        })
-        .collect();
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{} = {}", key(name), quoted(value))).collect();
     format!("{{ {} }}", pairs.join(", "))
+}
+
+/// The parameters of a URL; one that stands there several times is a list.
+pub(super) fn query(pairs: &[(String, String)]) -> String {
+    let mut params: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, value) in pairs {
+        match params.iter_mut().find(|(known, _)| known == name) {
+            Some((_, values)) => values.push(value),
+            None => params.push((name, vec![value])),
+        }
+    }
+    let written = params.iter().map(|(name, values)| match values[..] {
+        [value] => format!("{} = {}", key(name), quoted(value)),
+        _ => format!("{} = {}", key(name), list(values)),
+    });
+    format!("{{ {} }}", written.collect::<Vec<_>>().join(", "))
+}
+
+/// A key of TOML.
+fn key(name: &str) -> String {
+    let is_bare = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if is_bare { name.to_owned() } else { quoted(name) }
 }
 
 /// A list of texts.
@@ -175,6 +189,7 @@ mod tests {
         let text = line.text(0);
         assert!(!text.contains(['\n', '\u{1b}', '\u{7f}']), "{text}");
         assert!(format!("x = 1\n{text}").parse::<toml_edit::DocumentMut>().is_ok());
-        assert_eq!(inline(&[("$top".to_owned(), "5".to_owned())]), "{ \"$top\" = \"5\" }");
+        let pairs = [("$top", "5"), ("s", "a"), ("s", "b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(query(&pairs), "{ \"$top\" = \"5\", s = [\"a\", \"b\"] }");
     }
 }

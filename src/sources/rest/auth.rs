@@ -124,7 +124,7 @@ impl Fixed {
     }
 
     fn secrets(&self) -> Vec<(String, Secret)> {
-        let named = |key: &str, secret: &Secret| (format!("auth.{key}"), secret.clone());
+        let named = |key: &str, secret: &Secret| (key.to_owned(), secret.clone());
         match self {
             Self::None => Vec::new(),
             Self::Bearer { token, .. } => vec![named("token", token)],

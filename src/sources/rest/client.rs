@@ -47,8 +47,8 @@ pub(super) struct Connector {
 
 impl Connector {
     /// A client of one address.
-    pub(super) fn connect(&self, endpoint: &str, limits: &Limits) -> Result<Http, Problem> {
-        Http::new(&self.clients, endpoint, &self.settings, limits.pace)
+    pub(super) fn connect(&self, endpoint: &str) -> Result<Http, Problem> {
+        Http::new(&self.clients, endpoint, &self.settings, None)
     }
 }
 
@@ -88,7 +88,8 @@ impl Client {
             return Ok(Arc::clone(http));
         }
         let wrong = |_| SourceError::Malformed("the token's answer names an address that is none".to_owned());
-        let http = Arc::new(self.connector.connect(&endpoint, &self.limits).map_err(wrong)?);
+        let http = Arc::new(self.connector.connect(&endpoint).map_err(wrong)?);
+        self.limits.pace(http.pacer());
         told.push((endpoint, Arc::clone(&http)));
         Ok(http)
     }

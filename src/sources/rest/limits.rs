@@ -75,7 +75,7 @@ struct GiveUp {
 /// The limits of one CRM.
 pub(super) struct Limits {
     /// Requests in a span of time.
-    pub(super) pace: Option<Pace>,
+    pace: Option<Pace>,
     /// How many look-ups are read side by side.
     pub(super) concurrency: usize,
     interval: Pacer,
@@ -134,6 +134,11 @@ impl Limits {
             left: Mutex::default(),
             memory,
         })
+    }
+
+    /// Sets the pace of an address.
+    pub(super) fn pace(&self, pacer: &Pacer) {
+        self.pace.into_iter().for_each(|pace| pacer.set(pace));
     }
 
     /// A new pull begins: what was left at the end of the last one is long past.

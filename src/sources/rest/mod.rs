@@ -40,6 +40,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
+use crate::http::Http;
 use crate::model::finding::Findings;
 use crate::settings::{Problem, Section};
 use crate::sources::rest::auth::Nothing;
@@ -61,13 +62,14 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     let settings = Settings::read(&mut section, context, &mut problems);
     let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&KEYS).copied().collect();
     keep(section.read::<Nothing>(&also), &mut problems);
-    let (Some(common), Some(settings)) = (common, settings) else { return Err(problems) };
+    let connected = common.as_ref().and_then(|common| keep(connect(common, context), &mut problems));
+    let (Some(common), Some(settings), Some(connected)) = (common, settings, connected) else { return Err(problems) };
     if !common.scope.pipelines.is_empty() && !settings.mapping.has_pipeline() {
         let problem = Problem::at("pipelines", "no deal would be left: the fields say nothing of pipelines");
         problems.push(problem.hint("map `fields.pipeline` or `fields.pipeline_id`"));
     }
     let (secrets, warnings) = (settings.secrets(), settings.warnings());
-    let rest = Rest::new(settings, &common, context).map_err(|found| problems.extend(found)).ok();
+    let rest = Rest::new(settings, connected, context).map_err(|found| problems.extend(found)).ok();
     let Some(rest) = rest.filter(|_| problems.is_empty()) else { return Err(problems) };
     Ok(Built {
         source: Arc::new(rest),
@@ -81,6 +83,16 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
     })
 }
 
+/// A client of the configured address, and what another one is connected with.
+fn connect(common: &Common, context: &Context) -> Result<(Connector, Http), Vec<Problem>> {
+    let Some(endpoint) = &common.endpoint else {
+        return Err(vec![Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2")]);
+    };
+    let connector = Connector { clients: Arc::clone(&context.clients), settings: common.http.clone() };
+    let http = connector.connect(endpoint).map_err(|problem| vec![problem])?;
+    Ok((connector, http))
+}
+
 struct Rest {
     client: Arc<Client>,
     deals: List,
@@ -90,17 +102,13 @@ struct Rest {
 }
 
 impl Rest {
-    fn new(settings: Settings, common: &Common, context: &Context) -> Result<Self, Vec<Problem>> {
-        let Some(endpoint) = &common.endpoint else {
-            return Err(vec![Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2")]);
-        };
-        let connector = Connector { clients: Arc::clone(&context.clients), settings: common.http.clone() };
-        let http = connector.connect(endpoint, &settings.limits).map_err(|problem| vec![problem])?;
+    fn new(settings: Settings, (connector, http): (Connector, Http), context: &Context) -> Result<Self, Vec<Problem>> {
         let mut problems = settings.wrong_addresses(&http);
         let Settings { auth, headers, follow_redirects, deals, mapping, lookups, status, success, limits, .. } =
             settings;
-        let credentials = auth.connect(&common.http, context).map_err(|problem| problems.push(problem)).ok();
+        let credentials = auth.connect(&connector.settings, context).map_err(|problem| problems.push(problem)).ok();
         let Some(credentials) = credentials.filter(|_| problems.is_empty()) else { return Err(problems) };
+        limits.pace(http.pacer());
         let client = Client {
             connector,
             http: Arc::new(http),

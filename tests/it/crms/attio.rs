@@ -55,7 +55,7 @@ fn record(sale: &Sale) -> Value {
         "values": {
             "name": [{"value": sale.name()}], "value": value,
             "stage": [{"status": {"title": STAGES[sale.phase_number()]}}, {"status": {"title": "Lead"}}],
-            "associated_company": if sale.number % 10 == 0 { json!([]) } else { company },
+            "associated_company": if sale.number.is_multiple_of(10) { json!([]) } else { company },
             "owner": [{"referenced_actor_type": "workspace-member",
                 "referenced_actor_id": format!("member-{}", sale.number % 7)}],
         },
@@ -69,7 +69,7 @@ fn deal(sale: &Sale) -> Value {
         Phase::Won => 1.0,
         Phase::Lost => 0.0,
     };
-    let company = (sale.number % 10 != 0).then(|| company(sale.company()));
+    let company = (!sale.number.is_multiple_of(10)).then(|| company(sale.company()));
     json!({
         "id": format!("deal-{}", sale.number), "company": company, "stage": STAGES[sale.phase_number()], "currency": "EUR",
         "probability": chance, "owner": person_name(sale.number % 7),

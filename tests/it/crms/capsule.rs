@@ -40,7 +40,7 @@ fn answer(sales: &[Sale], asked: &Asked) -> Reply {
 }
 
 fn is_person(sale: &Sale) -> bool {
-    sale.number % 5 == 0
+    sale.number.is_multiple_of(5)
 }
 
 fn record(sale: &Sale) -> Value {

@@ -47,7 +47,7 @@ fn page(asked: &Asked, records: &[Value]) -> Reply {
     let body = asked.json();
     let size = body["page_size"].as_u64().unwrap_or(20).min(200);
     let (page, _) = cut(records, (body["page_number"].as_u64().unwrap_or(1) - 1) * size, size);
-    Reply::of(json!(page)).header("X-PW-TOTAL", records.len())
+    Reply::of(json!(page)).header("X-PW-TOTAL", records.len().to_string())
 }
 
 fn status(sale: &Sale) -> &'static str {

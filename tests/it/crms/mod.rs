@@ -126,6 +126,61 @@ async fn every_example_pulls_what_its_crm_holds_field_by_field_and_to_the_cent()
     }
 }
 
+/// What a probe of the list proposes reads every deal and its value, as far as a list answers to GET.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_these_lists_finds_their_paging_and_their_amounts() {
+    for (crm, address, credentials, lines) in [
+        (
+            capsule::CRM,
+            "/api/v2/opportunities?embed=party,milestone",
+            &["--bearer"][..],
+            &["type = \"link_header\"", "size_param = \"perPage\"", "won = [\"Won\"]"][..],
+        ),
+        (
+            pipedrive::CRM,
+            "/api/v2/deals?sort_by=id",
+            &["--header", "x-api-token"],
+            &["cursor = \"$.additional_data.next_cursor\"", "path = \"$.data\"", "path = \"$.status\""],
+        ),
+        (
+            twenty::CRM,
+            "/rest/opportunities?depth=1",
+            &["--bearer"],
+            &["param = \"starting_after\"", "has_more = \"$.pageInfo.hasNextPage\"", "scale = \"0.000001\""],
+        ),
+        (
+            zendesk_sell::CRM,
+            "/v2/deals?sort_by=id",
+            &["--bearer"],
+            &["next = \"$.meta.links.next_page\"", "path = \"$.items[*].data\"", "# company = "],
+        ),
+    ] {
+        let sales = sales(crm.count);
+        let served = Served::start(sales.clone(), crm.answer).await;
+        let folder = Folder::new();
+        let address = format!("{}{address}", served.origin());
+        let with_key = |words: &[&str]| {
+            let mut command = folder.command(words);
+            command.env("MYCRM_API_KEY", SECRET).env("SALES_PIPELINE_SOURCES__MYCRM__CLOSED_WITHIN", "all");
+            run(command)
+        };
+        let probed = with_key(&[&["probe", &address], credentials].concat());
+        assert_eq!(probed.code(), Some(0), "{}: {}\n{}", crm.name, probed.stderr, probed.stdout);
+        for line in lines {
+            assert!(probed.stdout.contains(line), "{}: {line} in\n{}", crm.name, probed.stdout);
+        }
+        folder.write_config(&probed.stdout);
+        with_key(&["pull"]).assert_code(0);
+        let latest = folder.json("output/sales_pipeline.json");
+        let mut values: Vec<String> =
+            latest["leads"].as_array().unwrap().iter().map(|lead| lead["value"].to_string()).collect();
+        let mut expected: Vec<String> = sales.iter().map(|sale| number::text(sale.value())).collect();
+        values.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(values, expected, "{}", crm.name);
+    }
+}
+
 #[test]
 fn every_example_has_its_model_and_its_line_in_the_readme() {
     let files = fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());

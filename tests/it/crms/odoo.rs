@@ -31,7 +31,7 @@ fn answer(sales: &[Sale], asked: &Asked) -> Reply {
 }
 
 fn has_owner(sale: &Sale) -> bool {
-    sale.number % 6 != 0
+    !sale.number.is_multiple_of(6)
 }
 
 fn record(sale: &Sale) -> Value {

@@ -63,7 +63,7 @@ fn page(asked: &Asked, records: &[Value]) -> Reply {
 
 /// What somebody set for the deal, else nothing.
 fn set(sale: &Sale) -> Option<u64> {
-    (sale.number % 3 == 0).then_some(sale.percent())
+    sale.number.is_multiple_of(3).then_some(sale.percent())
 }
 
 fn record(sale: &Sale) -> Value {

@@ -87,8 +87,8 @@ impl Reply {
         Self { status, headers: Vec::new(), body: Some(json!({"error": "canary of the body"})) }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.headers.push((name, value.to_string()));
+    pub(super) fn header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
         self
     }
 }

@@ -40,7 +40,7 @@ fn record(sale: &Sale) -> Value {
     let (first, last) = person(sale.owner());
     json!({
         "id": format!("opportunity-{}", sale.number), "name": sale.name(), "stage": STAGES[sale.phase_number()],
-        "amount": {"amountMicros": if sale.number % 2 == 0 { json!(micros) } else { json!(micros.to_string()) },
+        "amount": {"amountMicros": if sale.number.is_multiple_of(2) { json!(micros) } else { json!(micros.to_string()) },
             "currencyCode": "USD"},
         "company": {"id": "company", "name": company(sale.company())},
         "owner": {"id": format!("member-{}", sale.owner()), "name": {"firstName": first, "lastName": last}},

@@ -59,11 +59,11 @@ fn page(asked: &Asked, records: &[Value]) -> Reply {
 
 /// What somebody set for the deal, else nothing.
 fn set(sale: &Sale) -> Option<u64> {
-    (sale.number % 3 == 0).then_some(sale.percent())
+    sale.number.is_multiple_of(3).then_some(sale.percent())
 }
 
 fn record(sale: &Sale) -> Value {
-    let value = if sale.number % 2 == 0 { json!(sale.text_of_value()) } else { sale.number_of_value() };
+    let value = if sale.number.is_multiple_of(2) { json!(sale.text_of_value()) } else { sale.number_of_value() };
     json!({
         "id": sale.number, "name": sale.name(), "value": value, "currency": "EUR", "stage_id": sale.phase_number(),
         "organization_id": sale.company(), "owner_id": sale.owner(), "customized_win_likelihood": set(sale),

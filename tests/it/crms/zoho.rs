@@ -67,7 +67,7 @@ fn record(sale: &Sale) -> Value {
     json!({
         "id": id(sale), "Deal_Name": sale.name(), "Stage": STAGES[sale.phase_number()], "Amount": sale.number_of_value(),
         "Account_Name": {"name": company(sale.company()), "id": sale.company().to_string()},
-        "Currency": if sale.number % 2 == 0 { json!("USD") } else { Value::Null }, "Probability": sale.percent(),
+        "Currency": if sale.number.is_multiple_of(2) { json!("USD") } else { Value::Null }, "Probability": sale.percent(),
         "Owner": {"name": person_name(sale.owner()), "id": sale.owner().to_string(), "email": "a@example.com"},
         "Created_Time": at(sale.created()), "Modified_Time": at(sale.updated()), "Closing_Date": sale.closes(),
         "Pipeline": "Standard (Standard)",
@@ -77,7 +77,7 @@ fn record(sale: &Sale) -> Value {
 fn deal(sale: &Sale) -> Value {
     json!({
         "id": id(sale), "company": company(sale.company()), "stage": STAGES[sale.phase_number()],
-        "pipeline": "Standard (Standard)", "currency": if sale.number % 2 == 0 { "USD" } else { "EUR" },
+        "pipeline": "Standard (Standard)", "currency": if sale.number.is_multiple_of(2) { "USD" } else { "EUR" },
         "probability": sale.chance(sale.percent()), "owner": person_name(sale.owner()),
         "owner_id": sale.owner().to_string(), "created_at": instant(sale.created()),
         "updated_at": instant(sale.updated()), "close_date": sale.closes(),
