@@ -10,7 +10,7 @@ use crate::advice::Advice;
 use crate::analysis::gate::{self, Allowed, Candidate, Hold};
 use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
-use crate::jobs::{Jobs, Target, summarize};
+use crate::jobs::{Jobs, Target, summarize, vanished};
 use crate::model::deal::Deal;
 use crate::model::snapshot::Head;
 use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
@@ -57,10 +57,8 @@ impl PullFailure {
         match self {
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Fetch(error) => error.advice(),
-            Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
-            Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
-            Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
-            Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
+            Self::Assemble(error) => Some(error.advice()),
+            Self::Store(error) => Some(error.advice()),
             Self::Held { .. } => Some(Advice::AcceptOrMend),
             Self::Panicked | Self::Elsewhere(_) => None,
         }
@@ -146,7 +144,8 @@ async fn pull_and_publish(
     let begun = jobs.clock.instant();
     let mut spool = jobs.store.spool()?;
     let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
-    let fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    let mut fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    fetched.vanished = vanished::count(jobs, target, &mut fetched, begun + jobs.pull_deadline.0).await;
     let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
     let (id, head) = {
         let jobs = Arc::clone(&jobs);
@@ -186,11 +185,20 @@ fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
 /// Judges what was assembled against the last good data; what the gate stops is set aside.
 fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<(), PullFailure> {
     let last_good = jobs.newest(target)?;
-    let Evidence { fetched, counted, matched } = assembled.evidence;
+    let Evidence { fetched, counted, matched, ref gaps } = assembled.evidence;
     let mapping = target.built.source.mapping();
     let mut found = vec![("name", matched.name), ("stage", matched.stage), ("value", matched.value)];
     found.retain(|(field, _)| mapping.iter().any(|mapped| mapped.field == *field));
-    let candidate = Candidate { head: &assembled.head, fetched, counted, matched: &found, records: matched.records };
+    let told = |field| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
+    let gaps: Vec<(&str, String)> = found.iter().map(|(field, _)| (*field, told(field).join(", "))).collect();
+    let candidate = Candidate {
+        head: &assembled.head,
+        fetched,
+        counted,
+        matched: &found,
+        gaps: &gaps,
+        records: matched.records,
+    };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
     if holds.is_empty() {
@@ -214,7 +222,8 @@ fn publish(
     fetched: Fetched,
     now: DateTime<Utc>,
 ) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
-    let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
+    let mut assembled =
+        assemble(target, &jobs.rates, spool, fetched, [jobs.store.scratch()?, jobs.store.scratch()?], now)?;
     set_demo_aside(jobs, target)?;
     hold_back(jobs, target, &mut assembled)?;
     if let Place::Folder(name) = &target.place
@@ -228,7 +237,7 @@ fn publish(
     }
     let id = {
         let _lock = jobs.store.lock_write()?;
-        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads)?
+        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads, &mut assembled.index)?
     };
     let head = Arc::new(assembled.head);
     jobs.board.published(&target.place, id, Arc::clone(&head));

@@ -29,3 +29,5 @@ mod schedule_dst;
 mod schedule_library;
 mod schema;
 mod skip;
+mod together;
+mod vanished;
