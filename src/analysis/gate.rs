@@ -54,6 +54,8 @@ pub struct Candidate<'a> {
     pub counted: Option<u64>,
     /// The fields that no deal can be without, and in how many of `records` each was found.
     pub matched: &'a [(&'static str, u64)],
+    /// Where the ways to those fields end, in words; empty where a source cannot tell.
+    pub gaps: &'a [(&'a str, String)],
     /// Records that became deals, before the configuration left any out.
     pub records: u64,
 }
@@ -103,9 +105,12 @@ fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl It
         .matched
         .iter()
         .filter(move |(field, found)| enough && *found == 0 && !allowed.iter().any(|name| name == field))
-        .map(|(field, _)| Hold {
-            rule: GateRule::R07,
-            reason: format!("`{field}` is empty in all {} deals: renamed, or hidden from this key", candidate.records),
+        .map(|(field, _)| {
+            let gap = candidate.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
+            let why = gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default();
+            let records = candidate.records;
+            let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
+            Hold { rule: GateRule::R07, reason }
         })
 }
 
@@ -129,7 +134,7 @@ mod tests {
     }
 
     fn candidate(head: &Head) -> Candidate<'_> {
-        Candidate { head, fetched: head.total_leads, counted: None, matched: &[], records: head.total_leads }
+        Candidate { head, fetched: head.total_leads, counted: None, matched: &[], gaps: &[], records: head.total_leads }
     }
 
     #[test]

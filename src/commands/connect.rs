@@ -131,7 +131,7 @@ fn write_fields(mapping: &[Mapped], mut page: Page, names: &Names, out: &mut imp
         let record = names::record(deal)?;
         leads.push(serde_json::from_slice(&names::lead(&record, names, &mut page.findings)?)?);
     }
-    let findings = page.findings.into_list();
+    let (findings, records) = (page.findings.into_list(), page.deals.len());
     let headings = [
         ("  FIELD", Lean::Left),
         ("FROM", Lean::Left),
@@ -146,6 +146,9 @@ fn write_fields(mapping: &[Mapped], mut page: Page, names: &Names, out: &mut imp
     for finding in findings.iter().filter(|finding| !finding.rule.is_cast()) {
         let Finding { rule, field, message, count, .. } = finding;
         writeln!(out, "  {rule:?} {}: {message}, in {count} deals", Escaped(field))?;
+    }
+    for ((field, why), count) in &page.gaps.0 {
+        writeln!(out, "  {}: {}, in {count} of {records} deals", Escaped(field), Escaped(why))?;
     }
     Ok(())
 }

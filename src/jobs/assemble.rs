@@ -13,7 +13,7 @@ use crate::model::finding::Findings;
 use crate::model::money::Rates;
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
 use crate::sources::pull::{Fetched, Matched};
-use crate::sources::source::Names;
+use crate::sources::source::{Gaps, Names};
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
 use crate::store::index::Lines;
@@ -67,7 +67,7 @@ pub struct Assembled {
 }
 
 /// What was seen on the way that the head does not hold.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Evidence {
     /// Different records that came, before the configuration left any out, less those that the count leaves out.
     pub fetched: u64,
@@ -75,6 +75,8 @@ pub struct Evidence {
     pub counted: Option<u64>,
     /// In how many records the fields had something that no deal can be without.
     pub matched: Matched,
+    /// Where the ways to fields ended before a value.
+    pub gaps: Gaps,
 }
 
 /// Assembles a snapshot of `target` as of `now`, into two empty files: for its leads and for their index.
@@ -88,8 +90,12 @@ pub fn assemble(
 ) -> Result<Assembled, AssembleError> {
     let sorted = spool.sort()?;
     let completeness = judge(&sorted, &fetched)?;
-    let evidence =
-        Evidence { fetched: countable(&sorted, &fetched), counted: fetched.counted, matched: fetched.matched };
+    let evidence = Evidence {
+        fetched: countable(&sorted, &fetched),
+        counted: fetched.counted,
+        matched: fetched.matched,
+        gaps: fetched.gaps,
+    };
     let mut findings = fetched.findings;
     let mut index = Lines::into(index);
     let fold = Fold::new(fetched.opened.rates);

@@ -185,11 +185,20 @@ fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
 /// Judges what was assembled against the last good data; what the gate stops is set aside.
 fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<(), PullFailure> {
     let last_good = jobs.newest(target)?;
-    let Evidence { fetched, counted, matched } = assembled.evidence;
+    let Evidence { fetched, counted, matched, ref gaps } = assembled.evidence;
     let mapping = target.built.source.mapping();
     let mut found = vec![("name", matched.name), ("stage", matched.stage), ("value", matched.value)];
     found.retain(|(field, _)| mapping.iter().any(|mapped| mapped.field == *field));
-    let candidate = Candidate { head: &assembled.head, fetched, counted, matched: &found, records: matched.records };
+    let told = |field| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
+    let gaps: Vec<(&str, String)> = found.iter().map(|(field, _)| (*field, told(field).join(", "))).collect();
+    let candidate = Candidate {
+        head: &assembled.head,
+        fetched,
+        counted,
+        matched: &found,
+        gaps: &gaps,
+        records: matched.records,
+    };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
     if holds.is_empty() {

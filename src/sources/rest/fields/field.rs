@@ -157,13 +157,13 @@ impl<T: Target> Field<T> {
     /// The field's value in a record.
     pub(super) fn read(&self, reading: &mut Reading<'_, '_>) -> Result<Option<T>, Refusal> {
         let mut value = self.find(&self.from, reading)?;
-        if value.is_none() {
-            self.note_gap(reading);
-        }
         if let Some(fallback) = &self.fallback
             && value.as_ref().is_none_or(Scalar::is_blank)
         {
             value = self.find(fallback, reading)?;
+        }
+        if value.is_none() {
+            self.note_gap(reading);
         }
         let read = value.as_ref().map_or(Ok(None), |value| T::of(value, &self.casting));
         match read {
