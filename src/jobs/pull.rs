@@ -191,14 +191,8 @@ fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<
     found.retain(|(field, _)| mapping.iter().any(|mapped| mapped.field == *field));
     let told = |field| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
     let gaps: Vec<(&str, String)> = found.iter().map(|(field, _)| (*field, told(field).join(", "))).collect();
-    let candidate = Candidate {
-        head: &assembled.head,
-        fetched,
-        counted,
-        matched: &found,
-        gaps: &gaps,
-        records: matched.records,
-    };
+    let candidate =
+        Candidate { head: &assembled.head, fetched, counted, matched: &found, gaps: &gaps, records: matched.records };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
     if holds.is_empty() {

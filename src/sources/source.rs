@@ -217,7 +217,7 @@ impl Gaps {
     pub fn of(&self, field: &str) -> Vec<(&str, u64)> {
         let of_field = self.0.iter().filter(|((name, _), _)| name == field);
         let mut gaps: Vec<(&str, u64)> = of_field.map(|((_, why), count)| (why.as_str(), *count)).collect();
-        gaps.sort_by(|one, other| other.1.cmp(&one.1));
+        gaps.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         gaps
     }
 }

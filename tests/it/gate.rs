@@ -74,7 +74,11 @@ async fn a_field_that_was_renamed_in_the_crm_holds_the_pull() {
     crm.hold("deals", renamed);
     let told = folder.run(&["pull"]);
     told.assert_code(65);
-    assert!(told.stderr.contains("`value` is empty in all 30 deals (`$.amount`: `amount` is missing in 30): renamed"), "{}", told.stderr);
+    assert!(
+        told.stderr.contains("`value` is empty in all 30 deals (`$.amount`: `amount` is missing in 30): renamed"),
+        "{}",
+        told.stderr
+    );
 
     let (folder, crm) = pulled_once(30, "allow_unmatched = [\"value\"]").await;
     crm.hold("deals", deals(30).into_iter().map(|deal| deal.replace("\"amount\"", "\"amount_eur\"")).collect());

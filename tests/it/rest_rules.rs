@@ -190,6 +190,24 @@ async fn a_relative_address_is_resolved_against_the_request_and_sent_as_it_is() 
 }
 
 #[tokio::test]
+async fn a_next_address_is_asked_for_as_the_first_was_unless_it_is_to_go_alone() {
+    let line = r#"request = { method = "POST", path = "/next_url/deals", body = { open = true }, headers = { Prefer = "maxpagesize=5" } }"#;
+    for (keep, method, body, is_preferred) in [
+        ("", "POST", r#"{"open":true}"#, true),
+        (r#", keep = ["headers"]"#, "GET", "", true),
+        (", keep = []", "GET", "", false),
+    ] {
+        let crm = FakeRest::start(deals(12)).await.page_size(5);
+        let keys = format!("{}{keep}", Paging::NextUrl.keys(5));
+        let (all, _) = pulled(&with(&paged(&crm, Paging::NextUrl, &keys), "request", line)).await.unwrap();
+        assert_eq!(all.len(), 12);
+        let last = crm.requests().pop().unwrap();
+        assert_eq!((last.method.as_str(), last.body.as_str()), (method, body), "{keep}");
+        assert_eq!(last.headers.contains_key("prefer"), is_preferred, "{keep}");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_in_the_last_record_ends_at_the_empty_page() {
     let crm = FakeRest::start(deals(10)).await.page_size(5);
     let (all, fetched) = pulled(&crm.section(Paging::LastRecord)).await.unwrap();

@@ -105,7 +105,8 @@ impl Client {
             let Reply { status, headers, .. } = reply;
             return Ok(Answer { http, url, status, headers, is_end: true, text: String::new() });
         }
-        if !reply.is_success() && !(reply.status == 206 && draft.is_part) {
+        let is_part = reply.status == 206 && draft.is_part;
+        if !(reply.is_success() || is_part) {
             return Err(self.limits.refusal(&reply, self.clock.now()));
         }
         let (status, headers) = (reply.status, reply.headers.clone());
@@ -147,7 +148,7 @@ impl Client {
         let is_plain = draft.method != Method::POST;
         let is_followed = match reply.status {
             307 | 308 => self.follow_redirects,
-            301 | 302 | 303 => self.follow_redirects && is_plain,
+            301..=303 => self.follow_redirects && is_plain,
             _ => false,
         };
         let Some(location) = reply.header(LOCATION.as_str()).filter(|_| is_followed) else { return Ok(None) };

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use crate::http::Http;
-use crate::secret::Secret;
 use crate::settings::Problem;
 use crate::sources::rest::auth::strip;
 use crate::sources::rest::client::{Answer, Client};
@@ -11,7 +10,7 @@ use crate::sources::rest::json::Node;
 use crate::sources::rest::paging::{Next, Paging, Seen, Turn};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::records::{Record, Records};
-use crate::sources::rest::request::Request;
+use crate::sources::rest::request::{Request, Secrets};
 use crate::sources::source::SourceError;
 
 /// A list and how it is paged.
@@ -60,7 +59,7 @@ impl List {
     }
 
     /// The secrets of its requests, each with its place: the one of the request, and of the paging.
-    pub(super) fn secrets(&self) -> (Vec<(String, Secret)>, Vec<(String, Secret)>) {
+    pub(super) fn secrets(&self) -> (Secrets, Secrets) {
         let count = self.paging.count().map(|count| count.request.secrets()).unwrap_or_default();
         (self.request.secrets(), count)
     }

@@ -70,10 +70,13 @@ impl ListPath {
     ) -> Result<Vec<Item<'a>>, SourceError> {
         let last = path.step_name(path.steps().len().saturating_sub(1));
         match found {
-            Ok(found) if found.json().is_some_and(Json::is_null) => match lenient.null {
-                true => Ok(Vec::new()),
-                false => Err(self.wrong(&last, "is null")),
-            },
+            Ok(found) if found.json().is_some_and(Json::is_null) => {
+                if lenient.null {
+                    Ok(Vec::new())
+                } else {
+                    Err(self.wrong(&last, "is null"))
+                }
+            }
             Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_PARTS)),
             Ok(found) if lenient.keyed => {
                 found.members().ok_or_else(|| self.wrong(&last, "is not an object of records"))

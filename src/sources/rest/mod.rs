@@ -34,7 +34,7 @@ mod success;
 mod template;
 mod vars;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -133,7 +133,7 @@ impl Source for Rest {
         // A count of its own may lag behind the list.
         let expected = count.map(|count| Expected { count, exact: false });
         let (names, warnings) = self.tables().await?;
-        Ok(Opened { names, warnings, expected, ..Opened::default() })
+        Ok(Opened { expected, names, warnings, ..Opened::default() })
     }
 
     async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError> {
@@ -192,7 +192,7 @@ impl Rest {
         let mut waiting = self.lookups.keys().filter(|name| used.contains(name.as_str())).cloned();
         let mut reading = JoinSet::new();
         let mut names = Names::default();
-        let mut warnings = BTreeMap::new();
+        let mut warnings = BTreeSet::new();
         loop {
             while reading.len() < self.client.limits.concurrency
                 && let Some(name) = waiting.next()
@@ -207,15 +207,16 @@ impl Rest {
             let (name, read) = read.map_err(|_| SourceError::Malformed("a look-up ended in a panic".to_owned()))?;
             let (table, warning) = read?;
             names.extend(table);
-            warnings.extend(warning.map(|warning| (format!("Look-up `{name}` {warning}"), ())));
+            warnings.extend(warning.map(|warning| format!("Look-up `{name}` {warning}")));
         }
-        Ok((names, warnings.into_keys().collect()))
+        Ok((names, warnings.into_iter().collect()))
     }
 
     /// The tables that stand beside the records of a page.
     fn beside(&self, document: &Node<'_>) -> Result<Names, SourceError> {
+        let used = self.mapping.tables();
         let mut names = Names::default();
-        for (name, lookup) in self.lookups.iter() {
+        for (name, lookup) in self.lookups.iter().filter(|(name, _)| used.contains(name.as_str())) {
             part(name, lookup.of_page(document, &mut names))?;
         }
         Ok(names)

@@ -121,7 +121,9 @@ impl Grant {
         for (key, secret) in [("client_secret", client_secret), ("refresh_token", refresh_token)] {
             found.extend(secret.iter().map(|secret| (key.to_owned(), secret.clone())));
         }
-        extra.iter().for_each(|(key, value)| value.secrets(&format!("extra.{key}"), &mut found));
+        for (key, value) in extra {
+            value.secrets(&format!("extra.{key}"), &mut found);
+        }
         found
     }
 

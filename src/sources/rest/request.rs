@@ -20,6 +20,9 @@ use crate::sources::source::SourceError;
 /// Extra headers, each of which can be a secret.
 pub(super) type Headers = BTreeMap<String, Secret>;
 
+/// Secrets and their keys.
+pub(super) type Secrets = Vec<(String, Secret)>;
+
 /// The keys of a request.
 pub(super) const KEYS: [&str; 7] = ["method", "path", "query", "array", "headers", "body", "form"];
 
@@ -217,10 +220,12 @@ impl Request {
     }
 
     /// The secrets and their keys. A header's literal is mostly no secret, so it is none to warn of.
-    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
+    pub(super) fn secrets(&self) -> Secrets {
         let mut found = header_secrets(&self.headers);
         let mut of = |place: &str, values: &BTreeMap<String, Template>| {
-            values.iter().for_each(|(key, value)| value.secrets(&format!("{place}.{key}"), &mut found));
+            for (key, value) in values {
+                value.secrets(&format!("{place}.{key}"), &mut found);
+            }
         };
         of("query", &self.query);
         match &self.payload {
@@ -307,7 +312,7 @@ impl Array {
 }
 
 /// The headers that hold secrets, with their keys.
-pub(super) fn header_secrets(headers: &Headers) -> Vec<(String, Secret)> {
+pub(super) fn header_secrets(headers: &Headers) -> Secrets {
     let kept = headers.iter().filter(|(_, value)| !matches!(value, Secret::Literal(_)));
     kept.map(|(name, value)| (format!("headers.{name}"), value.clone())).collect()
 }

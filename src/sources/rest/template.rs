@@ -64,10 +64,14 @@ impl Template {
             Self::Plain(_) => {}
             Self::Secret(secret) => found.push((place.to_owned(), secret.clone())),
             Self::List(items) => {
-                items.iter().enumerate().for_each(|(index, item)| item.secrets(&format!("{place}.{index}"), found));
+                for (index, item) in items.iter().enumerate() {
+                    item.secrets(&format!("{place}.{index}"), found);
+                }
             }
             Self::Object(members) => {
-                members.iter().for_each(|(key, member)| member.secrets(&format!("{place}.{key}"), found));
+                for (key, member) in members {
+                    member.secrets(&format!("{place}.{key}"), found);
+                }
             }
         }
     }

@@ -29,7 +29,9 @@ pub(super) fn fill(section: &mut Section, vars: &Vars) -> Vec<Problem> {
     if let Some(Value::Dict(_, lookups)) = tables.get_mut("lookup") {
         filling.place = vec!["lookup".to_owned()];
         let names: Vec<String> = lookups.keys().cloned().collect();
-        names.iter().for_each(|name| filling.table(lookups, name, &request::KEYS));
+        for name in names {
+            filling.table(lookups, &name, &request::KEYS);
+        }
     }
     filling.problems
 }

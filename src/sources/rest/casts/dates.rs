@@ -165,10 +165,7 @@ fn instant_of(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
 /// Whether the value is a local time that its zone's clocks showed twice or never.
 fn is_doubtful(value: &Scalar<'_>, casting: &Casting) -> bool {
     let Some(zone) = casting.zone else { return false };
-    let local = match moment(value, casting) {
-        Some(Moment::Local(local)) => local,
-        _ => return false,
-    };
+    let Some(Moment::Local(local)) = moment(value, casting) else { return false };
     zone.from_local_datetime(&local).single().is_none()
 }
 

@@ -81,15 +81,12 @@ impl Characters {
         let mut ranges = Vec::new();
         let mut rest = &letters[..];
         while let Some((first, behind)) = rest.split_first() {
-            rest = match behind {
-                ['-', last, behind @ ..] => {
-                    ranges.push((*first, *last));
-                    behind
-                }
-                _ => {
-                    ranges.push((*first, *first));
-                    behind
-                }
+            rest = if let ['-', last, behind @ ..] = behind {
+                ranges.push((*first, *last));
+                behind
+            } else {
+                ranges.push((*first, *first));
+                behind
             };
         }
         let is_right = !ranges.is_empty() && ranges.iter().all(|(first, last)| first <= last);

@@ -266,7 +266,7 @@ impl Check<'_> {
             let problem = Problem::at("lookup", "is asked for by ids, which serves `company` and `owner` alone");
             wrong.push(problem.hint("a look-up of `mode = \"list\"`"));
         }
-        let paths = source.value.map(|value| paths_of(value, wrong)).unwrap_or_default();
+        let paths = source.value.map(|value| paths_of(value, wrong));
         if paths.is_some() && about.mode == Mode::Static {
             wrong.push(Problem::at("value", "a table that is written down has one name for each key"));
         }
@@ -284,7 +284,7 @@ impl Check<'_> {
 }
 
 /// Texts of the configuration as paths.
-fn paths_of(value: &Constants, wrong: &mut Vec<Problem>) -> Option<Vec<Path>> {
+fn paths_of(value: &Constants, wrong: &mut Vec<Problem>) -> Vec<Path> {
     let mut paths = Vec::new();
     for constant in value.all() {
         match constant.0.text().unwrap_or_default().parse::<Path>() {
@@ -292,7 +292,7 @@ fn paths_of(value: &Constants, wrong: &mut Vec<Problem>) -> Option<Vec<Path>> {
             Err(why) => wrong.push(Problem::at("value", format!("is no path: {why}"))),
         }
     }
-    Some(paths)
+    paths
 }
 
 /// What a field and its fallback say of their source.

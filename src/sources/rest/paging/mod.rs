@@ -250,7 +250,7 @@ impl Paging {
             Way::Counted(counted) => Ok(counted.next(&seen).map(Next::Position)),
             Way::Cursor(cursor) => cursor.next(&seen).map(|next| next.map(Next::Position)),
             Way::Link(link) => link.next(&seen).map(|next| next.map(Next::Link)),
-            Way::Range(range) => range.next(&seen).map(|next| next.map(Next::Position)),
+            Way::Range(_) => Range::next(&seen).map(|next| next.map(Next::Position)),
         }
     }
 

@@ -75,7 +75,7 @@ impl Range {
     }
 
     /// The position of the next part; `None` at the end.
-    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
+    pub(super) fn next(seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
         let here = Position::of(seen.after, 0);
         let records = seen.records.len() as u64;
         let Some(part) = part(seen.headers) else {
