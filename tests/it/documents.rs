@@ -313,3 +313,65 @@ fn every_key_of_the_files_is_in_their_description() {
         }
     }
 }
+
+/// The declarations of a source file that others can see, by name.
+fn declares(file: &str, name: &str) -> bool {
+    let text = document(file);
+    ["fn ", "struct ", "enum ", "trait ", "const ", "type "].iter().any(|kind| {
+        text.lines().any(|line| {
+            let after = line.trim_start().strip_prefix("pub").and_then(|line| line.split_once(kind));
+            let name_there =
+                after.map(|(_, rest)| rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_'));
+            name_there.and_then(|mut words| words.next()) == Some(name)
+        })
+    })
+}
+
+/// The names that a line `use crate::a::b::{C, d};` imports, each with the path before it.
+fn imported(line: &str) -> Vec<(String, String)> {
+    let Some(path) = line.strip_prefix("use crate::").and_then(|rest| rest.strip_suffix(';')) else {
+        return Vec::new();
+    };
+    let (room, names) = path.rsplit_once("::").filter(|_| !path.contains('{')).unwrap_or_else(|| {
+        let (room, names) = path.split_once("::{").expect("one name or several");
+        (room, names.trim_end_matches('}'))
+    });
+    names.split(", ").map(|name| (room.to_owned(), name.to_owned())).collect()
+}
+
+#[test]
+fn the_page_on_adding_a_crm_uses_names_and_signatures_that_the_code_has() {
+    let page = document("docs/add-a-crm.md");
+    let code = block(&page, "## 1. The file", "rust");
+    let mut found = 0;
+    for (room, name) in code.lines().flat_map(imported) {
+        let folder = format!("src/{}", room.replace("::", "/"));
+        let files = [format!("{folder}.rs"), format!("{folder}/mod.rs")].into_iter();
+        let file = files.clone().find(|file| root().join(file).exists()).unwrap_or_else(|| panic!("no room {room}"));
+        let is_room = root().join(format!("{folder}/{name}.rs")).exists();
+        assert!(is_room || declares(&file, &name), "{file} has no `{name}`");
+        found += 1;
+    }
+    assert!(found > 20, "only {found} names were found");
+    let seam = document("src/sources/source.rs");
+    for line in code.lines().map(str::trim).filter(|line| line.starts_with("async fn ") && line.contains("&self")) {
+        let is_own = line.contains("async fn list");
+        let signature = line.trim_end_matches(" {").replace("_opened", "opened");
+        assert!(is_own || seam.contains(&format!("{signature};")), "the trait has no `{signature}`");
+    }
+    for method in ["fn mapping(&self) -> Vec<Mapped>", "fn requests(&self) -> u64"] {
+        assert!(seam.contains(method) && code.contains(method), "{method}");
+    }
+    let sources = document("src/sources/mod.rs");
+    let fields = sources.split_once("pub struct Built {").expect("it is there").1.split_once("\n}").expect("its end").0;
+    let fields = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
+    let literal = code.split_once("Ok(Built {").expect("it is built").1.split_once("})").expect("its end").0;
+    for (field, _) in fields {
+        assert!(literal.lines().any(|line| line.trim().starts_with(field)), "`Built` has `{field}`");
+    }
+    for path in prose(&page).flat_map(quoted).filter(|word| word.ends_with(".rs") && word.contains('/')) {
+        let is_example = path.ends_with("/close.rs");
+        let places = [path.to_owned(), format!("src/sources/{path}")];
+        assert!(is_example || places.iter().any(|place| root().join(place).exists()), "there is no {path}");
+    }
+}

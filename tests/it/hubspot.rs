@@ -423,7 +423,7 @@ async fn a_refresh_token_that_was_replaced_outlives_the_process_until_another_is
         assert_eq!(crm.requests_of(Route::Token), process);
     }
     let (told, _) = failure(&built(&app(&crm))).await;
-    assert!(told.contains("renew the access token: the CRM answers 400"), "the configured one is used up: {told}");
+    assert!(told.contains("renew the access token: invalid_grant: the CRM answers 400"), "the configured one is used up: {told}");
     let newly_configured = app(&crm).replace(REFRESH_TOKEN, "canary-refresh-0004");
     pulled(&remembering(&newly_configured, &memory)).await.unwrap();
     pulled(&remembering(&newly_configured, &memory)).await.unwrap();
@@ -479,7 +479,7 @@ async fn a_refresh_token_that_is_revoked_is_refused_like_a_key() {
     let crm = FakeHubspot::start(deals(3)).await;
     let source = built(&app(&crm).replace(REFRESH_TOKEN, "canary-revoked"));
     let (told, advice) = failure(&source).await;
-    assert!(told.contains("renew the access token: the CRM answers 400"), "{told}");
+    assert!(told.contains("renew the access token: invalid_grant: the CRM answers 400"), "{told}");
     assert_eq!((advice, crm.requests().len()), (Advice::RenewCredentials, 1));
 }
 

@@ -720,7 +720,7 @@ async fn an_app_that_stays_refused_ends_the_pull_after_one_renewal() {
     assert_eq!((crm.requests_of(Route::Stages), crm.requests_of(Route::Token)), (2, 2));
     let revoked = built(&app(&crm).replace(REFRESH_TOKEN, "canary-revoked"));
     let (told, advice) = failure(&revoked).await;
-    assert!(told.contains("renew the access token: the CRM answers 400"), "{told}");
+    assert!(told.contains("renew the access token: invalid_grant: the CRM answers 400"), "{told}");
     assert_eq!(advice, Advice::RenewCredentials);
 }
 

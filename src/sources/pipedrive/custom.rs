@@ -92,10 +92,28 @@ pub(super) fn is_key(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// The label of an option of the field with this key; `None` where the field has no options.
-pub(super) fn label<'a>(names: &'a Names, key: &str, option: &str) -> Option<Option<&'a str>> {
-    let options = names.0.get(&options_of(key))?;
-    Some(options.get(option).map(String::as_str))
+/// What a value of a field is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Label<'a> {
+    /// The field has no options: as it is.
+    NoChoice,
+    /// An option's label.
+    Known(&'a str),
+    /// An option that the field does not have any more.
+    Unknown,
+}
+
+/// What `value` of the field with this key is called.
+pub(super) fn label<'a>(names: &'a Names, key: &str, value: &str) -> Label<'a> {
+    match names.0.get(&options_of(key)) {
+        None => Label::NoChoice,
+        Some(options) => options.get(value).map_or(Label::Unknown, |label| Label::Known(label)),
+    }
+}
+
+/// Whether the values of the field with this key are ids of options.
+pub(super) fn has_options(names: &Names, key: &str) -> bool {
+    names.0.contains_key(&options_of(key))
 }
 
 fn options_of(key: &str) -> String {
@@ -104,8 +122,10 @@ fn options_of(key: &str) -> String {
 
 #[derive(Deserialize)]
 struct Field {
-    field_name: Option<String>,
-    field_code: String,
+    #[serde(rename = "field_name")]
+    name: Option<String>,
+    #[serde(rename = "field_code")]
+    code: String,
     options: Option<Vec<Choice>>,
 }
 
@@ -145,8 +165,8 @@ impl Fields {
         for (field, property) in named.iter().filter(|(_, property)| property.needs_fields()) {
             let wanted = property.shown();
             let is_meant = |known: &&Field| match property {
-                Property::Called(name) => known.field_name.as_ref() == Some(name),
-                _ => known.field_code == wanted,
+                Property::Called(name) => known.name.as_ref() == Some(name),
+                _ => known.code == wanted,
             };
             let found: Vec<&Field> = known.iter().filter(is_meant).collect();
             let [found] = found.as_slice() else {
@@ -158,11 +178,11 @@ impl Fields {
                 continue;
             };
             if let Property::Called(name) = property {
-                fields.table(KEYS).insert(name.clone(), found.field_code.clone());
+                fields.table(KEYS).insert(name.clone(), found.code.clone());
             }
             for choice in found.options.iter().flatten() {
                 let label = choice.label.clone().unwrap_or_else(|| choice.id.0.clone());
-                fields.table(&options_of(&found.field_code)).insert(choice.id.0.clone(), label);
+                fields.table(&options_of(&found.code)).insert(choice.id.0.clone(), label);
             }
         }
         fields
@@ -199,14 +219,14 @@ mod tests {
             let Fields { names, warnings } = fields(&[("segment", text)]);
             assert_eq!(warnings, Vec::<String>::new());
             assert_eq!(Property::new(text).key(&names), Some(KEY));
-            assert_eq!(label(&names, KEY, "12"), Some(Some("SMB")));
-            assert_eq!(label(&names, KEY, "13"), Some(Some("13")));
-            assert_eq!(label(&names, KEY, "99"), Some(None), "an option that is gone");
+            assert_eq!(label(&names, KEY, "12"), Label::Known("SMB"));
+            assert_eq!(label(&names, KEY, "13"), Label::Known("13"));
+            assert_eq!(label(&names, KEY, "99"), Label::Unknown, "an option that is gone");
         }
         let Fields { names, .. } = fields(&[("channel", "Channel")]);
         assert_eq!(Property::new("Channel").key(&names), Some("channel"), "a built-in one has a key that is a word");
-        assert_eq!(label(&names, "channel", "web"), Some(Some("Web")), "and its options have texts as ids");
-        assert_eq!(label(&names, "value", "1"), None);
+        assert_eq!(label(&names, "channel", "web"), Label::Known("Web"), "and its options have texts as ids");
+        assert_eq!(label(&names, "value", "1"), Label::NoChoice);
     }
 
     #[test]

@@ -48,10 +48,10 @@ impl Place {
     }
 
     fn read(text: Option<&str>) -> Self {
-        let Some((word, rest)) = text.and_then(|text| text.split_once(' ')) else { return Self::first(false) };
-        let (last, cursor) = rest.split_once(' ').unwrap_or((rest, ""));
+        let Some((list, behind)) = text.and_then(|text| text.split_once(' ')) else { return Self::first(false) };
+        let (highest, cursor) = behind.split_once(' ').unwrap_or((behind, ""));
         let cursor = Some(cursor.to_owned()).filter(|cursor| !cursor.is_empty());
-        Self { archived: word == ARCHIVED_WORD, last: last.to_owned(), cursor }
+        Self { archived: list == ARCHIVED_WORD, last: highest.to_owned(), cursor }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::money::Currency;
 use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::settings::{Problem, Section};
-use crate::sources::pipedrive::custom::{self, Property};
+use crate::sources::pipedrive::custom::{self, Label, Property};
 use crate::sources::pipedrive::pipelines::{fraction, is_chance};
 use crate::sources::pipedrive::wire::{Record, day, instant};
 use crate::sources::source::{Mapped, Names, Opened};
@@ -323,12 +323,12 @@ impl Reading<'_> {
         };
         let shown = shown?;
         match custom::label(self.names, key, &shown) {
-            Some(Some(label)) => Some(label.to_owned()),
-            Some(None) => {
+            Label::NoChoice => Some(shown),
+            Label::Known(label) => Some(label.to_owned()),
+            Label::Unknown => {
                 self.find(Rule::R09, field);
                 Some(shown)
             }
-            None => Some(shown),
         }
     }
 
@@ -433,26 +433,22 @@ impl Reading<'_> {
         }
     }
 
-    /// A property's JSON as it is; nothing where it is empty.
+    /// A property's JSON as it is, choices by their labels; nothing where it is empty.
     fn exact(&mut self, property: &Property, field: &str) -> Option<Box<RawValue>> {
         let (key, value) = self.raw(property)?;
-        let has_options = custom::label(self.names, &key, "").is_some();
-        let chosen = serde_json::from_str::<Vec<Box<RawValue>>>(value.get());
-        match (has_options, chosen) {
-            (true, Ok(chosen)) => {
-                let labels: Vec<String> = chosen.iter().filter_map(|one| self.label(&key, one, field)).collect();
-                to_raw_value(&labels).ok()
+        if custom::has_options(self.names, &key) {
+            let chosen = serde_json::from_str::<Vec<Box<RawValue>>>(value.get());
+            let Ok(chosen) = chosen else { return to_raw_value(&self.label(&key, &value, field)?).ok() };
+            let labels: Vec<String> = chosen.iter().filter_map(|one| self.label(&key, one, field)).collect();
+            return to_raw_value(&labels).ok();
+        }
+        match text(&value) {
+            Ok(None) => None,
+            Err(Unreadable) if value.get().starts_with('"') => {
+                self.find(Rule::D26, field);
+                None
             }
-            (true, Err(_)) => to_raw_value(&self.label(&key, &value, field)?).ok(),
-            (false, _) => match text(&value) {
-                Ok(None) => None,
-                Ok(Some(_)) => Some(value),
-                Err(Unreadable) if value.get().starts_with('"') => {
-                    self.find(Rule::D26, field);
-                    None
-                }
-                Err(Unreadable) => Some(value),
-            },
+            Ok(Some(_)) | Err(Unreadable) => Some(value),
         }
     }
 }

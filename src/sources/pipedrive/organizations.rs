@@ -143,7 +143,9 @@ impl Lookup {
         // One page holds them all, so there is no next one to look at.
         let page = client.page(ORGANIZATIONS, &[("limit", PAGE), ("ids", &ids)]).await?;
         self.take(&page);
-        batch.iter().for_each(|id| drop(self.missing.remove(id)));
+        for id in &batch {
+            self.missing.remove(id);
+        }
         Ok(())
     }
 

@@ -163,9 +163,9 @@ impl Source for Salesforce {
         let before = self.client.requests();
         let First { known, opening, page: first } = self.first_answer().await?;
         let total = first.as_deref().map(list::total).transpose()?.flatten();
-        let is_large =
-            total.is_none_or(|total| total > self.bulk_above) && !self.has_no_exports.load(Ordering::Relaxed);
-        let way = if first.is_none() || (total.is_some() && is_large) { EXPORT } else { LIST };
+        let has_exports = !self.has_no_exports.load(Ordering::Relaxed);
+        let is_large = has_exports && total.is_some_and(|total| total > self.bulk_above);
+        let way = if first.is_none() || is_large { EXPORT } else { LIST };
         let spent = self.client.requests() - before;
         let stages = opening.stages_of(&known.record_types);
         Ok(Opened {
