@@ -117,18 +117,22 @@ impl Advice {
     pub fn text(self) -> &'static str {
         match self {
             Self::RenewCredentials => "renew the key in the CRM and put it where the config points",
-            Self::GrantPermission => "give the key permission to read deals in the CRM",
+            Self::GrantPermission => {
+                "give the key the permission in the CRM; the source's page in docs/ lists all it needs"
+            }
             Self::ProvideSecret => "provide the secret where the config points, or point the config elsewhere",
             Self::CheckNetwork => "check the endpoint, the network and the CRM's status page; the next run tries again",
             Self::CheckCertificate => "check the host name and the clock, or name your authority with `ca_file`",
             Self::WaitForLimit => "wait for the limit to reset, or pull less often",
             Self::WaitForMove => "wait until the CRM has moved the account; the next run tries again",
-            Self::CheckAddress => "check `endpoint` and `path`: the answer is not this CRM's",
+            Self::CheckAddress => {
+                "check where the requests go (`endpoint`, `path`, `proxy`): the answer is not this CRM's"
+            }
             Self::CheckPaging => {
-                "let the next run try again; if it stays so, check the `paging` section of a `rest` source"
+                "let the next run try again; if it stays so, tell the CRM's support, or mend `paging` of a `rest` source"
             }
             Self::CheckMapping => "check `fields`, `records` and `pipelines` of the source against what the CRM has",
-            Self::RaiseCap => "ask for smaller pages, or raise the cap if the size is right",
+            Self::RaiseCap => "ask for smaller pages; if the size is right, raise `max_body`",
             Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
             Self::FixConfig => "run `sales-pipeline check` and mend what it lists",
             Self::MakeWritable => "make the directory writable for the user who runs this",

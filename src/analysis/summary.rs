@@ -20,8 +20,10 @@ pub struct Newest<'a> {
     pub name: &'a SourceName,
     /// The head of its newest snapshot; `None` before the first one.
     pub head: Option<&'a Head>,
-    /// Since when its pulls fail, UTC.
+    /// Since when its pulls fail or are held, UTC.
     pub stale_since: Option<DateTime<Utc>>,
+    /// Why: held or failing, and what for.
+    pub stale_because: Option<&'a str>,
 }
 
 /// Deals of one status in the summary's currency.
@@ -52,8 +54,10 @@ pub struct SourceBlock {
     pub complete: bool,
     /// How we know.
     pub proof: String,
-    /// Since when its pulls fail.
+    /// Since when its pulls fail or are held, UTC.
     pub stale_since: Option<DateTime<Utc>>,
+    /// Why: held or failing, and what for.
+    pub stale_because: Option<String>,
 }
 
 /// What was odd, over all sources.
@@ -148,6 +152,7 @@ fn source_block(source: &Newest<'_>) -> SourceBlock {
         complete: source.head.is_some_and(is_complete),
         proof: source.head.map_or_else(|| "no snapshot yet".to_owned(), |head| head.completeness.proof.clone()),
         stale_since: source.stale_since,
+        stale_because: source.stale_because.map(str::to_owned),
     }
 }
 
@@ -173,9 +178,10 @@ pub fn markdown(summary: &Summary) -> String {
         let at =
             source.timestamp.map_or_else(|| "none yet".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string());
         let currency = source.open.currency.map_or_else(String::new, |currency| format!(" {currency}"));
-        let stale = source
-            .stale_since
-            .map_or_else(String::new, |since| format!(", failing since {}", since.format("%Y-%m-%d %H:%M UTC")));
+        let stale = source.stale_since.map_or_else(String::new, |since| {
+            let because = source.stale_because.as_deref().unwrap_or("no new data");
+            format!("; since {} {because}", since.format("%Y-%m-%d %H:%M UTC"))
+        });
         let complete = if source.complete { "yes" } else { "no" };
         let _ = writeln!(
             text,

@@ -1,4 +1,4 @@
-//! What happens when a duty is due: the job is started, its end is logged once, and joined files follow.
+//! What happens when a duty is due: the job is started, its end is logged once, and summary and latest file follow.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,8 +33,8 @@ pub(super) struct Duties {
     pub(super) tracker: TaskTracker,
     /// How many pulls run.
     pub(super) running: Arc<watch::Sender<usize>>,
-    /// Counts the publishes that want a joined file.
-    pub(super) published: Arc<watch::Sender<u64>>,
+    /// Counts the ends of pulls that summary and latest file do not tell of yet.
+    pub(super) untold: Arc<watch::Sender<u64>>,
 }
 
 impl Duties {
@@ -102,18 +102,18 @@ impl Duties {
         drop(permit);
         self.running.send_modify(|count| *count -= 1);
         log(&target, &ended);
-        if ended.is_ok() && jobs.targets.len() > 1 {
-            self.published.send_modify(|count| *count += 1);
+        if is_untold(&ended, jobs.targets.len()) {
+            self.untold.send_modify(|count| *count += 1);
         }
     }
 
-    /// Writes joined summary and latest file once the runs due together have ended, not too often, and once more
-    /// before the end if something was published since.
-    pub(super) async fn join_published(self, stop: CancellationToken) {
-        let (mut running, mut published) = (self.running.subscribe(), self.published.subscribe());
+    /// Writes summary and latest file once the runs due together have ended, not too often, and once more before the
+    /// end if something happened since.
+    pub(super) async fn tell(self, stop: CancellationToken) {
+        let (mut running, mut untold) = (self.running.subscribe(), self.untold.subscribe());
         loop {
             let stopping = tokio::select! {
-                _ = published.changed() => false,
+                _ = untold.changed() => false,
                 () = stop.cancelled() => true,
             };
             let quiet = running.wait_for(|count| *count == 0);
@@ -125,8 +125,8 @@ impl Duties {
                     () = stop.cancelled() => continue,
                 }
             }
-            if !stopping || published.has_changed().unwrap_or(false) {
-                published.mark_unchanged();
+            if !stopping || untold.has_changed().unwrap_or(false) {
+                untold.mark_unchanged();
                 self.join_now().await;
             }
             if stopping {
@@ -150,6 +150,16 @@ impl Duties {
             Ok(Err(error)) => error!(error, "Summary and latest file could not be written; the old ones stay"),
             Err(_) => error!("Writing summary and latest file ended in a panic; the old ones stay"),
         }
+    }
+}
+
+/// Whether a pull's end is yet to be told in summary and latest file. One source's publish writes both itself; of
+/// several, and when a pull fails or is held, whoever reads them must learn how old they are.
+fn is_untold(ended: &Result<Published, PullFailure>, sources: usize) -> bool {
+    match ended {
+        Ok(_) => sources > 1,
+        Err(PullFailure::Busy | PullFailure::Fetch(PullError::Stopped)) => false,
+        Err(_) => true,
     }
 }
 

@@ -126,9 +126,9 @@ pub async fn run(inputs: Inputs, config: Config, mut requests: UnboundedReceiver
         jobs: Arc::new(Mutex::new(jobs)),
         tracker: TaskTracker::new(),
         running: Arc::new(watch::channel(0).0),
-        published: Arc::new(watch::channel(0).0),
+        untold: Arc::new(watch::channel(0).0),
     };
-    duties.tracker.spawn(duties.clone().join_published(stop.clone()));
+    duties.tracker.spawn(duties.clone().tell(stop.clone()));
     info!(sources = config.sources.len(), cache = %store.layout.cache.display(), "Running");
     let mut daemon = Daemon { inputs, config, events, duties: duties.clone(), stop };
     let mut heartbeat = systemd::Heartbeat::default();

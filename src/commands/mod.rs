@@ -13,6 +13,7 @@ mod snapshots;
 mod status;
 mod summary;
 mod table;
+mod together;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app;
 use crate::commands::dry_run::DryRun;
 use crate::commands::exit::Exit;
-use crate::commands::{complain, dry_run, load, table};
+use crate::commands::{complain, dry_run, load, table, together};
 use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
@@ -23,7 +23,7 @@ use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// How often a lock that somebody holds is tried again.
-const TRY_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -132,10 +132,13 @@ async fn pull_all(jobs: &Arc<Jobs>, targets: Vec<Arc<Target>>, out: &mut impl Wr
         };
         exit = exit.max(bars.suspend(|| report(&target, &ended, out))?);
     }
-    if jobs.targets.len() > 1
-        && let Err(error) = summarize::refresh(jobs, jobs.clock.now())
-    {
-        exit = exit.max(complain(&in_one_line(&error), None, Exit::CannotWrite));
+    if jobs.targets.len() > 1 || exit != Exit::Ok {
+        let now = jobs.clock.now();
+        match summarize::refresh(jobs, now) {
+            Ok(Some(summary)) if jobs.targets.len() > 1 => writeln!(out, "{}", together::line(&summary, now))?,
+            Ok(_) => {}
+            Err(error) => exit = exit.max(complain(&in_one_line(&error), None, Exit::CannotWrite)),
+        }
     }
     Ok(exit)
 }

@@ -8,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 use crate::advice::Advice;
 use crate::app;
 use crate::commands::exit::Exit;
-use crate::commands::pull::choose;
+use crate::commands::pull::{TRY_AGAIN, choose};
 use crate::commands::table::{self, Lean};
 use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
 use crate::jobs::accept::{AcceptError, accept};
-use crate::jobs::{Jobs, prune};
+use crate::jobs::{Jobs, Target, prune};
 use crate::model::number;
 use crate::model::snapshot::Head;
 use crate::store::error::StoreError;
@@ -35,7 +35,7 @@ pub(super) enum Command {
         /// The held snapshot, as `status` names it [default: the newest]
         snapshot: Option<String>,
         /// Why it is right; kept and shown by `status`
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = not_blank)]
         note: String,
     },
     /// Delete the snapshots that are older than the retention
@@ -47,6 +47,11 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+}
+
+fn not_blank(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why it is right") } else { Ok(text.to_owned()) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -103,7 +108,7 @@ fn accept_held(
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
-    match accept(jobs, &target, snapshot, note, jobs.clock.now()) {
+    match accept_or_wait(jobs, &target, snapshot, note) {
         Ok(id) => {
             writeln!(out, "accepted {id} of {source}")?;
             Ok(Exit::Ok)
@@ -115,6 +120,17 @@ fn accept_held(
                 AcceptError::Store(_) | AcceptError::Refresh(_) => Exit::CannotWrite,
             };
             Ok(complain(&in_one_line(&error), error.advice(), exit))
+        }
+    }
+}
+
+/// Accepts, once no pull of this source is running any more.
+fn accept_or_wait(jobs: &Jobs, target: &Target, snapshot: Option<&str>, note: &str) -> Result<SnapshotId, AcceptError> {
+    let patience = jobs.clock.instant() + jobs.pull_deadline.0;
+    loop {
+        match accept(jobs, target, snapshot, note, jobs.clock.now()) {
+            Err(AcceptError::Busy) if jobs.clock.instant() < patience => std::thread::sleep(TRY_AGAIN),
+            ended => return ended,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
 use crate::store::summary::broken;
-use crate::telemetry::in_one_line;
+use crate::telemetry::{Escaped, in_one_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -37,9 +37,9 @@ pub(super) struct Arguments {
 enum Health {
     /// Its data is as young as its schedule promises.
     Ok,
-    /// So it is, but the last pull failed.
+    /// The last pull failed, and there is time until two have been missed.
     Failing,
-    /// So it is, but the last pull is held.
+    /// The same, and the last pull is held.
     Held,
     /// The first pull has not ended yet.
     Waiting,
@@ -191,12 +191,12 @@ fn warnings(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Vec<S
 
 fn health(judged: Freshness, state: &DutyState) -> Health {
     match judged {
-        Freshness::Fresh if state.failures > 0 => Health::Failing,
-        Freshness::Fresh if state.hold.is_some() => Health::Held,
-        Freshness::Fresh => Health::Ok,
         Freshness::Stale { .. } => Health::Stale,
-        Freshness::Waiting => Health::Waiting,
         Freshness::Missing => Health::Missing,
+        Freshness::Fresh | Freshness::Waiting if state.failures > 0 => Health::Failing,
+        Freshness::Fresh | Freshness::Waiting if state.hold.is_some() => Health::Held,
+        Freshness::Waiting => Health::Waiting,
+        Freshness::Fresh => Health::Ok,
     }
 }
 
@@ -259,8 +259,12 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     }
     if let Some(hold) = &source.hold {
         let (since, reasons) = (table::age(hold.since, now), hold.reasons.join("; "));
-        writeln!(out, "\n{name}: held since {since} ago ({}): {reasons}", hold.snapshot)?;
+        writeln!(out, "\n{name}: held since {since} ago ({}): {}", hold.snapshot, Escaped(&reasons))?;
         writeln!(out, "  hint: {}", Advice::AcceptOrMend.text())?;
+    }
+    if let Some(accepted) = &source.accepted {
+        let (since, note) = (table::age(accepted.at, now), Escaped(&accepted.note));
+        writeln!(out, "\n{name}: {} was accepted {since} ago: {note}", accepted.snapshot)?;
     }
     if let (Some(error), Some(since)) = (&source.error, source.failing_since) {
         writeln!(

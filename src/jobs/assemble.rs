@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
+use crate::advice::Advice;
 use crate::analysis::totals::{Figured, Fold, Overflow};
 use crate::jobs::{Target, names};
 use crate::model::deal::Figures;
@@ -37,6 +38,18 @@ pub enum AssembleError {
         /// How many different ones came.
         fetched: u64,
     },
+}
+
+impl AssembleError {
+    /// What to do.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Io(error) => Advice::on_io(error.kind()),
+            Self::Store(error) => error.advice(),
+            Self::Overflow(_) => Advice::CheckMapping,
+            Self::Incomplete { .. } => Advice::CheckPaging,
+        }
+    }
 }
 
 /// A snapshot that only lacks its name.

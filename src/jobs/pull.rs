@@ -57,10 +57,8 @@ impl PullFailure {
         match self {
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Fetch(error) => error.advice(),
-            Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
-            Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
-            Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
-            Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
+            Self::Assemble(error) => Some(error.advice()),
+            Self::Store(error) => Some(error.advice()),
             Self::Held { .. } => Some(Advice::AcceptOrMend),
             Self::Panicked | Self::Elsewhere(_) => None,
         }

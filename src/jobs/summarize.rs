@@ -17,7 +17,6 @@ use crate::model::snapshot::{Completeness, Head, JoinedSource};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
-use crate::store::state::DutyState;
 use crate::store::summary::{Merged, Object, merge, set};
 
 /// Above this many deals a joined file holds no leads.
@@ -28,6 +27,7 @@ struct Part<'a> {
     target: &'a Target,
     newest: Option<Newest>,
     stale_since: Option<DateTime<Utc>>,
+    stale_because: Option<String>,
 }
 
 /// Writes summary and latest file from the newest snapshots; nothing while there is none. Returns what was written.
@@ -55,8 +55,12 @@ fn parts(jobs: &Jobs) -> Result<Vec<Part<'_>>, StoreError> {
     let mut parts = Vec::with_capacity(jobs.targets.len());
     for target in jobs.targets.values() {
         let newest = jobs.newest(target)?;
-        let stale_since = jobs.store.duties(&target.place).get(&target.duty()).and_then(DutyState::stale_since);
-        parts.push(Part { target, newest, stale_since });
+        let state = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
+        // What was published since is fresh: its own pull has only not been noted down yet.
+        let is_older = |since: &DateTime<Utc>| newest.as_ref().is_none_or(|newest| newest.head.timestamp < *since);
+        let stale_since = state.stale_since().filter(is_older);
+        let stale_because = stale_since.and_then(|_| state.stale_because());
+        parts.push(Part { target, newest, stale_since, stale_because });
     }
     Ok(parts)
 }
@@ -77,6 +81,7 @@ fn write_summary(jobs: &Jobs, whole: &Head, parts: &[Part<'_>], now: DateTime<Ut
             name: &part.target.name,
             head: part.newest.as_ref().map(|newest| newest.head.as_ref()),
             stale_since: part.stale_since,
+            stale_because: part.stale_because.as_deref(),
         })
         .collect();
     let summary = summary::summarize(whole, &newest);
@@ -145,6 +150,7 @@ fn joined_source(part: &Part<'_>) -> JoinedSource {
         deals: part.newest.as_ref().map_or(0, |newest| newest.head.total_leads),
         complete: part.newest.is_some(),
         stale_since: part.stale_since,
+        stale_because: part.stale_because.clone(),
     }
 }
 

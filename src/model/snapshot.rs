@@ -121,6 +121,9 @@ pub struct JoinedSource {
     pub complete: bool,
     /// Since when its pulls fail or are held, UTC.
     pub stale_since: Option<DateTime<Utc>>,
+    /// Why: held or failing, and what for.
+    #[serde(default)]
+    pub stale_because: Option<String>,
 }
 
 /// Everything a snapshot file holds beside its leads, in the file's order (`leads` stand after `stage_breakdown`).

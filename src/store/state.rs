@@ -70,6 +70,12 @@ impl DutyState {
         [self.failing_since, held].into_iter().flatten().min()
     }
 
+    /// Why there is no new data: held or failing, and what for.
+    pub fn stale_because(&self) -> Option<String> {
+        let failing = self.error.as_ref().map(|error| format!("failing: {error}"));
+        failing.or_else(|| self.hold.as_ref().map(|held| format!("held: {}", held.reasons.join("; "))))
+    }
+
     /// A run begins.
     pub fn begin(&mut self, due: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         self.last_due = due.or(self.last_due);

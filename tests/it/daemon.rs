@@ -114,7 +114,7 @@ async fn a_thousand_sources_are_read_listed_and_planned() {
     folder.run(&["check"]).assert_code(0);
     let pulled = folder.run(&["pull"]);
     pulled.assert_code(0);
-    assert_eq!(pulled.stdout.lines().count(), count);
+    assert_eq!(pulled.stdout.lines().count(), count + 1, "and one of all");
     let latest = joined(&folder).unwrap();
     assert_eq!(latest["total_leads"], 5 * count);
     assert_eq!(status(&folder)["sources"].as_array().unwrap().len(), count);

@@ -33,3 +33,4 @@ mod schedule_library;
 mod schema;
 mod servers;
 mod skip;
+mod together;

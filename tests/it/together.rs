@@ -1,0 +1,97 @@
+//! Several sources as one: totals in the base currency, and no source that goes missing in silence.
+
+use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::program::{Folder, wait_for};
+use crate::schema::assert_schema;
+
+fn in_currency(count: u64, code: &str) -> Vec<String> {
+    deals(count).into_iter().map(|deal| deal.replace("\"EUR\"", &format!("\"{code}\""))).collect()
+}
+
+/// Two open deals of 100.50 and 400.50, one won, one lost, in each of three currencies; pounds have no rate.
+async fn three_sources() -> (Folder, [FakeRest; 3]) {
+    let sources = [
+        FakeRest::start(deals(4)).await,
+        FakeRest::start(in_currency(4, "USD")).await,
+        FakeRest::start(in_currency(4, "GBP")).await,
+    ];
+    let folder = Folder::new();
+    let [eu, us, uk] = [0, 1, 2].map(|index| sources[index].section(Paging::Cursor));
+    folder.write_config(&format!(
+        "currency = \"EUR\"\n[fx]\nrates = {{ USD = 0.92 }}\n[sources.eu]\n{eu}\n\
+         [sources.us]\n{us}\n[sources.uk]\n{uk}\n"
+    ));
+    (folder, sources)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_add_up_in_the_base_currency_and_what_has_no_rate_is_counted() {
+    let (folder, _crms) = three_sources().await;
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    insta::assert_snapshot!(pulled.stdout.lines().last().unwrap());
+    assert_schema(&folder.join("output/sales_pipeline.json"));
+    let latest = folder.json("output/sales_pipeline.json");
+    assert_eq!((&latest["currency"], &latest["total_leads"]), (&"EUR".into(), &12.into()));
+    // 501.00 in euros, and the same in dollars at 0.92.
+    assert_eq!(latest["totals"]["open"]["value"].to_string(), "961.92");
+    let by_currency = &latest["totals"]["open"]["by_currency"];
+    for code in ["EUR", "GBP", "USD"] {
+        assert_eq!(by_currency[code]["value"].to_string(), "501.0", "{code}");
+    }
+    assert_eq!(latest["totals"]["unpriced"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_fails_or_is_held_is_named_with_its_age_and_its_reason() {
+    let (folder, [eu, us, _uk]) = three_sources().await;
+    folder.run(&["pull"]).assert_code(0);
+    let good = folder.json("output/sales_pipeline.json");
+    (0..4).for_each(|_| eu.then_fail(Fault::Status(500)));
+    us.hold("deals", Vec::new());
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(69);
+    insta::with_settings!({filters => vec![(r"\d+ s old", "[age] old")]}, {
+        insta::assert_snapshot!(pulled.stdout.lines().last().unwrap());
+    });
+    for file in ["output/sales_pipeline.json", "output/daily_summary.json"] {
+        assert_schema(&folder.join(file));
+    }
+    let latest = folder.json("output/sales_pipeline.json");
+    assert_eq!(latest["totals"], good["totals"], "the last good deals stay");
+    let because = |index: usize| latest["sources"][index]["stale_because"].as_str().map(str::to_owned);
+    assert!(because(0).unwrap().starts_with("failing: "), "{:?}", because(0));
+    assert!(because(2).unwrap().starts_with("held: no deals came"), "{:?}", because(2));
+    assert_eq!((because(1), &latest["sources"][1]["stale_since"]), (None, &serde_json::Value::Null));
+
+    // Once both are well again, nothing is left of it.
+    us.hold("deals", in_currency(4, "USD"));
+    folder.run(&["pull"]).assert_code(0);
+    let latest = folder.json("output/sales_pipeline.json");
+    assert!(latest["sources"].as_array().unwrap().iter().all(|source| source["stale_since"].is_null()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_never_pulled_is_named_too() {
+    let (folder, _crms) = three_sources().await;
+    let pulled = folder.run(&["pull", "eu", "uk"]);
+    pulled.assert_code(0);
+    insta::assert_snapshot!(pulled.stdout.lines().last().unwrap());
+    assert_eq!(folder.json("output/sales_pipeline.json")["completeness"]["complete"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_summary_of_one_source_says_that_its_pulls_fail_until_one_does_not() {
+    let crm = FakeRest::start(deals(4)).await;
+    let folder = Folder::new();
+    let schedule = "schedule = \"*/1 * * * * *\"\n";
+    folder.write_config(&format!("[sources.crm]\n{}\n{schedule}", crm.section(Paging::Cursor)));
+    folder.run(&["pull"]).assert_code(0);
+    let daemon = folder.start(&["run"]);
+    let since =
+        || folder.json("output/daily_summary.json")["sales_pipeline_summary"]["sources"]["crm"]["stale_since"].clone();
+    (0..15).for_each(|_| crm.then_fail(Fault::Status(503)));
+    wait_for("the failure in the summary", || since().is_string().then_some(()));
+    wait_for("its end", || since().is_null().then_some(()));
+    daemon.stop().assert_code(0);
+}
