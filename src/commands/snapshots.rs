@@ -1,5 +1,6 @@
 //! `snapshots`: what is there, and what retention gives up.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -177,23 +178,16 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(rows)?),
         Format::Csv => {
-            writeln!(out, "source,snapshot,deals,value,currency,state,path")?;
+            let mut table = csv::Writer::from_writer(out);
+            table.write_record(["source", "snapshot", "deals", "value", "currency", "state", "path"])?;
             for row in rows {
-                let (deals, value) = (
-                    row.deals.map_or_else(String::new, |deals| deals.to_string()),
-                    row.value.map_or_else(String::new, number::text),
-                );
+                let deals = row.deals.map_or_else(String::new, |deals| deals.to_string());
+                let value = row.value.map_or_else(String::new, number::text);
                 let currency = row.currency.as_deref().unwrap_or_default();
-                writeln!(
-                    out,
-                    "{},{},{deals},{value},{currency},{},{}",
-                    csv(&row.source),
-                    row.snapshot,
-                    row.state,
-                    csv(&row.path)
-                )?;
+                let (source, path) = (harmless(&row.source), harmless(&row.path));
+                table.write_record([&*source, &row.snapshot, &deals, &value, currency, &row.state, &*path])?;
             }
-            Ok(())
+            table.flush()
         }
         Format::Table => {
             let headings = [
@@ -221,10 +215,10 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// A CSV field: quoted where it must be, and no formula for the spreadsheet that opens it.
-fn csv(text: &str) -> String {
-    let safe = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    if safe.contains([',', '"', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
+/// A text that is no formula for the spreadsheet that opens it.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 fn prune_now(jobs: &Jobs, dry_run: bool, force: bool, out: &mut impl Write) -> io::Result<Exit> {

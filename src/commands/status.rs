@@ -11,10 +11,11 @@ use crate::analysis::summary::Block;
 use crate::app;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
-use crate::commands::{complain, load_or_demo};
+use crate::commands::{complain, load_or_demo, vanished_in_words};
 use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
 use crate::jobs::board::is_from_future;
+use crate::model::snapshot::Head;
 use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
@@ -175,17 +176,23 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         advice: state.advice,
         hold: state.hold,
         accepted: state.accepted,
-        warnings: warnings(source, jobs, now)?,
+        warnings: warnings(source, jobs, now, head)?,
     })
 }
 
-/// What the configuration warns of, and snapshots that are passed over.
-fn warnings(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+/// What the configuration warns of, snapshots that are passed over, and deals that nobody can explain.
+fn warnings(
+    source: &Scheduled,
+    jobs: &Jobs,
+    now: DateTime<Utc>,
+    newest: Option<&Head>,
+) -> Result<Vec<String>, StoreError> {
     let target = &source.target;
     let mut warnings: Vec<String> = target.built.warnings.iter().map(|warning| warning.message.clone()).collect();
     let ahead = jobs.store.list(&target.place)?.into_iter().filter(|id| is_from_future(*id, now));
     warnings
         .extend(ahead.map(|id| format!("snapshot {id} is from the future and is passed over: set the clock right")));
+    warnings.extend(newest.and_then(vanished_in_words));
     Ok(warnings)
 }
 

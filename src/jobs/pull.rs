@@ -10,7 +10,7 @@ use crate::advice::Advice;
 use crate::analysis::gate::{self, Allowed, Candidate, Hold};
 use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
-use crate::jobs::{Jobs, Target, summarize};
+use crate::jobs::{Jobs, Target, summarize, vanished};
 use crate::model::deal::Deal;
 use crate::model::snapshot::Head;
 use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
@@ -144,7 +144,8 @@ async fn pull_and_publish(
     let begun = jobs.clock.instant();
     let mut spool = jobs.store.spool()?;
     let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
-    let fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    let mut fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    fetched.vanished = vanished::count(jobs, target, &mut fetched, begun + jobs.pull_deadline.0).await;
     let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
     let (id, head) = {
         let jobs = Arc::clone(&jobs);
@@ -212,7 +213,8 @@ fn publish(
     fetched: Fetched,
     now: DateTime<Utc>,
 ) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
-    let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
+    let mut assembled =
+        assemble(target, &jobs.rates, spool, fetched, [jobs.store.scratch()?, jobs.store.scratch()?], now)?;
     set_demo_aside(jobs, target)?;
     hold_back(jobs, target, &mut assembled)?;
     if let Place::Folder(name) = &target.place
@@ -226,7 +228,7 @@ fn publish(
     }
     let id = {
         let _lock = jobs.store.lock_write()?;
-        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads)?
+        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads, &mut assembled.index)?
     };
     let head = Arc::new(assembled.head);
     jobs.board.published(&target.place, id, Arc::clone(&head));

@@ -150,6 +150,9 @@ pub struct Figures<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow, default)]
     probability: Option<&'a RawValue>,
+    /// When the CRM last changed it: its JSON.
+    #[serde(borrow, default)]
+    pub updated_at: Option<&'a RawValue>,
     /// Open, won or lost.
     #[serde(default)]
     pub status: Option<Status>,
@@ -158,7 +161,12 @@ pub struct Figures<'a> {
     pub currency: Option<Currency>,
 }
 
-impl Figures<'_> {
+impl<'a> Figures<'a> {
+    /// The amount's JSON.
+    pub fn raw_value(&self) -> Option<&'a RawValue> {
+        self.value
+    }
+
     /// The amount, exact.
     pub fn value(&self) -> Option<Decimal> {
         number::exact(self.value?.get())

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use figment::value::Value;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -122,6 +123,21 @@ pub fn build(section: &Section, context: &Context) -> Result<Built, Vec<Problem>
     let mut built = (kind.build)(own, context)?;
     built.scope_hash = scope_hash(section);
     Ok(built)
+}
+
+/// The keys of a section whose value is a secret, whatever the kind.
+const SECRETS: [&str; 7] =
+    ["api_key", "client_id", "client_secret", "refresh_token", "username", "password", "private_key"];
+
+/// The secrets that a section which cannot be built points at, as far as its keys tell, so that they are checked
+/// together with what is wrong with it. A literal points at nothing.
+pub fn named_secrets(section: &Section) -> Vec<(String, Secret)> {
+    let pointed =
+        |value: &Value| Secret::deserialize(value).ok().filter(|secret| !matches!(secret, Secret::Literal(_)));
+    let own = section.0.iter().filter(|(key, _)| SECRETS.contains(&key.as_str()));
+    let own = own.filter_map(|(key, value)| Some((key.clone(), pointed(value)?)));
+    let auth = section.0.get("auth").and_then(Value::as_dict).into_iter().flatten();
+    own.chain(auth.filter_map(|(key, value)| Some((format!("auth.{key}"), pointed(value)?)))).collect()
 }
 
 fn scope_hash(section: &Section) -> String {

@@ -2,7 +2,7 @@
 //!
 //! A page that fails fails the pull. What it cannot prove, it does not claim.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -18,8 +18,9 @@ use crate::advice::Advice;
 use crate::clock::Clock;
 use crate::model::deal::{Deal, UNTITLED};
 use crate::model::finding::Findings;
+use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Fate, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry};
 use crate::telemetry::in_one_line;
 
@@ -62,7 +63,7 @@ impl PullError {
         match self {
             Self::Source { source, .. } => Some(source.advice()),
             Self::Deadline(_) => Some(Advice::RaiseDeadline),
-            Self::Spool(error) => Some(Advice::on_io(error.kind())),
+            Self::Spool(error) => Some(Advice::on_io(error)),
             Self::Stopped => None,
         }
     }
@@ -102,6 +103,10 @@ pub struct Fetched {
     pub matched: Matched,
     /// The names that the pages left open.
     pub names: Names,
+    /// The ids of all records.
+    pub seen: Seen,
+    /// What became of the deals that a pull before found and this one did not.
+    pub vanished: Option<Vanished>,
     /// What was odd.
     pub findings: Findings,
     /// When the first request was sent, UTC.
@@ -134,6 +139,32 @@ impl Matched {
     }
 }
 
+/// The ids of all records of a pull, wanted or not, in eight bytes each.
+#[derive(Debug, Default)]
+pub struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Takes note of ids; [`sort`](Self::sort) comes after the last.
+    fn add(&mut self, ids: &[String]) {
+        self.0.extend(ids.iter().map(|id| Self::hash(id)));
+    }
+
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    /// Whether a record had this id. Of a million others one has the same hash once in twenty million million pulls.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.binary_search(&Self::hash(id)).is_ok()
+    }
+
+    fn hash(id: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// Reads all deals of a source once, page by page, into `sink`; nothing is kept here but what the guards need.
 pub async fn pull(
     built: &Built,
@@ -149,6 +180,29 @@ pub async fn pull(
         Ok(ended) => ended,
         Err(_) => Err(PullError::Deadline(deadline)),
     }
+}
+
+/// Asks what became of deals that a pull did not find any more, by `ends_at`. Their fates are there as far as it came;
+/// nothing is asked of a CRM that does not tell.
+pub async fn explain(
+    built: &Built,
+    ids: &BTreeSet<String>,
+    ends_at: Instant,
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+    fates: &mut BTreeMap<String, Fate>,
+) -> Result<(), PullError> {
+    let at_once = built.source.fates_at_once();
+    if at_once == 0 {
+        return Ok(());
+    }
+    let walk = Walk { built, clock, ends_at, stop };
+    let ids: Vec<&String> = ids.iter().collect();
+    for piece in ids.chunks(at_once) {
+        let piece: BTreeSet<String> = piece.iter().copied().cloned().collect();
+        fates.extend(walk.step("ask what became of vanished deals", || built.source.fates(&piece)).await?);
+    }
+    Ok(())
 }
 
 struct Walk<'a> {
@@ -181,6 +235,8 @@ impl Walk<'_> {
             filtered: 0,
             skipped: 0,
             uncounted: 0,
+            seen: Seen::default(),
+            vanished: None,
             findings: Findings::default(),
             started_at,
             finished_at: started_at,
@@ -213,6 +269,7 @@ impl Walk<'_> {
                 return Err(PullError::Stopped);
             }
         }
+        fetched.seen.sort();
         fetched.finished_at = self.clock.now();
         fetched.requests = source.requests() - before;
         Ok(fetched)
@@ -227,6 +284,7 @@ impl Walk<'_> {
         sink: &mut impl FnMut(&[Deal]) -> io::Result<()>,
     ) -> Result<(), PullError> {
         fetched.pages += 1;
+        fetched.seen.add(&page.ids);
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
             let (least, most) = fetched.listed.unwrap_or((total, total));

@@ -532,17 +532,20 @@ async fn a_deal_of_several_companies_none_of_them_primary_takes_the_lowest_id_an
 }
 
 #[tokio::test]
-async fn a_stage_that_is_deleted_keeps_its_label_while_the_process_lives() {
+async fn a_stage_that_is_deleted_keeps_its_label_also_over_a_restart() {
     let crm = FakeHubspot::start(deals(40)).await;
-    let source = built(&crm.section());
+    let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
+    let source = remembering(&crm.section(), &memory);
     let before = pulled(&source).await.unwrap();
     assert!(!before.found().contains(&(Rule::R09, "stage")));
     crm.change(|account| account.delete_stage("default", "qualifiedtobuy"));
     let stages =
         |pulled: &Pulled| -> Vec<Option<String>> { pulled.deals.iter().map(|deal| deal.stage.clone()).collect() };
-    let after = pulled(&source).await.unwrap();
-    assert_eq!(stages(&after), stages(&before));
-    assert!(after.found().contains(&(Rule::R09, "stage")), "and says that nobody lists it");
+    for source in [source, remembering(&crm.section(), &memory)] {
+        let after = pulled(&source).await.unwrap();
+        assert_eq!(stages(&after), stages(&before));
+        assert!(after.found().contains(&(Rule::R09, "stage")), "and says that nobody lists it");
+    }
     let fresh = pulled_from(&crm).await;
     assert_eq!(fresh.published(), crm.model(ZONE), "without a memory it stands as its id");
 }

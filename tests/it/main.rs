@@ -30,4 +30,5 @@ mod schedule_library;
 mod schema;
 mod skip;
 mod together;
+mod vanished;
 mod window;

@@ -118,7 +118,21 @@ impl Client {
 
     /// POSTs a question: nothing is written by it.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, SourceError> {
-        self.ask(self.question(path, body)?, false).await
+        self.post_with(path, &[], body).await
+    }
+
+    /// The same with parameters in the address.
+    pub(super) async fn post_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &impl Serialize,
+    ) -> Result<T, SourceError> {
+        let mut request = self.question(path, body)?;
+        if !query.is_empty() {
+            request.url.query_pairs_mut().extend_pairs(query);
+        }
+        self.ask(request, false).await
     }
 
     /// The same, of the search, which has its own limit.
