@@ -775,6 +775,28 @@ async fn four_variables_are_enough_to_publish_an_account_and_check_shows_what_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deal_that_vanished_is_explained_as_deleted_archived_or_gone() {
+    let crm = FakePipedrive::start(deals(60)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    folder.run(&["pull"]).assert_code(0);
+    let before = crm.requests().len();
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!(crm.requests().len() - before, before, "nothing vanished, so nothing is asked");
+    crm.change(|account| {
+        let live = account.live();
+        account.delete(live[0]);
+        account.archive(live[1]);
+        account.merge(live[2], live[3]);
+    });
+    folder.run(&["pull"]).assert_code(0);
+    let vanished = folder.json("output/sales_pipeline.json")["completeness"]["vanished"].clone();
+    let expected = json!({"archived": 1, "merged": 0, "out_of_scope": 1, "unknown": 1, "not_asked": 0});
+    assert_eq!(vanished, expected, "a merged one leaves nothing to ask for");
+    assert_eq!(crm.requests_of(Route::ArchivedDeals), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_walk_that_lost_deals_is_held_by_the_crms_own_count() {
     let mut is_lost = false;
     let crm = FakePipedrive::start(deals(600)).await.after_each(move |account, route| {

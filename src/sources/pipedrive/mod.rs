@@ -6,7 +6,8 @@
 //!    `block` keeps to what lasts;
 //! 2. `account`, `pipelines`, `users`, `custom`, `summary`: what is known before the first page;
 //! 3. `deals`: the pages; `wire` reads their envelope, `fields` makes deals of the records;
-//! 4. `organizations`, and `users` again: companies and unlisted owners, once all deals are in.
+//! 4. `organizations`, and `users` again: companies and unlisted owners, once all deals are in;
+//! 5. `vanished`: what became of deals that were there before.
 
 mod account;
 mod block;
@@ -20,8 +21,10 @@ mod pipelines;
 mod settings;
 mod summary;
 mod users;
+mod vanished;
 mod wire;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -40,7 +43,7 @@ use crate::sources::pipedrive::fields::{
 use crate::sources::pipedrive::organizations::Organizations;
 use crate::sources::pipedrive::pipelines::Pipelines;
 use crate::sources::pipedrive::settings::{Address, DEALS, ORGANIZATIONS, Settings};
-use crate::sources::source::{Cost, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
+use crate::sources::source::{Cost, Expected, Fate, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// Builds the source; everything wrong with its section at once.
@@ -152,6 +155,14 @@ impl Source for Pipedrive {
     /// Which way the organizations are read depends on how many there are, so they are asked for at once.
     fn names_at_once(&self, table: &str) -> usize {
         if table == COMPANIES { usize::MAX } else { 1 }
+    }
+
+    async fn fates(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+        vanished::fates(&self.client, ids).await
+    }
+
+    fn fates_at_once(&self) -> usize {
+        vanished::AT_ONCE
     }
 
     fn mapping(&self) -> Vec<Mapped> {
