@@ -423,7 +423,10 @@ async fn a_refresh_token_that_was_replaced_outlives_the_process_until_another_is
         assert_eq!(crm.requests_of(Route::Token), process);
     }
     let (told, _) = failure(&built(&app(&crm))).await;
-    assert!(told.contains("renew the access token: invalid_grant: the CRM answers 400"), "the configured one is used up: {told}");
+    assert!(
+        told.contains("renew the access token: invalid_grant: the CRM answers 400"),
+        "the configured one is used up: {told}"
+    );
     let newly_configured = app(&crm).replace(REFRESH_TOKEN, "canary-refresh-0004");
     pulled(&remembering(&newly_configured, &memory)).await.unwrap();
     pulled(&remembering(&newly_configured, &memory)).await.unwrap();
