@@ -369,7 +369,10 @@ fn the_page_on_adding_a_crm_uses_names_and_signatures_that_the_code_has() {
     for (field, _) in fields {
         assert!(literal.lines().any(|line| line.trim().starts_with(field)), "`Built` has `{field}`");
     }
-    for path in prose(&page).flat_map(quoted).filter(|word| word.ends_with(".rs") && word.contains('/')) {
+    for path in prose(&page)
+        .flat_map(quoted)
+        .filter(|word| Path::new(word).extension().is_some_and(|kind| kind == "rs") && word.contains('/'))
+    {
         let is_example = path.ends_with("/close.rs");
         let places = [path.to_owned(), format!("src/sources/{path}")];
         assert!(is_example || places.iter().any(|place| root().join(place).exists()), "there is no {path}");
