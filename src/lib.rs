@@ -34,6 +34,7 @@ pub mod store;
 pub mod advice;
 pub mod clock;
 pub mod http;
+pub mod memory;
 pub mod model;
 pub mod secret;
 pub mod settings;

@@ -26,6 +26,7 @@ use crate::config::file::{DOTENV, Found, Located};
 use crate::config::report::{Origins, Report};
 use crate::http::Clients;
 use crate::jobs::Target;
+use crate::memory::{InProcess, Memory};
 use crate::model::money::{Currency, Rates};
 use crate::model::name::SourceName;
 use crate::model::number;
@@ -34,6 +35,7 @@ use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section, Span};
 use crate::sources::{self, Context, KINDS};
 use crate::store::layout::{Layout, Place};
+use crate::store::memory::SourceMemory;
 use crate::store::retention::Policy;
 
 /// The compiled-in defaults: the reference of every setting.
@@ -304,14 +306,16 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
         keyring: Arc::new(keyring.clone()),
         clock: Arc::clone(&inputs.clock),
         zone,
+        memory: Arc::new(InProcess::default()),
     };
+    let layout = top.as_ref().map(|top| layout(inputs, top));
     let named = table(&mut tables, "sources", report);
     let sections = choose_sources(inputs, top.as_ref(), &section, named, report);
-    let sources = build_sources(sections, &context, inputs.strict, usual.as_ref(), report);
+    let sources = build_sources(sections, &context, layout.as_ref(), inputs.strict, usual.as_ref(), report);
     let (top, Summary {}) = (top?, summary?);
     let rates = rates(top.currency, exchange?, report);
     Some(Config {
-        layout: layout(inputs, &top),
+        layout: layout?,
         sources,
         rates,
         retention: retention.map(|section| Policy { days: section.days, keep_at_least: section.keep_at_least })?,
@@ -498,6 +502,7 @@ fn ready_section(endpoint: Option<&str>) -> String {
 fn build_sources(
     chosen: Vec<Chosen>,
     context: &Context,
+    layout: Option<&Layout>,
     strict: bool,
     usual: Option<&Cron>,
     report: &mut Report,
@@ -508,6 +513,7 @@ fn build_sources(
         let names_one = section.0.contains_key("schedule");
         let own = take_schedule(&mut section, context.zone, &prefix, report);
         let schedule = if names_one { own } else { usual.cloned() };
+        let context = &Context { memory: memory(layout, &place), ..context.clone() };
         match sources::build(&section, context) {
             Ok(built) => {
                 built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
@@ -521,6 +527,14 @@ fn build_sources(
         }
     }
     sources
+}
+
+/// What the source of a place remembers; nothing where the folders are not known, and nothing is pulled.
+fn memory(layout: Option<&Layout>, place: &Place) -> Arc<dyn Memory> {
+    match layout {
+        Some(layout) => Arc::new(SourceMemory::new(layout.clone(), place.clone())),
+        None => Arc::new(InProcess::default()),
+    }
 }
 
 /// A secret that is not there is a problem now, not at the first pull; one that stands in the file is warned of.

@@ -2,7 +2,6 @@
 //!
 //! An access token is kept until shortly before it ends and renewed by one request at a time, however many ask for it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +9,16 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::http::{self, Http, Request};
+use crate::memory::Memory;
 use crate::secret::{Keyring, Secret, SecretError};
-use crate::sources::answer;
 use crate::sources::source::SourceError;
+use crate::sources::{Context, answer};
 
 /// How long before its end a token is renewed: no request is to meet a token that ends on the way.
 const MARGIN: Duration = Duration::from_secs(90);
@@ -31,12 +32,45 @@ pub(super) fn bear(headers: &mut HeaderMap, token: &SecretString) -> Result<(), 
     Ok(())
 }
 
-/// A number that changes with the secret and tells nobody what it is: what is remembered of one account must not be
-/// taken for another's.
+/// A number that changes with the secret, is the same in every process, and tells nobody what the secret is: what is
+/// remembered of one account must not be taken for another's.
 pub(super) fn fingerprint(secret: &SecretString) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    secret.expose_secret().hash(&mut hasher);
-    hasher.finish()
+    let digest = Sha256::digest(secret.expose_secret());
+    digest[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A refresh token: the configured one, or the one that the CRM gave in its place. That one outlives the process and
+/// holds until another one is configured.
+pub(super) struct RefreshToken {
+    configured: Secret,
+    keyring: Arc<Keyring>,
+    memory: Arc<dyn Memory>,
+}
+
+impl RefreshToken {
+    /// Where the replaced one is remembered.
+    const KEY: &str = "refresh_token";
+
+    /// The token that the configuration points at, or what has replaced it.
+    pub(super) fn new(configured: Secret, keyring: Arc<Keyring>, memory: Arc<dyn Memory>) -> Self {
+        Self { configured, keyring, memory }
+    }
+
+    /// The one that holds now.
+    pub(super) fn current(&self) -> Result<SecretString, SecretError> {
+        let configured = self.keyring.reveal(&self.configured)?;
+        let text = self.memory.get(Self::KEY).unwrap_or_default();
+        let anchor = format!("{:016x}", fingerprint(&configured));
+        let replaced = text.split_once(' ').filter(|(instead_of, token)| *instead_of == anchor && !token.is_empty());
+        Ok(replaced.map_or(configured, |(_, token)| SecretString::from(token)))
+    }
+
+    /// The CRM gave another one: the old one may not be accepted again.
+    pub(super) fn replace(&self, given: &SecretString) -> Result<(), SecretError> {
+        let configured = self.keyring.reveal(&self.configured)?;
+        self.memory.put(Self::KEY, &format!("{:016x} {}", fingerprint(&configured), given.expose_secret()));
+        Ok(())
+    }
 }
 
 /// OAuth's refresh token and what it is exchanged with (RFC 6749 §6), as configured.
@@ -49,7 +83,9 @@ pub(super) struct Grant {
 
 /// The access tokens of a refresh token; the client's credentials go into the form.
 pub(super) struct OAuth {
-    grant: Grant,
+    client_id: Secret,
+    client_secret: Secret,
+    refresh_token: RefreshToken,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     held: Mutex<Held>,
@@ -60,8 +96,6 @@ pub(super) struct OAuth {
 pub(super) struct Held {
     token: Option<Token>,
     renewals: u64,
-    /// The configured refresh token, and the one that the CRM gave in its place.
-    replaced: Option<(SecretString, SecretString)>,
 }
 
 /// An access token.
@@ -84,8 +118,16 @@ struct Granted {
 
 impl OAuth {
     /// No token yet.
-    pub(super) fn new(grant: Grant, keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
-        Self { grant, keyring, clock, held: Mutex::default() }
+    pub(super) fn new(grant: Grant, context: &Context) -> Self {
+        let (keyring, memory) = (Arc::clone(&context.keyring), Arc::clone(&context.memory));
+        Self {
+            client_id: grant.client_id,
+            client_secret: grant.client_secret,
+            refresh_token: RefreshToken::new(grant.refresh_token, Arc::clone(&keyring), memory),
+            keyring,
+            clock: Arc::clone(&context.clock),
+            held: Mutex::default(),
+        }
     }
 
     /// A token that holds for a while yet. `refused` is one that the CRM did not accept: it is not given again.
@@ -104,17 +146,22 @@ impl OAuth {
     }
 
     async fn renew(&self, held: &mut Held, http: &Http, url: Url) -> Result<Token, SourceError> {
-        let configured = self.keyring.reveal(&self.grant.refresh_token)?;
-        let replaced = held.replaced.take().filter(|(from, _)| from.expose_secret() == configured.expose_secret());
-        let current = replaced.as_ref().map_or(&configured, |(_, to)| to);
-        let granted = self.exchange(current, http, url).await?;
-        held.replaced = match granted.refresh_token.map(SecretString::from) {
-            Some(given) if given.expose_secret() != current.expose_secret() => {
-                tracing::warn!("The CRM replaced the refresh token; the new one is kept until this process ends");
-                Some((configured, given))
+        let mut current = self.refresh_token.current()?;
+        let mut granted = self.exchange(&current, http, url.clone()).await;
+        if let Err(SourceError::Refused { .. }) = granted {
+            // Another process may have exchanged it meanwhile; then what it was given is there by now.
+            let newer = self.refresh_token.current()?;
+            if newer.expose_secret() != current.expose_secret() {
+                granted = self.exchange(&newer, http, url).await;
+                current = newer;
             }
-            _ => replaced,
-        };
+        }
+        let granted = granted?;
+        if let Some(given) = granted.refresh_token.map(SecretString::from)
+            && given.expose_secret() != current.expose_secret()
+        {
+            self.refresh_token.replace(&given)?;
+        }
         let lasts = Duration::from_secs(granted.expires_in);
         held.renewals += 1;
         Ok(Token {
@@ -126,8 +173,8 @@ impl OAuth {
 
     async fn exchange(&self, refresh_token: &SecretString, http: &Http, url: Url) -> Result<Granted, SourceError> {
         let form = {
-            let id = self.keyring.reveal(&self.grant.client_id)?;
-            let secret = self.keyring.reveal(&self.grant.client_secret)?;
+            let id = self.keyring.reveal(&self.client_id)?;
+            let secret = self.keyring.reveal(&self.client_secret)?;
             let mut form = Url::parse("form:").expect("a scheme alone is a URL");
             form.query_pairs_mut()
                 .append_pair("grant_type", "refresh_token")

@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod day;
 pub mod demo;
 pub mod hubspot;
 pub mod pull;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::http::{self, Clients};
+use crate::memory::Memory;
 use crate::model::deal::{Deal, Status};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section, Span, Words};
@@ -34,6 +36,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The configured zone: days are days there.
     pub zone: Tz,
+    /// What this source remembers across restarts.
+    pub memory: Arc<dyn Memory>,
 }
 
 /// A source, ready to be pulled.

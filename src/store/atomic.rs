@@ -15,6 +15,7 @@ use crate::store::layout::TEMPORARY;
 
 /// Files can be read by the group, so that a program of the same group can.
 const FILE_MODE: u32 = 0o640;
+const PRIVATE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o750;
 
 /// A file being written; dropped before it is committed, it is gone.
@@ -26,9 +27,13 @@ pub struct Draft {
 impl Draft {
     /// Begins a file that will stand in `folder`.
     pub fn begin(folder: &Path) -> Result<Self, StoreError> {
+        Self::begin_as(folder, FILE_MODE)
+    }
+
+    fn begin_as(folder: &Path, mode: u32) -> Result<Self, StoreError> {
         tempfile::Builder::new()
             .prefix(TEMPORARY)
-            .permissions(Permissions::from_mode(FILE_MODE))
+            .permissions(Permissions::from_mode(mode))
             .tempfile_in(folder)
             .map(|file| Self { file: BufWriter::new(file) })
             .map_err(StoreError::on("create a file in", folder))
@@ -89,7 +94,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     draft.commit_over(path)
 }
 
-/// The same without a sync: for a small file that is written often and whose loss costs nothing.
+/// The same for what only the owner may read.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut draft = Draft::begin_as(parent(path), PRIVATE_MODE)?;
+    draft.write_all(bytes).map_err(StoreError::on("write", path))?;
+    draft.commit_over(path)
+}
+
+/// The same as [`replace`] without a sync: for a small file that is written often and whose loss costs nothing.
 pub fn replace_lightly(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let mut draft = Draft::begin(parent(path))?;
     draft.write_all(bytes).map_err(StoreError::on("write", path))?;

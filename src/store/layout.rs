@@ -17,6 +17,8 @@ pub const SUMMARY: &str = "daily_summary.json";
 pub const TEMPORARY: &str = ".tmp-sales_pipeline-";
 /// What a duty did last, beside the files it wrote.
 pub const STATE: &str = ".state.json";
+/// What a source remembers across restarts; the key follows.
+const MEMORY: &str = ".memory-";
 
 const PREFIX: &str = "sales_pipeline_";
 const SUFFIX: &str = ".json";
@@ -135,6 +137,11 @@ impl Layout {
     /// What the duties did last whose files stand in `place`.
     pub fn state(&self, place: &Place) -> PathBuf {
         self.folder(place).join(STATE)
+    }
+
+    /// What the source remembers as `key` whose files stand in `place`.
+    pub fn memory(&self, place: &Place, key: &str) -> PathBuf {
+        self.folder(place).join(format!("{MEMORY}{key}"))
     }
 
     /// The folder of the locks.

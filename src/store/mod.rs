@@ -7,6 +7,7 @@ pub mod error;
 pub mod format;
 pub mod layout;
 pub mod lock;
+pub mod memory;
 pub mod retention;
 pub mod spool;
 pub mod state;

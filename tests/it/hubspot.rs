@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use sales_pipeline::advice::Advice;
 use sales_pipeline::clock::SystemClock;
 use sales_pipeline::http::Clients;
 use sales_pipeline::jobs::names;
+use sales_pipeline::memory::{InProcess, Memory};
 use sales_pipeline::model::deal::Deal;
 use sales_pipeline::model::finding::{Finding, Rule};
 use sales_pipeline::secret::Keyring;
@@ -30,12 +32,24 @@ use crate::fake_hubspot::{
 const ZONE: Tz = Tz::Europe__Berlin;
 
 fn context() -> Context {
-    Context { clients: Clients::new(), keyring: Arc::new(Keyring::default()), clock: Arc::new(SystemClock), zone: ZONE }
+    Context {
+        clients: Clients::new(),
+        keyring: Arc::new(Keyring::default()),
+        clock: Arc::new(SystemClock),
+        zone: ZONE,
+        memory: Arc::new(InProcess::default()),
+    }
 }
 
 fn built(toml: &str) -> Built {
+    remembering(toml, &(Arc::new(InProcess::default()) as Arc<dyn Memory>))
+}
+
+/// As the next process would build it that has the same files.
+fn remembering(toml: &str, memory: &Arc<dyn Memory>) -> Built {
     let section = Section(Toml::string(toml).data().unwrap().remove(&Profile::Default).unwrap());
-    build(&section, &context()).unwrap_or_else(|problems| panic!("{problems:#?}\n{toml}"))
+    let context = Context { memory: Arc::clone(memory), ..context() };
+    build(&section, &context).unwrap_or_else(|problems| panic!("{problems:#?}\n{toml}"))
 }
 
 /// A pull as it would be published.
@@ -343,14 +357,17 @@ async fn a_key_that_may_not_ask_for_the_account_reads_the_deals_and_says_what_it
 #[tokio::test]
 async fn after_the_daily_limit_nothing_is_asked_until_the_accounts_day_ends() {
     let crm = FakeHubspot::start(deals(250)).await.daily(6);
-    let source = built(&crm.section());
+    let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
+    let source = remembering(&crm.section(), &memory);
     let (told, advice) = failure(&source).await;
     assert!(told.contains("its limit for the day is reached, until 20"), "{told}");
     assert_eq!(advice, Advice::WaitForLimit);
     let sent = crm.requests().len();
-    let (again, _) = failure(&source).await;
-    assert!(again.contains("its limit for the day is reached"), "{again}");
-    assert_eq!(crm.requests().len(), sent, "not one more request");
+    for source in [source, remembering(&crm.section(), &memory)] {
+        let (again, _) = failure(&source).await;
+        assert!(again.contains("its limit for the day is reached"), "{again}");
+        assert_eq!(crm.requests().len(), sent, "not one more request, not by the next process either");
+    }
 }
 
 #[tokio::test]
@@ -395,6 +412,51 @@ async fn an_app_renews_its_token_once_however_many_ask_and_again_when_it_is_refu
     crm.expire_tokens();
     assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE));
     assert_eq!(crm.requests_of(Route::Token), 2, "by the refresh token that came with the first");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_replaced_outlives_the_process_until_another_is_configured() {
+    let crm = FakeHubspot::start(deals(3)).await.habit(Habit::RotatesTokens);
+    let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
+    for process in 1..=3 {
+        pulled(&remembering(&app(&crm), &memory)).await.unwrap();
+        assert_eq!(crm.requests_of(Route::Token), process);
+    }
+    let (told, _) = failure(&built(&app(&crm))).await;
+    assert!(told.contains("renew the access token: the CRM answers 400"), "the configured one is used up: {told}");
+    let newly_configured = app(&crm).replace(REFRESH_TOKEN, "canary-refresh-0004");
+    pulled(&remembering(&newly_configured, &memory)).await.unwrap();
+    pulled(&remembering(&newly_configured, &memory)).await.unwrap();
+}
+
+/// A memory in which another process notes something between the first look and the second.
+struct NotedMeanwhile {
+    noted: InProcess,
+    is_first_look: AtomicBool,
+}
+
+impl Memory for NotedMeanwhile {
+    fn get(&self, key: &'static str) -> Option<String> {
+        if key == "refresh_token" && self.is_first_look.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        self.noted.get(key)
+    }
+
+    fn put(&self, key: &'static str, text: &str) {
+        self.noted.put(key, text);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_another_process_has_just_used_up_is_followed_by_the_one_it_was_given() {
+    let crm = FakeHubspot::start(deals(3)).await.habit(Habit::RotatesTokens);
+    let memory = Arc::new(NotedMeanwhile { noted: InProcess::default(), is_first_look: AtomicBool::new(false) });
+    let shared: Arc<dyn Memory> = memory.clone();
+    pulled(&remembering(&app(&crm), &shared)).await.unwrap();
+    memory.is_first_look.store(true, Ordering::Relaxed);
+    pulled(&remembering(&app(&crm), &shared)).await.unwrap();
+    assert_eq!(crm.requests_of(Route::Token), 3, "one of them refused");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor, the ground first (design §4).
 const FLOORS: [&[&str]; 8] = [
-    &["advice", "clock", "http", "model", "secret", "settings", "signals", "telemetry"],
+    &["advice", "clock", "http", "memory", "model", "secret", "settings", "signals", "telemetry"],
     &["analysis", "sources", "store"],
     &["jobs"],
     &["schedule"],

@@ -10,6 +10,7 @@ use figment::{Profile, Provider};
 use proptest::prelude::*;
 use sales_pipeline::clock::SystemClock;
 use sales_pipeline::http::Clients;
+use sales_pipeline::memory::InProcess;
 use sales_pipeline::model::deal::{Deal, Status};
 use sales_pipeline::model::finding::Rule;
 use sales_pipeline::secret::Keyring;
@@ -31,6 +32,7 @@ fn context() -> Context {
         keyring: Arc::new(keyring),
         clock: Arc::new(SystemClock),
         zone: Tz::Europe__Berlin,
+        memory: Arc::new(InProcess::default()),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::http::{self, Http, Pace, Pacer, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::auth::{OAuth, Token, bear, fingerprint};
+use crate::sources::day::DayLimit;
 use crate::sources::hubspot::errors::{TEN_SECONDS, refusal, window};
 use crate::sources::hubspot::settings::{Credentials, Paths, Settings};
 use crate::sources::source::SourceError;
@@ -46,8 +47,7 @@ pub(super) struct Client {
     search: Pacer,
     /// What the account may send in a day; 0: unknown.
     daily_limit: AtomicU64,
-    /// Until when the daily limit is reached.
-    spent_until: Mutex<Option<DateTime<Utc>>>,
+    day_limit: DayLimit,
     /// The zone in which the account's day ends.
     zone: Mutex<Option<Tz>>,
     /// Where everything is.
@@ -71,7 +71,7 @@ impl Client {
             Credentials::Key(key) => BearerToken::Key(key),
             Credentials::OAuth(grant) => BearerToken::OAuth {
                 refresh_token: grant.refresh_token.clone(),
-                app: Box::new(OAuth::new(grant, context.keyring.clone(), context.clock.clone())),
+                app: Box::new(OAuth::new(grant, context)),
             },
         };
         Ok(Self {
@@ -81,7 +81,7 @@ impl Client {
             clock: context.clock.clone(),
             search: Pacer::new(Some(SEARCH_PACE)),
             daily_limit: AtomicU64::new(0),
-            spent_until: Mutex::default(),
+            day_limit: DayLimit::new(context.memory.clone()),
             zone: Mutex::default(),
             paths: settings.version.paths(),
         })
@@ -131,7 +131,8 @@ impl Client {
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: Request, is_search: bool) -> Result<T, SourceError> {
-        self.check_the_day()?;
+        // Nothing is asked until the account's new day begins.
+        self.day_limit.check(self.identity()?, self.clock.now())?;
         let (mut reply, token) = self.send(&request, is_search, None).await?;
         if reply.status == 401 && token.is_some() {
             // Once: HubSpot says that a 401 need not mean that the token has ended.
@@ -186,22 +187,15 @@ impl Client {
         }
     }
 
-    /// Nothing is asked until the account's new day begins.
-    fn check_the_day(&self) -> Result<(), SourceError> {
-        let until = *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner);
-        match until.filter(|until| self.clock.now() < *until) {
-            Some(until) => Err(SourceError::DailyLimit { status: 429, resets: Some(until) }),
-            None => Ok(()),
-        }
-    }
-
     fn refused(&self, reply: &Reply, is_search: bool) -> SourceError {
         let now = self.clock.now();
         match refusal(reply, is_search, now) {
             SourceError::DailyLimit { status, .. } => {
                 let zone = *self.zone.lock().unwrap_or_else(PoisonError::into_inner);
                 let resets = zone.and_then(|zone| midnight_after(now, zone)).unwrap_or(now + DAILY_PAUSE);
-                *self.spent_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(resets);
+                if let Ok(identity) = self.identity() {
+                    self.day_limit.reached(identity, resets);
+                }
                 SourceError::DailyLimit { status, resets: zone.map(|_| resets) }
             }
             other => other,
