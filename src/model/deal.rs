@@ -137,6 +137,13 @@ pub struct Deal {
     pub wanted: Vec<WantedName>,
 }
 
+impl Deal {
+    /// Whether the name of this field is still to be looked up.
+    pub fn wants(&self, field: NameField) -> bool {
+        self.wanted.iter().any(|name| name.field == field)
+    }
+}
+
 /// What totals need of a lead, borrowed from its JSON. Also reads a lead of the original format.
 #[derive(Debug, Deserialize)]
 pub struct Figures<'a> {

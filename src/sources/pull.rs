@@ -2,7 +2,7 @@
 //!
 //! A page that fails fails the pull. What it cannot prove, it does not claim.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -16,11 +16,11 @@ use tracing::warn;
 
 use crate::advice::Advice;
 use crate::clock::Clock;
-use crate::model::deal::{Deal, UNTITLED};
+use crate::model::deal::{Deal, NameField, UNTITLED};
 use crate::model::finding::Findings;
 use crate::settings::Span;
 use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
-use crate::sources::{Built, Retry};
+use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
 /// The most pages of one pull.
@@ -96,7 +96,7 @@ pub struct Fetched {
     pub listed: Option<(u64, u64)>,
     /// How many a query of its own counted, before the first page.
     pub counted: Option<u64>,
-    /// In how many records the fields had something that no deal can be without.
+    /// In how many records each field had something.
     pub matched: Matched,
     /// The names that the pages left open.
     pub names: Names,
@@ -110,25 +110,65 @@ pub struct Fetched {
     pub requests: u64,
 }
 
-/// In how many records the fields had something that no deal can be without (rule R07).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// In how many records each field had something (rule R07).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Matched {
     /// Records that became deals, before the configuration left any out.
     pub records: u64,
-    /// Those with a name.
-    pub name: u64,
-    /// Those with a stage.
-    pub stage: u64,
-    /// Those with a value.
-    pub value: u64,
+    own: [u64; FIELDS.len()],
+    custom: BTreeMap<String, u64>,
 }
+
+/// Whether a deal has something in a field.
+type Has = fn(&Deal) -> bool;
+
+/// The fields of a deal that a CRM can leave empty. A name that is still to be looked up is no empty field.
+const FIELDS: [(&str, Has); 22] = [
+    ("name", |deal| deal.name != UNTITLED),
+    ("company", |deal| deal.company.is_some() || deal.wants(NameField::Company)),
+    ("stage", |deal| deal.stage.is_some()),
+    ("value", |deal| deal.value.is_some()),
+    ("probability", |deal| deal.probability.is_some()),
+    ("owner", |deal| deal.owner.is_some() || deal.wants(NameField::Owner)),
+    ("created_at", |deal| deal.created_at.is_some()),
+    ("updated_at", |deal| deal.updated_at.is_some()),
+    ("status", |deal| deal.status.is_some()),
+    ("currency", |deal| deal.currency.is_some()),
+    ("pipeline", |deal| deal.pipeline.is_some()),
+    ("pipeline_id", |deal| deal.pipeline_id.is_some()),
+    ("stage_id", |deal| deal.stage_id.is_some()),
+    ("close_date", |deal| deal.close_date.is_some()),
+    ("closed_at", |deal| deal.closed_at.is_some()),
+    ("stage_entered_at", |deal| deal.stage_entered_at.is_some()),
+    ("owner_id", |deal| deal.owner_id.is_some()),
+    ("forecast_category", |deal| deal.forecast_category.is_some()),
+    ("last_activity_at", |deal| deal.last_activity_at.is_some()),
+    ("next_activity_at", |deal| deal.next_activity_at.is_some()),
+    ("deal_type", |deal| deal.deal_type.is_some()),
+    ("lost_reason", |deal| deal.lost_reason.is_some()),
+];
 
 impl Matched {
     fn add(&mut self, deal: &Deal) {
         self.records += 1;
-        self.name += u64::from(deal.name != UNTITLED);
-        self.stage += u64::from(deal.stage.is_some());
-        self.value += u64::from(deal.value.is_some());
+        for (count, (_, has)) in self.own.iter_mut().zip(FIELDS) {
+            *count += u64::from(has(deal));
+        }
+        for (field, _) in deal.custom.iter().filter(|(_, value)| value.get() != "null") {
+            if let Some(count) = self.custom.get_mut(field) {
+                *count += 1;
+            } else {
+                self.custom.insert(field.clone(), 1);
+            }
+        }
+    }
+
+    /// In how many records `field` had something, `custom.x` for a mapped one; `None` for one that is never empty.
+    pub fn of(&self, field: &str) -> Option<u64> {
+        if let Some(custom) = field.strip_prefix("custom.") {
+            return Some(self.custom.get(custom).copied().unwrap_or_default());
+        }
+        FIELDS.iter().position(|(own, _)| *own == field).map(|place| self.own[place])
     }
 }
 
@@ -229,16 +269,11 @@ impl Walk<'_> {
             let (least, most) = fetched.listed.unwrap_or((total, total));
             fetched.listed = Some((least.min(total), most.max(total)));
         }
-        let now = fetched.started_at;
-        let received = page.deals.len();
-        page.deals.iter().for_each(|deal| fetched.matched.add(deal));
-        page.deals.retain(|deal| self.built.scope.wants(deal, now));
-        fetched.filtered += page.filtered + (received - page.deals.len()) as u64;
+        let matched = &mut fetched.matched;
+        keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
+        fetched.filtered += page.filtered;
         fetched.skipped += page.skipped;
-        for deal in &mut page.deals {
-            deal.currency = deal.currency.or(fetched.opened.currency);
-            wanted.add(deal);
-        }
+        page.deals.iter().for_each(|deal| wanted.add(deal));
         fetched.findings.merge(page.findings);
         sink(&page.deals).map_err(PullError::Spool)
     }
@@ -280,6 +315,18 @@ impl Walk<'_> {
         let left = self.ends_at.saturating_duration_since(self.clock.instant());
         (asked <= MAX_WAIT && asked < left).then_some(asked)
     }
+}
+
+/// Puts the account's own currency where a deal has none, and leaves out what the configuration does; `each` sees every
+/// deal before.
+pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
+    let received = page.deals.len();
+    for deal in &mut page.deals {
+        deal.currency = deal.currency.or(opened.currency);
+        each(deal);
+    }
+    page.deals.retain(|deal| scope.wants(deal, now));
+    page.filtered += (received - page.deals.len()) as u64;
 }
 
 /// What tells a walk that goes in circles from one that goes on.
