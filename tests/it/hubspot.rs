@@ -355,6 +355,55 @@ async fn a_key_that_may_not_ask_for_the_account_reads_the_deals_and_says_what_it
 }
 
 #[tokio::test]
+async fn only_a_key_that_may_not_ask_for_the_account_does_without_and_no_failure_is_kept() {
+    let crm = FakeHubspot::start(deals(8)).await.fail_at(Route::Account, 1, Fault::Html(403));
+    let source = built(&crm.section());
+    let (told, advice) = failure(&source).await;
+    assert!(told.contains("read the account: the CRM answers 403"), "{told}");
+    assert_eq!(advice, Advice::GrantPermission);
+    let known = Some("12345678".to_owned());
+    assert_eq!(pulled(&source).await.unwrap().fetched.opened.account, known);
+    for denied in [Fault::MissingScopes("oauth"), Fault::Status(401), Fault::Status(404)] {
+        let crm = FakeHubspot::start(deals(8)).await.fail_at(Route::Account, 1, denied.clone());
+        let source = built(&crm.section());
+        let opened = pulled(&source).await.unwrap().fetched.opened;
+        assert!(opened.account.is_none() && opened.warnings.len() == 1, "{denied:?}: {:?}", opened.warnings);
+        assert_eq!(pulled(&source).await.unwrap().fetched.opened.account, known, "{denied:?}: asked again");
+    }
+}
+
+#[tokio::test]
+async fn a_currency_that_was_told_once_is_the_accounts_while_it_may_not_be_asked_for() {
+    let crm = FakeHubspot::start(vec![bare_deal(1).with("amount", "5")]).await;
+    let crm = crm.fail_at(Route::Account, 2, Fault::MissingScopes("oauth"));
+    let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
+    for _ in 0..2 {
+        let pulled = pulled(&remembering(&crm.section(), &memory)).await.unwrap();
+        assert_eq!(pulled.deals[0].currency.map(|code| code.to_string()).as_deref(), Some("USD"));
+        let is_said = pulled.fetched.opened.warnings.iter().any(|warning| warning.contains("in USD, as last known"));
+        assert_eq!(is_said, pulled.fetched.opened.account.is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_a_currency_says_so() {
+    let crm = FakeHubspot::start(deals(3)).await.with(|account| account.currency = "EURO".to_owned());
+    let opened = pulled_from(&crm).await.fetched.opened;
+    assert!(opened.warnings.iter().any(|warning| warning.contains("no currency of ISO 4217")), "{:?}", opened.warnings);
+}
+
+#[tokio::test]
+async fn whether_properties_exist_is_asked_again_until_it_is_known() {
+    let crm = FakeHubspot::start(vec![bare_deal(1)]).await;
+    let crm = crm.fail_at(Route::Properties, 1, Fault::MissingScopes("crm.schemas.deals.read"));
+    let source = built(&format!("{}\nfields = {{ typo = \"segmnt\" }}", crm.section()));
+    for part in ["unknown: the CRM answers 403", "no property `segmnt`"] {
+        let opened = pulled(&source).await.unwrap().fetched.opened;
+        assert!(opened.warnings.iter().any(|warning| warning.contains(part)), "{part}: {:?}", opened.warnings);
+    }
+}
+
+#[tokio::test]
 async fn after_the_daily_limit_nothing_is_asked_until_the_accounts_day_ends() {
     let crm = FakeHubspot::start(deals(250)).await.daily(6);
     let memory: Arc<dyn Memory> = Arc::new(InProcess::default());

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Paging, by_number};
+use crate::sources::hubspot::wire::{Id, Number, Paging, by_number};
 use crate::sources::source::SourceError;
 
 /// The most deals of one request.
@@ -26,15 +26,15 @@ pub(super) struct Link {
 /// The companies that come with a deal of a list. The primary one comes twice, once as such.
 #[derive(Debug, Deserialize)]
 pub(super) struct Inline {
-    results: Vec<InlineLink>,
+    results: Option<Vec<InlineLink>>,
     paging: Option<Paging>,
 }
 
 #[derive(Debug, Deserialize)]
 struct InlineLink {
-    id: Id,
+    id: Number,
     #[serde(rename = "type")]
-    kind: String,
+    kind: Option<String>,
 }
 
 impl Inline {
@@ -45,9 +45,10 @@ impl Inline {
 
     /// The companies.
     pub(super) fn links(&self) -> Vec<Link> {
-        let is_primary = |kind: &str| matches!(kind, "deal_to_company" | "deal_to_primary_company");
-        let links = self.results.iter();
-        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(&link.kind) }).collect()
+        let is_primary =
+            |link: &InlineLink| matches!(link.kind.as_deref(), Some("deal_to_company" | "deal_to_primary_company"));
+        let links = self.results.iter().flatten();
+        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(link) }).collect()
     }
 }
 

@@ -3,11 +3,13 @@
 //! It is lost with the process; nothing is wrong without it, only dearer or less well named.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::memory::Memory;
+use crate::model::money::Currency;
 use crate::model::pipeline::Stage;
 use crate::sources::hubspot::pipelines::Pipelines;
 
@@ -41,6 +43,33 @@ impl<T: Clone> ForADay<T> {
     /// Keeps an answer.
     pub(super) fn put(&self, account: u64, now: Instant, answer: T) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Kept { since: now, account, answer });
+    }
+}
+
+/// The account's currency, as it was last told to these credentials, for the day they may not ask.
+pub(super) struct LastCurrency(Arc<dyn Memory>);
+
+impl LastCurrency {
+    /// Where it is remembered.
+    const KEY: &str = "account_currency";
+
+    /// What is remembered.
+    pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
+        Self(memory)
+    }
+
+    /// It is told: nothing is written where it is the same.
+    pub(super) fn note(&self, identity: u64, currency: Currency) {
+        if self.last(identity) != Some(currency) {
+            self.0.put(Self::KEY, &format!("{identity:016x} {currency}"));
+        }
+    }
+
+    /// What was last told.
+    pub(super) fn last(&self, identity: u64) -> Option<Currency> {
+        let text = self.0.get(Self::KEY)?;
+        let (whose, currency) = text.split_once(' ')?;
+        if whose == format!("{identity:016x}") { currency.parse().ok() } else { None }
     }
 }
 

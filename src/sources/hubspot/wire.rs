@@ -35,6 +35,19 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
+/// The id of a record: digits alone. It stands in logs and addresses, and ids are compared as numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Number(pub(super) String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Id(text) = Id::deserialize(deserializer)?;
+        // As many as 64 bits take.
+        let is_number = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { Ok(Self(text)) } else { Err(de::Error::custom("an id that is no number")) }
+    }
+}
+
 /// The order of ids as numbers, whatever their length.
 pub(super) fn by_number(one: &str, other: &str) -> Ordering {
     one.len().cmp(&other.len()).then_with(|| one.cmp(other))
@@ -80,6 +93,11 @@ impl Paging {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
+/// A value that may be left out, be null or be anything, as text; nothing where it is none.
+pub(super) fn said(value: Option<&RawValue>) -> Option<String> {
+    value.and_then(|value| text(value).ok().flatten())
+}
+
 /// A value as text; nothing for null, the empty text and blanks, which all mean that there is none (contract §3.1).
 pub(super) fn text(value: &RawValue) -> Result<Option<String>, Unreadable> {
     let json = value.get();
@@ -109,6 +127,17 @@ mod tests {
             ("null", None),
         ] {
             assert_eq!(serde_json::from_str::<Id>(json).ok().map(|id| id.0).as_deref(), id, "{json}");
+        }
+        for (json, is_number) in [
+            ("\"38124407712\"", true),
+            ("18446744073709551615", true),
+            ("\"1 2\"", false),
+            ("\"\\u001b[31m\"", false),
+            ("\"-5\"", false),
+            ("-5", false),
+            ("\"000000000000000000001\"", false),
+        ] {
+            assert_eq!(serde_json::from_str::<Number>(json).is_ok(), is_number, "{json}");
         }
         assert_eq!(by_number("9", "10"), Ordering::Less);
         assert_eq!(by_number("9007199254740993", "9007199254740992"), Ordering::Greater);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::account::{self, Account, Company, Deal, Link, PORTAL, written};
+use super::account::{self, Account, Company, Deal, Link, written};
 use super::limits::Refusal;
 use super::{Asked, Fault, Habit, Hub, Route, params};
 
@@ -324,6 +324,9 @@ impl Hub {
         if self.has(Habit::AddsKeys) {
             record["objectWriteTraceId"] = json!("canary");
         }
+        if self.account.unreadable.contains(&deal.id) {
+            record["id"] = Value::Null;
+        }
         record
     }
 
@@ -518,8 +521,8 @@ impl Hub {
     }
 
     fn details(&self) -> Answer {
-        let Account { currency, additional_currencies, .. } = &self.account;
-        Answer::ok(&json!({"portalId": PORTAL, "accountType": "STANDARD", "timeZone": "US/Eastern",
+        let Account { portal, currency, additional_currencies, .. } = &self.account;
+        Answer::ok(&json!({"portalId": portal, "accountType": "STANDARD", "timeZone": "US/Eastern",
             "companyCurrency": currency, "additionalCurrencies": additional_currencies, "utcOffset": "-05:00",
             "utcOffsetMilliseconds": -18_000_000, "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1"}))
     }
