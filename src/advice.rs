@@ -3,7 +3,9 @@
 //! Errors belong to their modules; the cures are shared, so that stderr, log and page say the same and a test can
 //! hold every one against `docs/runbook.md`.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+
+use rustix::io::Errno;
 
 /// A cure. Each has a heading in `docs/runbook.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,10 @@ pub enum Advice {
     FixConfig,
     /// A file or directory cannot be written.
     MakeWritable,
+    /// Something of another kind stands where a file or folder should: a folder for a file, or the reverse.
+    ClearTheWay,
+    /// The process may open no more files.
+    AllowMoreFiles,
     /// The disk is full.
     FreeDisk,
     /// Another user owns the cache.
@@ -54,15 +60,17 @@ pub enum Advice {
 
 impl Advice {
     /// The cure for a file that cannot be read or written.
-    pub fn on_io(kind: ErrorKind) -> Self {
-        match kind {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::FreeDisk,
+    pub fn on_io(error: &io::Error) -> Self {
+        match (error.kind(), Errno::from_io_error(error)) {
+            (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => Self::FreeDisk,
+            (ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::AlreadyExists, _) => Self::ClearTheWay,
+            (_, Some(Errno::MFILE | Errno::NFILE)) => Self::AllowMoreFiles,
             _ => Self::MakeWritable,
         }
     }
 
     /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::RenewCredentials,
         Self::GrantPermission,
         Self::ProvideSecret,
@@ -77,6 +85,8 @@ impl Advice {
         Self::RaiseDeadline,
         Self::FixConfig,
         Self::MakeWritable,
+        Self::ClearTheWay,
+        Self::AllowMoreFiles,
         Self::FreeDisk,
         Self::RunAsOwner,
         Self::StopOtherInstance,
@@ -103,6 +113,8 @@ impl Advice {
             Self::RaiseDeadline => "A pull takes too long",
             Self::FixConfig => "The configuration is wrong",
             Self::MakeWritable => "A file cannot be written",
+            Self::ClearTheWay => "Something else stands in the way",
+            Self::AllowMoreFiles => "Too many open files",
             Self::FreeDisk => "The disk is full",
             Self::RunAsOwner => "Another user owns the cache",
             Self::StopOtherInstance => "Another instance works here",
@@ -117,21 +129,27 @@ impl Advice {
     pub fn text(self) -> &'static str {
         match self {
             Self::RenewCredentials => "renew the key in the CRM and put it where the config points",
-            Self::GrantPermission => "give the key permission to read deals in the CRM",
+            Self::GrantPermission => {
+                "give the key the permission in the CRM; the source's page in docs/ lists all it needs"
+            }
             Self::ProvideSecret => "provide the secret where the config points, or point the config elsewhere",
             Self::CheckNetwork => "check the endpoint, the network and the CRM's status page; the next run tries again",
             Self::CheckCertificate => "check the host name and the clock, or name your authority with `ca_file`",
             Self::WaitForLimit => "wait for the limit to reset, or pull less often",
             Self::WaitForMove => "wait until the CRM has moved the account; the next run tries again",
-            Self::CheckAddress => "check `endpoint` and `path`: the answer is not this CRM's",
+            Self::CheckAddress => {
+                "check where the requests go (`endpoint`, `path`, `proxy`): the answer is not this CRM's"
+            }
             Self::CheckPaging => {
-                "let the next run try again; if it stays so, check the `paging` section of a `rest` source"
+                "let the next run try again; if it stays so, tell the CRM's support, or mend `paging` of a `rest` source"
             }
             Self::CheckMapping => "check `fields`, `records` and `pipelines` of the source against what the CRM has",
-            Self::RaiseCap => "ask for smaller pages, or raise the cap if the size is right",
+            Self::RaiseCap => "ask for smaller pages; if the size is right, raise `max_body`",
             Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
             Self::FixConfig => "run `sales-pipeline check` and mend what it lists",
             Self::MakeWritable => "make the directory writable for the user who runs this",
+            Self::ClearTheWay => "move away what stands there: a folder where a file should be, or the reverse",
+            Self::AllowMoreFiles => "let the process open more files (`ulimit -n`, `LimitNOFILE=`)",
             Self::FreeDisk => "free space or inodes; the last good data is untouched",
             Self::RunAsOwner => "run the command as the user who owns the cache",
             Self::StopOtherInstance => "stop the other instance, or give this one its own --output",
@@ -141,6 +159,28 @@ impl Advice {
             }
             Self::KeepDemoApart => "choose --output DIR: a demo does not replace live data",
             Self::CheckClock => "set the clock right; if it is right, run `snapshots prune --force`",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_of_a_file_has_a_cure_of_its_own() {
+        for (errno, cure) in [
+            (Errno::NOSPC, Advice::FreeDisk),
+            (Errno::DQUOT, Advice::FreeDisk),
+            (Errno::ISDIR, Advice::ClearTheWay),
+            (Errno::NOTDIR, Advice::ClearTheWay),
+            (Errno::EXIST, Advice::ClearTheWay),
+            (Errno::MFILE, Advice::AllowMoreFiles),
+            (Errno::NFILE, Advice::AllowMoreFiles),
+            (Errno::ACCESS, Advice::MakeWritable),
+            (Errno::ROFS, Advice::MakeWritable),
+        ] {
+            assert_eq!(Advice::on_io(&errno.into()), cure, "{errno}");
         }
     }
 }

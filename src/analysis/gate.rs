@@ -6,12 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::deal::MANDATORY;
 use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
 use crate::telemetry::Escaped;
-
-/// The mapped fields beside the id that no deal can be without: of these alone `allow_unmatched` can name some.
-pub const MANDATORY: [&str; 3] = ["name", "stage", "value"];
 
 /// Below this many records a field that matches nothing may be chance.
 const ENOUGH_RECORDS: u64 = 20;

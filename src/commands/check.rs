@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, PRUNE, SUMMARY};
 use crate::commands::exit::Exit;
 use crate::commands::pull::choose;
-use crate::commands::{connect, tell_problems};
+use crate::commands::{complain, connect, tell_problems};
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
 use crate::schedule::cron::Cron;
+use crate::telemetry::in_one_line;
 
 /// How many runs of each schedule are shown.
 const RUNS: usize = 5;
@@ -41,6 +42,10 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
     write_schedules(&config, inputs.clock.now(), out)?;
     let Some(wanted) = &arguments.connect else { return Ok(Exit::Ok) };
     let jobs = app::jobs(&config, inputs, &CancellationToken::new());
+    // A source may be given something to remember, such as a new refresh token.
+    if let Err(error) = jobs.store.refuse_foreign() {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
+    }
     match choose(&jobs, wanted) {
         Ok(targets) => connect::run(&jobs, &targets, out),
         Err(exit) => Ok(exit),

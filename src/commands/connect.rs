@@ -13,6 +13,7 @@ use crate::http::HttpError;
 use crate::jobs::{Jobs, Target, names};
 use crate::model::deal::UNTITLED;
 use crate::model::finding::Finding;
+use crate::model::snapshot::Head;
 use crate::settings::Span;
 use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
@@ -76,7 +77,18 @@ fn write_page(
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {account}, currency {currency}")?;
     writeln!(out, "  first page   {} records, {} skipped, {more}", page.fetched(), page.skipped)?;
-    writeln!(out, "  cost         {}", cost(jobs, target, opened.cost)?)?;
+    let last_good = jobs.newest(target).map_err(io::Error::other)?;
+    let last_good = last_good.as_ref().map(|newest| newest.head.as_ref());
+    writeln!(out, "  cost         {}", cost(opened.cost, last_good))?;
+    if let (Some(now), Some(before)) = (&opened.account, last_good.and_then(|head| head.account.as_ref()))
+        && now != before
+    {
+        writeln!(
+            out,
+            "  warning      the last good snapshot is of account {}: the next pull is held",
+            Escaped(before)
+        )?;
+    }
     for warning in &opened.warnings {
         writeln!(out, "  warning      {}", Escaped(warning))?;
     }
@@ -85,17 +97,18 @@ fn write_page(
 }
 
 /// What a run costs: by the source's own reckoning, else as the last one did.
-fn cost(jobs: &Jobs, target: &Target, told: Option<Cost>) -> io::Result<String> {
-    let last = jobs.newest(target).map_err(io::Error::other)?;
-    let last = last.and_then(|newest| newest.head.run.as_ref().map(|run| run.requests));
-    Ok(match (told, last) {
+fn cost(told: Option<Cost>, last_good: Option<&Head>) -> String {
+    let last = last_good.and_then(|head| head.run.as_ref()).map(|run| run.requests);
+    match (told, last) {
         (Some(Cost { requests, daily_limit: Some(limit) }), _) if limit > 0 => {
-            format!("{requests} requests a run, {:.2} % of the {limit} a day", 100.0 * as_share(requests, limit))
+            let share = 100.0 * as_share(requests, limit);
+            let share = if share < 0.01 { "under 0.01".to_owned() } else { format!("{share:.2}") };
+            format!("{requests} requests a run, {share} % of the {limit} a day")
         }
         (Some(Cost { requests, .. }), _) => format!("{requests} requests a run"),
         (None, Some(requests)) => format!("{requests} requests in the last run"),
         (None, None) => "known after the first pull".to_owned(),
-    })
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people, two decimals of a per cent")]
@@ -120,7 +133,12 @@ fn write_fields(mapping: &[Mapped], mut page: Page, names: &Names, out: &mut imp
     ];
     let rows: Vec<Vec<String>> = mapping.iter().map(|mapped| row(mapped, &leads, &findings)).collect();
     writeln!(out)?;
-    table::write(&headings, &rows, out)
+    table::write(&headings, &rows, out)?;
+    for finding in findings.iter().filter(|finding| !finding.rule.is_cast()) {
+        let Finding { rule, field, message, count, .. } = finding;
+        writeln!(out, "  {rule:?} {}: {message}, in {count} deals", Escaped(field))?;
+    }
+    Ok(())
 }
 
 fn row(mapped: &Mapped, leads: &[Value], findings: &[Finding]) -> Vec<String> {
@@ -136,7 +154,8 @@ fn row(mapped: &Mapped, leads: &[Value], findings: &[Finding]) -> Vec<String> {
             }
         }
     }
-    column.errors = findings.iter().filter(|finding| finding.field == mapped.field).map(|finding| finding.count).sum();
+    let is_cast = |finding: &&Finding| finding.field == mapped.field && finding.rule.is_cast();
+    column.errors = findings.iter().filter(is_cast).map(|finding| finding.count).sum();
     vec![
         format!("  {}", mapped.field),
         mapped.from.clone(),

@@ -28,6 +28,7 @@ use crate::commands::exit::Exit;
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
 use crate::http::Clients;
+use crate::model::snapshot::Head;
 use crate::signals::Handlers;
 use crate::store::Store;
 use crate::store::layout::Place;
@@ -210,6 +211,15 @@ fn complain(what: &str, advice: Option<Advice>, exit: Exit) -> Exit {
         let _ = writeln!(err, "{bold}hint{plain}: {} (docs/runbook.md, \"{}\")", advice.text(), advice.heading());
     }
     exit
+}
+
+/// Of how many deals the CRM cannot say why they are gone, where there are any.
+fn vanished_in_words(head: &Head) -> Option<String> {
+    match head.completeness.vanished?.unknown {
+        0 => None,
+        1 => Some("1 deal is gone, and the CRM knows nothing of it".to_owned()),
+        count => Some(format!("{count} deals are gone, and the CRM knows nothing of them")),
+    }
 }
 
 /// Colours only for a person: on a terminal that wants them.

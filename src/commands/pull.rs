@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app;
 use crate::commands::exit::Exit;
-use crate::commands::{complain, load, table, together};
+use crate::commands::{complain, load, table, together, vanished_in_words};
 use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
@@ -22,7 +22,7 @@ use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
 /// How often a lock that somebody holds is tried again.
-const TRY_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -180,10 +180,11 @@ fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut imp
                 0 => String::new(),
                 count => format!("; {count} not priced"),
             };
+            let vanished = vanished_in_words(head).map_or_else(String::new, |words| format!("; {words}"));
             let demo = if head.demo { " (invented deals)" } else { "" };
             writeln!(
                 out,
-                "{}: {} deals, {}; open {} deals, {}, weighted {}{unpriced}; {}{demo}",
+                "{}: {} deals, {}; open {} deals, {}, weighted {}{unpriced}; {}{vanished}{demo}",
                 target.name,
                 head.total_leads,
                 table::money(head.total_value, head.currency),

@@ -1,5 +1,6 @@
 //! `snapshots`: what is there, and what retention gives up.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -8,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::advice::Advice;
 use crate::app;
 use crate::commands::exit::Exit;
-use crate::commands::pull::choose;
+use crate::commands::pull::{TRY_AGAIN, choose};
 use crate::commands::table::{self, Lean};
 use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
 use crate::jobs::accept::{AcceptError, accept};
-use crate::jobs::{Jobs, prune};
+use crate::jobs::{Jobs, Target, prune};
 use crate::model::number;
 use crate::model::snapshot::Head;
 use crate::store::error::StoreError;
@@ -35,7 +36,7 @@ pub(super) enum Command {
         /// The held snapshot, as `status` names it [default: the newest]
         snapshot: Option<String>,
         /// Why it is right; kept and shown by `status`
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", value_parser = not_blank)]
         note: String,
     },
     /// Delete the snapshots that are older than the retention
@@ -47,6 +48,11 @@ pub(super) enum Command {
         #[arg(long)]
         force: bool,
     },
+}
+
+fn not_blank(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() { Err("say why it is right") } else { Ok(text.to_owned()) }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -103,7 +109,7 @@ fn accept_held(
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
-    match accept(jobs, &target, snapshot, note, jobs.clock.now()) {
+    match accept_or_wait(jobs, &target, snapshot, note) {
         Ok(id) => {
             writeln!(out, "accepted {id} of {source}")?;
             Ok(Exit::Ok)
@@ -115,6 +121,17 @@ fn accept_held(
                 AcceptError::Store(_) | AcceptError::Refresh(_) => Exit::CannotWrite,
             };
             Ok(complain(&in_one_line(&error), error.advice(), exit))
+        }
+    }
+}
+
+/// Accepts, once no pull of this source is running any more.
+fn accept_or_wait(jobs: &Jobs, target: &Target, snapshot: Option<&str>, note: &str) -> Result<SnapshotId, AcceptError> {
+    let patience = jobs.clock.instant() + jobs.pull_deadline.0;
+    loop {
+        match accept(jobs, target, snapshot, note, jobs.clock.now()) {
+            Err(AcceptError::Busy) if jobs.clock.instant() < patience => std::thread::sleep(TRY_AGAIN),
+            ended => return ended,
         }
     }
 }
@@ -161,23 +178,16 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(rows)?),
         Format::Csv => {
-            writeln!(out, "source,snapshot,deals,value,currency,state,path")?;
+            let mut table = csv::Writer::from_writer(out);
+            table.write_record(["source", "snapshot", "deals", "value", "currency", "state", "path"])?;
             for row in rows {
-                let (deals, value) = (
-                    row.deals.map_or_else(String::new, |deals| deals.to_string()),
-                    row.value.map_or_else(String::new, number::text),
-                );
+                let deals = row.deals.map_or_else(String::new, |deals| deals.to_string());
+                let value = row.value.map_or_else(String::new, number::text);
                 let currency = row.currency.as_deref().unwrap_or_default();
-                writeln!(
-                    out,
-                    "{},{},{deals},{value},{currency},{},{}",
-                    csv(&row.source),
-                    row.snapshot,
-                    row.state,
-                    csv(&row.path)
-                )?;
+                let (source, path) = (harmless(&row.source), harmless(&row.path));
+                table.write_record([&*source, &row.snapshot, &deals, &value, currency, &row.state, &*path])?;
             }
-            Ok(())
+            table.flush()
         }
         Format::Table => {
             let headings = [
@@ -205,10 +215,10 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-/// A CSV field: quoted where it must be, and no formula for the spreadsheet that opens it.
-fn csv(text: &str) -> String {
-    let safe = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    if safe.contains([',', '"', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
+/// A text that is no formula for the spreadsheet that opens it.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 fn prune_now(jobs: &Jobs, dry_run: bool, force: bool, out: &mut impl Write) -> io::Result<Exit> {

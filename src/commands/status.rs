@@ -11,15 +11,16 @@ use crate::analysis::summary::Block;
 use crate::app;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
-use crate::commands::{complain, load_or_demo};
+use crate::commands::{complain, load_or_demo, vanished_in_words};
 use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
 use crate::jobs::board::is_from_future;
+use crate::model::snapshot::Head;
 use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
 use crate::store::summary::broken;
-use crate::telemetry::in_one_line;
+use crate::telemetry::{Escaped, in_one_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -37,9 +38,9 @@ pub(super) struct Arguments {
 enum Health {
     /// Its data is as young as its schedule promises.
     Ok,
-    /// So it is, but the last pull failed.
+    /// The last pull failed, and there is time until two have been missed.
     Failing,
-    /// So it is, but the last pull is held.
+    /// The same, and the last pull is held.
     Held,
     /// The first pull has not ended yet.
     Waiting,
@@ -179,28 +180,34 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         advice: state.advice,
         hold: state.hold,
         accepted: state.accepted,
-        warnings: warnings(source, jobs, now)?,
+        warnings: warnings(source, jobs, now, head)?,
     })
 }
 
-/// What the configuration warns of, and snapshots that are passed over.
-fn warnings(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+/// What the configuration warns of, snapshots that are passed over, and deals that nobody can explain.
+fn warnings(
+    source: &Scheduled,
+    jobs: &Jobs,
+    now: DateTime<Utc>,
+    newest: Option<&Head>,
+) -> Result<Vec<String>, StoreError> {
     let target = &source.target;
     let mut warnings: Vec<String> = target.built.warnings.iter().map(|warning| warning.message.clone()).collect();
     let ahead = jobs.store.list(&target.place)?.into_iter().filter(|id| is_from_future(*id, now));
     warnings
         .extend(ahead.map(|id| format!("snapshot {id} is from the future and is passed over: set the clock right")));
+    warnings.extend(newest.and_then(vanished_in_words));
     Ok(warnings)
 }
 
 fn health(judged: Freshness, state: &DutyState) -> Health {
     match judged {
-        Freshness::Fresh if state.failures > 0 => Health::Failing,
-        Freshness::Fresh if state.hold.is_some() => Health::Held,
-        Freshness::Fresh => Health::Ok,
         Freshness::Stale { .. } => Health::Stale,
-        Freshness::Waiting => Health::Waiting,
         Freshness::Missing => Health::Missing,
+        Freshness::Fresh | Freshness::Waiting if state.failures > 0 => Health::Failing,
+        Freshness::Fresh | Freshness::Waiting if state.hold.is_some() => Health::Held,
+        Freshness::Waiting => Health::Waiting,
+        Freshness::Fresh => Health::Ok,
     }
 }
 
@@ -268,8 +275,12 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     }
     if let Some(hold) = &source.hold {
         let (since, reasons) = (table::age(hold.since, now), hold.reasons.join("; "));
-        writeln!(out, "\n{name}: held since {since} ago ({}): {reasons}", hold.snapshot)?;
+        writeln!(out, "\n{name}: held since {since} ago ({}): {}", hold.snapshot, Escaped(&reasons))?;
         writeln!(out, "  hint: {}", Advice::AcceptOrMend.text())?;
+    }
+    if let Some(accepted) = &source.accepted {
+        let (since, note) = (table::age(accepted.at, now), Escaped(&accepted.note));
+        writeln!(out, "\n{name}: {} was accepted {since} ago: {note}", accepted.snapshot)?;
     }
     if let (Some(error), Some(since)) = (&source.error, source.failing_since) {
         writeln!(

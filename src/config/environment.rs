@@ -33,9 +33,13 @@ impl Environment {
     }
 }
 
+/// Variables of ours that are read before any file is: in `.env.local` they say nothing.
+pub const BEFORE_FILES: [&str; 2] = ["CONFIG", "LOG"];
+
 /// `CONFIG` and `LOG` are read elsewhere; Kubernetes sets `…_SERVICE_HOST`, `…_PORT_8710_TCP` for a service of our name.
 fn is_no_key(key: &str) -> bool {
-    matches!(key, "CONFIG" | "LOG" | "PORT")
+    BEFORE_FILES.contains(&key)
+        || key == "PORT"
         || key.starts_with("PORT_")
         || key.starts_with("SERVICE_HOST")
         || key.starts_with("SERVICE_PORT")

@@ -21,7 +21,7 @@ use serde::de::{self, DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::clock::Clock;
-use crate::config::environment::Environment;
+use crate::config::environment::{BEFORE_FILES, Environment, PREFIX};
 use crate::config::file::{DOTENV, Found, Located};
 use crate::config::report::{Origins, Report};
 use crate::http::Clients;
@@ -192,9 +192,22 @@ pub fn load(inputs: &Inputs) -> (Option<Config>, Report) {
     let mut report = Report::default();
     let Some(layers) = Layers::read(inputs, &mut report) else { return (None, report) };
     report.origins = layers.origins;
+    warn_of_unheard(inputs, &mut report);
     let config = compose(inputs, Section(layers.merged), &layers.keyring, &mut report);
     report.sort();
     (config.filter(|_| report.problems.is_empty()), report)
+}
+
+/// Variables in `.env.local` that only the environment can say.
+fn warn_of_unheard(inputs: &Inputs, report: &mut Report) {
+    for key in BEFORE_FILES {
+        let name = format!("{PREFIX}{key}");
+        let Some(line) = report.origins.dotenv.get(&name).copied() else { continue };
+        if !inputs.environment.contains_key(&name) {
+            let problem = Problem::at("", format!("`{name}` says nothing here: it is read before this file is"));
+            report.warn_at_file(Path::new(DOTENV), line, problem.hint("set it in the environment"));
+        }
+    }
 }
 
 /// The layers, merged, and where each key stands.
@@ -435,6 +448,8 @@ fn choose_sources(
             Vec::new()
         }
         (Some(top), true) => short_form(top, section, report).into_iter().collect(),
+        // Something is configured, and what is wrong with it is told already.
+        (None, true) if report.has_problem_under("sources") || top.is_none() && names_short_form(section) => Vec::new(),
         (None, true) => {
             report.no_source = true;
             let problem = Problem::at("", "no source is configured");
@@ -443,6 +458,10 @@ fn choose_sources(
         }
         (None, false) => named_sources(named, report),
     }
+}
+
+fn names_short_form(section: &Section) -> bool {
+    ["source", "api_key", "endpoint"].iter().any(|key| section.0.contains_key(*key))
 }
 
 fn named_sources(named: Section, report: &mut Report) -> Vec<Chosen> {
@@ -523,7 +542,12 @@ fn build_sources(
                     sources.insert(name, Scheduled { target, schedule });
                 }
             }
-            Err(problems) => problems.into_iter().for_each(|problem| report.add(problem.under(&prefix))),
+            Err(problems) => {
+                check_secrets(&sources::named_secrets(&section), context, strict, &prefix, report);
+                for problem in problems {
+                    report.add(problem.under(&prefix));
+                }
+            }
         }
     }
     sources

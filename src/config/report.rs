@@ -111,6 +111,16 @@ impl Report {
         self.problems.push(Placed { place: Place::Line { file: file.to_owned(), line }, problem });
     }
 
+    /// Records a warning at a line of a file.
+    pub fn warn_at_file(&mut self, file: &Path, line: usize, problem: Problem) {
+        self.warnings.push(Placed { place: Place::Line { file: file.to_owned(), line: Some(line) }, problem });
+    }
+
+    /// Whether something is wrong at a key or below it.
+    pub fn has_problem_under(&self, key: &str) -> bool {
+        self.problems.iter().any(|placed| placed.problem.path.first().is_some_and(|first| first == key))
+    }
+
     /// Puts everything in the order of files and lines.
     pub fn sort(&mut self) {
         self.problems.sort_by(|one, other| one.place.cmp(&other.place));

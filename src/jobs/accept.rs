@@ -45,7 +45,7 @@ impl AcceptError {
             Self::NotHeld { .. } | Self::Outdated { .. } => None,
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Store(error) => Some(error.advice()),
-            Self::Refresh(_) => Some(Advice::FreeDisk),
+            Self::Refresh(error) => Some(error.advice()),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
+use crate::advice::Advice;
 use crate::analysis::totals::{Figured, Fold, Overflow};
 use crate::jobs::{Target, names};
 use crate::model::deal::Figures;
@@ -15,6 +16,7 @@ use crate::sources::pull::{Fetched, Matched};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
+use crate::store::index::Lines;
 use crate::store::spool::{Sorted, Spool};
 
 /// Why what was fetched makes no snapshot.
@@ -39,6 +41,18 @@ pub enum AssembleError {
     },
 }
 
+impl AssembleError {
+    /// What to do.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Io(error) => Advice::on_io(error),
+            Self::Store(error) => error.advice(),
+            Self::Overflow(_) => Advice::CheckMapping,
+            Self::Incomplete { .. } => Advice::CheckPaging,
+        }
+    }
+}
+
 /// A snapshot that only lacks its name.
 #[derive(Debug)]
 pub struct Assembled {
@@ -46,6 +60,8 @@ pub struct Assembled {
     pub head: Head,
     /// The lines of the leads.
     pub leads: File,
+    /// The lines of the index.
+    pub index: File,
     /// What the gate judges beside the head.
     pub evidence: Evidence,
 }
@@ -61,13 +77,13 @@ pub struct Evidence {
     pub matched: Matched,
 }
 
-/// Assembles a snapshot of `target` as of `now`; `leads` is an empty file.
+/// Assembles a snapshot of `target` as of `now`, into two empty files: for its leads and for their index.
 pub fn assemble(
     target: &Target,
     rates: &Rates,
     spool: Spool,
     fetched: Fetched,
-    leads: File,
+    [leads, index]: [File; 2],
     now: DateTime<Utc>,
 ) -> Result<Assembled, AssembleError> {
     let sorted = spool.sort()?;
@@ -78,7 +94,9 @@ pub fn assemble(
         matched: fetched.matched,
     };
     let mut findings = fetched.findings;
-    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings)?;
+    let mut index = Lines::into(index);
+    let (fold, leads) = write_leads(sorted, leads, &fetched.names, &mut findings, |lead| index.add(lead))?;
+    let index = index.finish()?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
     let head = Head {
         account: fetched.opened.account,
@@ -95,7 +113,7 @@ pub fn assemble(
         }),
         ..head_of(figures, target.name.to_string(), now)
     };
-    Ok(Assembled { head, leads, evidence })
+    Ok(Assembled { head, leads, index, evidence })
 }
 
 /// A head with its figures; everything else empty.
@@ -122,12 +140,13 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
     }
 }
 
-/// Passes every record once through names and totals into its line.
+/// Passes every record once through names and totals into its line, and shows each to `each`.
 pub fn write_leads(
     sorted: Sorted,
     leads: File,
     names: &Names,
     findings: &mut Findings,
+    mut each: impl FnMut(&Figures<'_>) -> io::Result<()>,
 ) -> Result<(Fold, File), AssembleError> {
     let mut fold = Fold::default();
     let mut out = BufWriter::with_capacity(64 << 10, leads);
@@ -136,6 +155,7 @@ pub fn write_leads(
         let lead = names::lead(record, names, findings)?;
         let figures: Figures<'_> = serde_json::from_slice(&lead).map_err(io::Error::from)?;
         fold.add(&figures)?;
+        each(&figures)?;
         lead_line(&mut out, &lead, first)?;
         first = false;
         Ok(())
@@ -179,5 +199,6 @@ fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {
         filtered: fetched.filtered,
         skipped: fetched.skipped,
         duplicates: sorted.duplicates,
+        vanished: fetched.vanished,
     }
 }

@@ -8,6 +8,7 @@ pub mod prune;
 pub mod pull;
 pub mod recover;
 pub mod summarize;
+mod vanished;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

@@ -10,7 +10,7 @@ use crate::advice::Advice;
 use crate::analysis::gate::{self, Allowed, Candidate, Hold};
 use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
-use crate::jobs::{Jobs, Target, summarize};
+use crate::jobs::{Jobs, Target, summarize, vanished};
 use crate::model::deal::Deal;
 use crate::model::finding::Finding;
 use crate::model::snapshot::Head;
@@ -59,10 +59,8 @@ impl PullFailure {
         match self {
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Fetch(error) => error.advice(),
-            Self::Assemble(AssembleError::Store(error)) | Self::Store(error) => Some(error.advice()),
-            Self::Assemble(AssembleError::Io(error)) => Some(Advice::on_io(error.kind())),
-            Self::Assemble(AssembleError::Overflow(_)) => Some(Advice::CheckMapping),
-            Self::Assemble(AssembleError::Incomplete { .. }) => Some(Advice::CheckPaging),
+            Self::Assemble(error) => Some(error.advice()),
+            Self::Store(error) => Some(error.advice()),
             Self::Held { .. } => Some(Advice::AcceptOrMend),
             Self::Panicked | Self::Elsewhere(_) => None,
         }
@@ -148,7 +146,8 @@ async fn pull_and_publish(
     let begun = jobs.clock.instant();
     let mut spool = jobs.store.spool()?;
     let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
-    let fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    let mut fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
+    fetched.vanished = vanished::count(jobs, target, &mut fetched, begun + jobs.pull_deadline.0).await;
     let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
     let (id, head) = {
         let jobs = Arc::clone(&jobs);
@@ -171,8 +170,7 @@ pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreEr
     }
     let _lock = jobs.store.lock_write()?;
     let mut moved = 0;
-    let is_a_demos = |place: &Place| jobs.targets.values().any(|target| target.built.demo && target.place == *place);
-    for place in jobs.store.places()?.into_iter().filter(|place| !is_a_demos(place)) {
+    for place in jobs.store.places()? {
         if jobs.board.newest(&jobs.store, &place, jobs.clock.now())?.is_some_and(|newest| newest.head.demo) {
             moved += jobs.store.set_demo_aside(&place)?;
         }
@@ -228,7 +226,8 @@ fn publish(
     fetched: Fetched,
     now: DateTime<Utc>,
 ) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
-    let mut assembled = assemble(target, &jobs.rates, spool, fetched, jobs.store.scratch()?, now)?;
+    let mut assembled =
+        assemble(target, &jobs.rates, spool, fetched, [jobs.store.scratch()?, jobs.store.scratch()?], now)?;
     let last_good = jobs.last_good(target)?.map(|newest| newest.head);
     let last_good = last_good.as_deref();
     let holds = audit(target, &mut assembled, last_good);
@@ -253,7 +252,7 @@ fn publish(
     }
     let id = {
         let _lock = jobs.store.lock_write()?;
-        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads)?
+        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads, &mut assembled.index)?
     };
     let head = Arc::new(assembled.head);
     jobs.board.published(&target.place, id, Arc::clone(&head));

@@ -111,7 +111,8 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         })
         .map_err(StoreError::on("read snapshot", &path))?;
     }
-    let (fold, leads) = write_leads(spool.sort()?, jobs.store.scratch()?, &Names::default(), &mut Findings::default())?;
+    let (fold, leads) =
+        write_leads(spool.sort()?, jobs.store.scratch()?, &Names::default(), &mut Findings::default(), |_| Ok(()))?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
     // The instant of the newest data in it; each source's own stands in `sources`.
@@ -167,5 +168,6 @@ fn completeness(parts: &[Part<'_>], written: u64) -> Completeness {
         filtered: sum(|one| one.filtered),
         skipped: sum(|one| one.skipped),
         duplicates: sum(|one| one.duplicates),
+        vanished: None,
     }
 }

@@ -71,6 +71,9 @@ pub enum MissingName {
 /// A deal's name where the CRM has none.
 pub const UNTITLED: &str = "(untitled)";
 
+/// The fields beside the id that no deal can be without (rule R07).
+pub const MANDATORY: [&str; 3] = ["name", "stage", "value"];
+
 /// One opportunity, normalised. The first nine fields are the original format's.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Deal {
@@ -157,6 +160,9 @@ pub struct Figures<'a> {
     value: Option<&'a RawValue>,
     #[serde(borrow, default)]
     probability: Option<&'a RawValue>,
+    /// When the CRM last changed it: its JSON.
+    #[serde(borrow, default)]
+    pub updated_at: Option<&'a RawValue>,
     /// Open, won or lost.
     #[serde(default)]
     pub status: Option<Status>,
@@ -165,7 +171,12 @@ pub struct Figures<'a> {
     pub currency: Option<Currency>,
 }
 
-impl Figures<'_> {
+impl<'a> Figures<'a> {
+    /// The amount's JSON.
+    pub fn raw_value(&self) -> Option<&'a RawValue> {
+        self.value
+    }
+
     /// The amount, exact.
     pub fn value(&self) -> Option<Decimal> {
         number::exact(self.value?.get())

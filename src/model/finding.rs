@@ -29,6 +29,11 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Whether a value came and could not be used: left empty.
+    pub fn is_cast(self) -> bool {
+        matches!(self, Self::D06 | Self::D26)
+    }
+
     /// What the rule says, in words.
     pub fn meaning(self) -> &'static str {
         match self {

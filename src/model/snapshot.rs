@@ -85,6 +85,25 @@ pub struct Completeness {
     pub skipped: u64,
     /// Records that a newer one of the same id replaced.
     pub duplicates: u64,
+    /// The deals of the snapshot before that did not come any more; `None` where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vanished: Option<Vanished>,
+}
+
+/// Deals that were in the snapshot before, of the same scope and account, and are not in the CRM's list any more: how
+/// many, by what the CRM says of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vanished {
+    /// Deleted, and can be restored yet.
+    pub archived: u64,
+    /// Part of another deal now.
+    pub merged: u64,
+    /// There, but not among those that were asked for.
+    pub out_of_scope: u64,
+    /// The CRM knows nothing of them.
+    pub unknown: u64,
+    /// The CRM does not tell, or was not asked.
+    pub not_asked: u64,
 }
 
 /// What was odd about single deals.
@@ -144,7 +163,7 @@ pub struct Head {
     pub stage_breakdown: StageBreakdown,
     /// The source's name; `all` in a joined file.
     pub source: String,
-    /// The account's id in the CRM, where it tells one.
+    /// The account's id in the CRM, as it was last told: the next pull is held against it. `None` where it never was.
     #[serde(default)]
     pub account: Option<String>,
     /// Whether these are invented deals.

@@ -136,13 +136,8 @@ impl Planner {
         self.running.remove(name);
     }
 
-    /// Makes `name` due at once, or once more after its present run; requests before that run count as one. Says
-    /// whether there is such a duty.
-    pub fn request(&mut self, name: &str) -> bool {
-        self.jobs.get_mut(name).map(|job| job.wanted = Some(Reason::Requested)).is_some()
-    }
-
-    /// Requests every duty whose name begins with `prefix`; an empty one means all.
+    /// Makes every duty whose name begins with `prefix` due at once, or once more after its present run; requests before
+    /// that run count as one.
     pub fn request_all(&mut self, prefix: &str) {
         for job in self.jobs.values_mut().filter(|job| job.name.starts_with(prefix)) {
             job.wanted = Some(Reason::Requested);
@@ -355,9 +350,9 @@ mod tests {
     #[test]
     fn a_request_is_due_at_once_and_leaves_the_schedule_alone() {
         let mut planner = hourly("09:30:00");
-        assert!(planner.request("pull:a"));
-        assert!(planner.request("pull:a"));
-        assert!(!planner.request("pull:b"));
+        for prefix in ["pull:a", "pull:", "pull:b"] {
+            planner.request_all(prefix);
+        }
         assert_eq!(planner.due(at("09:31:00")), run("09:31:00", Reason::Requested));
         planner.finished("pull:a");
         assert_eq!(planner.due(at("09:32:00")), Round::default());
@@ -368,8 +363,8 @@ mod tests {
     fn requests_during_a_run_bring_exactly_one_more() {
         let mut planner = hourly("09:30:00");
         planner.due(at("10:00:00"));
-        planner.request("pull:a");
         planner.request_all("pull:");
+        planner.request_all("pull:a");
         assert_eq!(planner.due(at("10:01:00")), Round::default());
         planner.finished("pull:a");
         assert_eq!(planner.due(at("10:02:00")), run("10:02:00", Reason::Requested));
@@ -536,7 +531,7 @@ mod tests {
                         planner.finished(NAMES[name]);
                         running.remove(NAMES[name]);
                     }
-                    Step::Request(name) => prop_assert!(planner.request(NAMES[name])),
+                    Step::Request(name) => planner.request_all(NAMES[name]),
                     Step::Reload(name, schedule) => {
                         schedules[name] = schedule;
                         planner.reload(now, jitter, plan(&schedules));

@@ -26,8 +26,6 @@ const ENDED_AT_ONCE: usize = 1024;
 /// What others ask of the loop.
 #[derive(Debug)]
 pub enum Event {
-    /// Run these duties now; names that are not planned are passed over.
-    Request(Vec<String>),
     /// Run every duty whose name begins so, now: `pull:` is every source.
     RequestAll(String),
     /// Follow a new configuration; what runs goes on.
@@ -37,8 +35,6 @@ pub enum Event {
         /// All duties.
         planned: Vec<Planned>,
     },
-    /// Start nothing more and return. So does the loss of the last sender.
-    Stop,
 }
 
 /// Stands for one run; the run has ended when this is dropped, so a panic or an abort ends it as well.
@@ -66,7 +62,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Follows the plan until it is told to stop.
+    /// Follows the plan until nobody can ask anything of it any more.
     ///
     /// `ticks` begins a tick of a cadence (in the daemon [`crate::schedule::tick::ticks`]); it is called again when the
     /// cadence changes, after the wall clock jumped, and when ticks stay away. `start` begins a run and returns at once;
@@ -102,12 +98,9 @@ impl Scheduler {
             let mut names = Vec::new();
             tokio::select! {
                 event = events.recv() => match event {
-                    Some(Event::Request(names)) => for name in names {
-                        planner.request(&name);
-                    },
                     Some(Event::RequestAll(prefix)) => planner.request_all(&prefix),
                     Some(Event::Reload { jitter, planned }) => planner.reload(clock.now(), jitter, planned),
-                    Some(Event::Stop) | None => return,
+                    None => return,
                 },
                 _ = endings.recv_many(&mut names, ENDED_AT_ONCE) => for name in names {
                     planner.finished(&name);

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::http::{self, Http, Request};
+use crate::http::{self, Http, Reply, Request};
 use crate::memory::Memory;
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::sources::source::SourceError;
@@ -22,6 +23,12 @@ use crate::sources::{Context, answer};
 
 /// How long before its end a token is renewed: no request is to meet a token that ends on the way.
 const MARGIN: Duration = Duration::from_secs(90);
+
+/// No token is kept longer, whatever its answer says: clocks overflow beyond.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// The class of an answer of the token endpoint that refuses nothing and is no 2xx.
+pub(super) type Class = fn(&Reply, DateTime<Utc>) -> SourceError;
 
 /// Puts a token on a request, marked as sensitive.
 pub(super) fn bear(headers: &mut HeaderMap, token: &SecretString) -> Result<(), SecretError> {
@@ -88,6 +95,7 @@ pub(super) struct OAuth {
     refresh_token: RefreshToken,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
+    class: Class,
     held: Mutex<Held>,
 }
 
@@ -126,8 +134,14 @@ impl OAuth {
             refresh_token: RefreshToken::new(grant.refresh_token, Arc::clone(&keyring), memory),
             keyring,
             clock: Arc::clone(&context.clock),
+            class: SourceError::of_status,
             held: Mutex::default(),
         }
+    }
+
+    /// With the classes of a CRM that says more than the status does.
+    pub(super) fn classing(self, class: Class) -> Self {
+        Self { class, ..self }
     }
 
     /// A token that holds for a while yet. `refused` is one that the CRM did not accept: it is not given again.
@@ -162,7 +176,7 @@ impl OAuth {
         {
             self.refresh_token.replace(&given)?;
         }
-        let lasts = Duration::from_secs(granted.expires_in);
+        let lasts = Duration::from_secs(granted.expires_in).min(LONGEST);
         held.renewals += 1;
         Ok(Token {
             text: SecretString::from(granted.access_token),
@@ -187,7 +201,7 @@ impl OAuth {
         match reply.status {
             // 400 is what the RFC wants for a refresh token that is revoked or expired.
             status @ (400 | 401 | 403) => return Err(SourceError::Refused { status }),
-            _ if !reply.is_success() => return Err(SourceError::of_status(&reply, self.clock.now())),
+            _ if !reply.is_success() => return Err((self.class)(&reply, self.clock.now())),
             _ => {}
         }
         let text = answer::text(reply)?;

@@ -14,15 +14,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use figment::value::Value;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::clock::Clock;
 use crate::http::{self, Clients};
 use crate::memory::Memory;
-use crate::model::deal::{Deal, Status};
+use crate::model::deal::{Deal, MANDATORY, Status};
 use crate::secret::{Keyring, Secret};
-use crate::settings::{Problem, Section, Span, Words};
+use crate::settings::{Problem, Section, Span, Words, nearest_key};
 use crate::sources::source::Source;
 
 /// What every source is built with.
@@ -116,6 +117,21 @@ pub fn build(section: &Section, context: &Context) -> Result<Built, Vec<Problem>
     let mut built = (kind.build)(own, context)?;
     built.scope_hash = scope_hash(section);
     Ok(built)
+}
+
+/// The keys of a section whose value is a secret, whatever the kind.
+const SECRETS: [&str; 7] =
+    ["api_key", "client_id", "client_secret", "refresh_token", "username", "password", "private_key"];
+
+/// The secrets that a section which cannot be built points at, as far as its keys tell, so that they are checked
+/// together with what is wrong with it. A literal points at nothing.
+pub fn named_secrets(section: &Section) -> Vec<(String, Secret)> {
+    let pointed =
+        |value: &Value| Secret::deserialize(value).ok().filter(|secret| !matches!(secret, Secret::Literal(_)));
+    let own = section.0.iter().filter(|(key, _)| SECRETS.contains(&key.as_str()));
+    let own = own.filter_map(|(key, value)| Some((key.clone(), pointed(value)?)));
+    let auth = section.0.get("auth").and_then(Value::as_dict).into_iter().flatten();
+    own.chain(auth.filter_map(|(key, value)| Some((format!("auth.{key}"), pointed(value)?)))).collect()
 }
 
 fn scope_hash(section: &Section) -> String {
@@ -263,7 +279,8 @@ impl Common {
         }
         let mut asked = section.split_off(&COMMON_KEYS);
         let http = asked.split_off(&["timeout", "max_body", "allow_http", "proxy", "ca_file"]);
-        match (asked.read::<Asked>(&[]), http.read::<http::Settings>(&[])) {
+        let asked = asked.read::<Asked>(&[]).and_then(|asked| check_unmatched(&asked.allow_unmatched).map(|()| asked));
+        match (asked, http.read::<http::Settings>(&[])) {
             (Ok(asked), Ok(http)) => Ok(Self {
                 endpoint: asked.endpoint,
                 scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },
@@ -276,9 +293,35 @@ impl Common {
     }
 }
 
+/// Only fields that would hold a pull can be allowed to be empty. No problem shows a value.
+fn check_unmatched(fields: &Words) -> Result<(), Vec<Problem>> {
+    let unknown = fields.0.iter().filter(|field| !MANDATORY.contains(&field.as_str()));
+    let problems: Vec<Problem> = unknown
+        .map(|field| {
+            let hint =
+                nearest_key(field, MANDATORY.iter()).unwrap_or_else(|| format!("one of {}", MANDATORY.join(", ")));
+            Problem::at("allow_unmatched", "names a field that holds no pull").hint(hint)
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::section;
+
+    #[test]
+    fn a_field_that_may_be_empty_anyway_need_not_be_allowed_to() {
+        let read = |toml: &str| Common::split_off(&mut section(toml));
+        assert_eq!(read("allow_unmatched = ['name', 'stage', 'value']").unwrap().allow.unmatched, MANDATORY);
+        let problems = read("allow_unmatched = ['stgae', 'canary']").err().unwrap();
+        let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
+        assert_eq!(hints, ["did you mean `stage`?", "one of name, stage, value"]);
+        assert!(
+            problems.iter().all(|problem| problem.path == ["allow_unmatched"] && !problem.message.contains("canary"))
+        );
+    }
 
     #[test]
     fn open_deals_are_always_wanted_and_closed_ones_for_a_while() {

@@ -2,13 +2,14 @@
 //!
 //! A page that fails fails the pull. What it cannot prove, it does not claim.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +19,9 @@ use crate::advice::Advice;
 use crate::clock::Clock;
 use crate::model::deal::{Deal, NameField, UNTITLED};
 use crate::model::finding::Findings;
+use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Fate, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
@@ -31,6 +33,10 @@ const MAX_RECORDS: u64 = 1_000_000;
 const MAX_EMPTY_PAGES: u32 = 3;
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
+/// How many tries a pull may have beside the first of each request …
+const RETRIES: u64 = 10;
+/// … and one more for so many requests: a CRM that is unwell is not asked several times as often.
+const RETRIES_SHARE: u64 = 10;
 /// What a request in flight may still take once the program is to end.
 const END_OF_PAGE: Duration = Duration::from_secs(2);
 
@@ -62,7 +68,7 @@ impl PullError {
         match self {
             Self::Source { source, .. } => Some(source.advice()),
             Self::Deadline(_) => Some(Advice::RaiseDeadline),
-            Self::Spool(error) => Some(Advice::on_io(error.kind())),
+            Self::Spool(error) => Some(Advice::on_io(error)),
             Self::Stopped => None,
         }
     }
@@ -100,6 +106,10 @@ pub struct Fetched {
     pub matched: Matched,
     /// The names that the pages left open.
     pub names: Names,
+    /// The ids of all records.
+    pub seen: Seen,
+    /// What became of the deals that a pull before found and this one did not.
+    pub vanished: Option<Vanished>,
     /// What was odd.
     pub findings: Findings,
     /// When the first request was sent, UTC.
@@ -172,6 +182,32 @@ impl Matched {
     }
 }
 
+/// The ids of all records of a pull, wanted or not, in eight bytes each.
+#[derive(Debug, Default)]
+pub struct Seen(Vec<u64>);
+
+impl Seen {
+    /// Takes note of ids; [`sort`](Self::sort) comes after the last.
+    fn add(&mut self, ids: &[String]) {
+        self.0.extend(ids.iter().map(|id| Self::hash(id)));
+    }
+
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    /// Whether a record had this id. Of a million others one has the same hash once in twenty million million pulls.
+    pub fn has(&self, id: &str) -> bool {
+        self.0.binary_search(&Self::hash(id)).is_ok()
+    }
+
+    fn hash(id: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// Reads all deals of a source once, page by page, into `sink`; nothing is kept here but what the guards need.
 pub async fn pull(
     built: &Built,
@@ -182,11 +218,34 @@ pub async fn pull(
     progress: impl Fn(Progress),
 ) -> Result<Fetched, PullError> {
     let ends_at = clock.instant() + deadline.0;
-    let walk = Walk { built, clock, ends_at, stop };
+    let walk = Walk::new(built, clock, ends_at, stop);
     match tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await {
         Ok(ended) => ended,
         Err(_) => Err(PullError::Deadline(deadline)),
     }
+}
+
+/// Asks what became of deals that a pull did not find any more, by `ends_at`. Their fates are there as far as it came;
+/// nothing is asked of a CRM that does not tell.
+pub async fn explain(
+    built: &Built,
+    ids: &BTreeSet<String>,
+    ends_at: Instant,
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+    fates: &mut BTreeMap<String, Fate>,
+) -> Result<(), PullError> {
+    let at_once = built.source.fates_at_once();
+    if at_once == 0 {
+        return Ok(());
+    }
+    let walk = Walk::new(built, clock, ends_at, stop);
+    let ids: Vec<&String> = ids.iter().collect();
+    for piece in ids.chunks(at_once) {
+        let piece: BTreeSet<String> = piece.iter().copied().cloned().collect();
+        fates.extend(walk.step("ask what became of vanished deals", || built.source.fates(&piece)).await?);
+    }
+    Ok(())
 }
 
 struct Walk<'a> {
@@ -194,9 +253,17 @@ struct Walk<'a> {
     clock: &'a dyn Clock,
     ends_at: Instant,
     stop: &'a CancellationToken,
+    /// Requests that the source had sent before.
+    sent_before: u64,
+    /// Tries beside the first of each request.
+    retries: AtomicU64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(built: &'a Built, clock: &'a dyn Clock, ends_at: Instant, stop: &'a CancellationToken) -> Self {
+        Self { built, clock, ends_at, stop, sent_before: built.source.requests(), retries: AtomicU64::new(0) }
+    }
+
     async fn run(
         &self,
         mut sink: impl FnMut(&[Deal]) -> io::Result<()>,
@@ -204,7 +271,6 @@ impl Walk<'_> {
     ) -> Result<Fetched, PullError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
-        let before = source.requests();
         let opened = self.step("open the source", || source.open()).await?;
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
         let mut guards = Guards::default();
@@ -218,6 +284,8 @@ impl Walk<'_> {
             fetched: 0,
             filtered: 0,
             skipped: 0,
+            seen: Seen::default(),
+            vanished: None,
             findings: Findings::default(),
             started_at,
             finished_at: started_at,
@@ -250,8 +318,9 @@ impl Walk<'_> {
                 return Err(PullError::Stopped);
             }
         }
+        fetched.seen.sort();
         fetched.finished_at = self.clock.now();
-        fetched.requests = source.requests() - before;
+        fetched.requests = source.requests() - self.sent_before;
         Ok(fetched)
     }
 
@@ -264,6 +333,7 @@ impl Walk<'_> {
         sink: &mut impl FnMut(&[Deal]) -> io::Result<()>,
     ) -> Result<(), PullError> {
         fetched.pages += 1;
+        fetched.seen.add(&page.ids);
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
             let (least, most) = fetched.listed.unwrap_or((total, total));
@@ -279,25 +349,32 @@ impl Walk<'_> {
     }
 
     /// One step, tried again while that may help, ended soon after a stop.
-    async fn step<T, F, Answer>(&self, step: &str, ask: F) -> Result<T, PullError>
+    async fn step<T, F, Answer>(&self, step: &str, mut ask: F) -> Result<T, PullError>
     where
         F: FnMut() -> Answer,
         Answer: Future<Output = Result<T, SourceError>>,
     {
-        let Retry { attempts, base, max } = self.built.retry;
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(base.0)
-            .with_max_delay(max.0)
-            .with_max_times(attempts.saturating_sub(1))
-            .with_jitter();
-        let asking = ask
-            .retry(backoff)
-            .when(|error| error.is_transient() && !self.stop.is_cancelled())
-            .adjust(|error, wait| self.wait(error, wait?))
-            .notify(|error, wait| {
-                let error = in_one_line(error);
-                warn!(error, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "Trying again: {step}");
-            });
+        let asking = async {
+            let mut waits = waits(self.built.retry);
+            let mut failed_part = None;
+            loop {
+                let error = match ask().await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
+                let part = error.part().map(ToOwned::to_owned);
+                if part != failed_part {
+                    // Another request of the step: what failed before has been answered.
+                    waits = self::waits(self.built.retry);
+                    failed_part = part;
+                }
+                let Some(wait) = waits.next().and_then(|wait| self.wait(&error, wait)) else { return Err(error) };
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                let (error, wait_ms) = (in_one_line(&error), u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                warn!(error, wait_ms, "Trying again: {step}");
+                tokio::time::sleep(wait).await;
+            }
+        };
         let stopped = async {
             self.stop.cancelled().await;
             tokio::time::sleep(END_OF_PAGE).await;
@@ -308,13 +385,35 @@ impl Walk<'_> {
         }
     }
 
-    /// The wait before the next try: what the CRM asks for, if the deadline leaves that much.
+    /// The wait before the next try, if one may help: what the CRM asks for and a little more, so that not all who wait
+    /// come back at once, if the deadline leaves that much.
     fn wait(&self, error: &SourceError, backoff: Duration) -> Option<Duration> {
+        if !error.is_transient() || self.stop.is_cancelled() {
+            return None;
+        }
+        let sent = self.built.source.requests() - self.sent_before;
+        if self.retries.load(Ordering::Relaxed) >= RETRIES + sent / RETRIES_SHARE {
+            warn!("No other try: this pull has had as many as it may");
+            return None;
+        }
         let Some(asked) = error.wait() else { return Some(backoff) };
         let asked = asked.max(Duration::from_secs(1));
+        let wait = asked + jittered(asked / 10);
         let left = self.ends_at.saturating_duration_since(self.clock.instant());
-        (asked <= MAX_WAIT && asked < left).then_some(asked)
+        (asked <= MAX_WAIT && wait < left).then_some(wait)
     }
+}
+
+/// The waits between the tries of one request: each about twice as long as the one before.
+fn waits(Retry { attempts, base, max }: Retry) -> impl Iterator<Item = Duration> {
+    let waits = ExponentialBuilder::default().with_min_delay(base.0).with_max_delay(max.0).with_jitter();
+    // The jitter goes on top of the longest.
+    waits.with_max_times(attempts.saturating_sub(1)).build().map(move |wait| wait.min(max.0))
+}
+
+/// Between once and twice as long.
+fn jittered(wait: Duration) -> Duration {
+    ExponentialBuilder::default().with_min_delay(wait).with_jitter().build().next().unwrap_or(wait)
 }
 
 /// Puts the account's own currency where a deal has none, and leaves out what the configuration does; `each` sees every
@@ -347,10 +446,9 @@ impl Guards {
         if self.records > MAX_RECORDS {
             return Err(format!("the list is longer than {MAX_RECORDS} records"));
         }
-        if ids.is_empty() {
-            self.empty += 1;
-        } else {
-            self.empty = 0;
+        self.empty = if records == 0 { self.empty + 1 } else { 0 };
+        // Of a page on which no id can be read, only the cursor tells it from another.
+        if !ids.is_empty() {
             let mut hasher = DefaultHasher::new();
             ids.hash(&mut hasher);
             if !self.seen.insert(hasher.finish()) {
@@ -368,5 +466,36 @@ impl Guards {
             return Err("the next page is one that was read already".to_owned());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_are_never_longer_than_the_longest_and_never_the_same_for_everybody() {
+        let seconds = |seconds| Span(Duration::from_secs(seconds));
+        let retry = Retry { attempts: 9, base: seconds(1), max: seconds(60) };
+        let mut firsts = HashSet::new();
+        for _ in 0..20 {
+            let waits: Vec<Duration> = waits(retry).collect();
+            assert_eq!(waits.len(), 8);
+            assert!(waits.iter().all(|wait| (seconds(1).0..=seconds(60).0).contains(wait)), "{waits:?}");
+            assert!(waits[3] >= seconds(8).0 && waits[7] == seconds(60).0, "{waits:?}");
+            firsts.insert(waits[0]);
+        }
+        assert!(firsts.len() > 1, "{firsts:?}");
+        let asked: HashSet<Duration> = (0..20).map(|_| jittered(seconds(1).0)).collect();
+        assert!(asked.len() > 1 && asked.iter().all(|wait| (seconds(1).0..=seconds(2).0).contains(wait)), "{asked:?}");
+    }
+
+    #[test]
+    fn a_page_on_which_no_id_can_be_read_is_no_empty_one() {
+        let mut guards = Guards::default();
+        for page in 0..10 {
+            guards.check(&[], 100, Some(&page.to_string())).unwrap();
+        }
+        assert!((10..20).any(|page: u32| guards.check(&[], 0, Some(&page.to_string())).is_err()));
     }
 }

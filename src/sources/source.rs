@@ -18,7 +18,7 @@ use crate::secret::SecretError;
 use crate::settings::Span;
 use crate::telemetry::in_one_line;
 
-/// A CRM account that can be read. No state but a token cache.
+/// A CRM account that can be read. No state but a token cache and what is good for longer than a pull.
 #[async_trait]
 pub trait Source: Send + Sync {
     /// Finds out what there is to read: account, stages, look-ups that must be known before the first page.
@@ -35,6 +35,16 @@ pub trait Source: Send + Sync {
     /// How many keys of `table` one call of [`names`](Self::names) takes: a failure repeats no more than that.
     fn names_at_once(&self, _table: &str) -> usize {
         usize::MAX
+    }
+
+    /// Says what became of deals that a pull before found and this one did not, each with its fate.
+    async fn fates(&self, _ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// How many ids one call of [`fates`](Self::fates) takes; 0: the CRM does not tell.
+    fn fates_at_once(&self) -> usize {
+        0
     }
 
     /// Which field comes from where, in the CRM's words: for `check --connect`.
@@ -82,6 +92,22 @@ pub struct Cost {
     pub requests: u64,
     /// How many the CRM allows in a day.
     pub daily_limit: Option<u64>,
+}
+
+/// What became of a deal that is not in the list any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It was deleted, and can be restored yet.
+    Archived,
+    /// It is part of another one now.
+    Merged {
+        /// The other one's id.
+        into: String,
+    },
+    /// It is there, but not among those that were asked for.
+    OutOfScope,
+    /// The CRM knows nothing of it.
+    Unknown,
 }
 
 /// A field and where it comes from.
@@ -300,6 +326,14 @@ impl SourceError {
         match errors.pop() {
             Some(only) if errors.is_empty() => only,
             last => Self::Several(errors.into_iter().chain(last).collect()),
+        }
+    }
+
+    /// The part of the step that failed, where it has several.
+    pub fn part(&self) -> Option<&str> {
+        match self {
+            Self::Part { part, .. } => Some(part),
+            _ => None,
         }
     }
 

@@ -63,7 +63,7 @@ impl Draft {
     }
 
     /// The same without a sync, for what may be lost in a power cut: then the old content stands, or none.
-    fn commit_lightly(self, path: &Path) -> Result<(), StoreError> {
+    pub fn commit_lightly(self, path: &Path) -> Result<(), StoreError> {
         let file = self.file.into_inner().map_err(|error| StoreError::on("write", path)(error.into_error()))?;
         file.persist(path).map_err(|error| StoreError::on("replace", path)(error.error))?;
         Ok(())

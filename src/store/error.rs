@@ -23,7 +23,7 @@ impl StoreError {
 
     /// What to do.
     pub fn advice(&self) -> Advice {
-        Advice::on_io(self.source.kind())
+        Advice::on_io(&self.source)
     }
 
     /// What the system said.

@@ -22,6 +22,7 @@ const MEMORY: &str = ".memory-";
 
 const PREFIX: &str = "sales_pipeline_";
 const SUFFIX: &str = ".json";
+const INDEX: &str = ".index";
 const TIME: &str = "%Y%m%d_%H%M%S";
 /// The length of the time in a name.
 const TIME_LENGTH: usize = 15;
@@ -50,6 +51,17 @@ impl SnapshotId {
     /// The file's name.
     pub fn file_name(self) -> String {
         format!("{PREFIX}{self}{SUFFIX}")
+    }
+
+    /// The name of the index beside the file.
+    pub fn index_name(self) -> String {
+        format!(".{PREFIX}{self}{INDEX}")
+    }
+
+    /// Whose index a file's name says it is, as strictly.
+    pub fn of_index_name(name: &str) -> Option<Self> {
+        let stem = name.strip_prefix('.')?.strip_suffix(INDEX)?;
+        Self::of_file_name(&format!("{stem}{SUFFIX}"))
     }
 
     /// Reads a file's name, strictly: what this does not write, it does not read.
@@ -102,6 +114,11 @@ impl Layout {
     /// A snapshot's file.
     pub fn snapshot(&self, place: &Place, id: SnapshotId) -> PathBuf {
         self.folder(place).join(id.file_name())
+    }
+
+    /// The index beside a snapshot.
+    pub fn index(&self, place: &Place, id: SnapshotId) -> PathBuf {
+        self.folder(place).join(id.index_name())
     }
 
     /// The folder of a source's held snapshots.
@@ -170,6 +187,9 @@ mod tests {
         assert_eq!(id.file_name(), "sales_pipeline_20251210_202145.json");
         assert_eq!(SnapshotId::of_file_name(&id.file_name()), Some(id));
         assert_eq!(SnapshotId::of_file_name(&id.next().file_name()), Some(id.next()));
+        assert_eq!(id.index_name(), ".sales_pipeline_20251210_202145.index");
+        assert_eq!(SnapshotId::of_index_name(&id.index_name()), Some(id));
+        assert_eq!(SnapshotId::of_index_name(".sales_pipeline_20251210_2021.index"), None);
         for foreign in [
             "sales_pipeline_20251310_202145.json",
             "sales_pipeline_20251210_202145_1.json",

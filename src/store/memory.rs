@@ -13,7 +13,7 @@ use crate::store::layout::{Layout, Place};
 use crate::telemetry::in_one_line;
 
 /// The longest text that is read back, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
 /// The memory of the source whose snapshots stand in a place.
 pub struct SourceMemory {
@@ -41,7 +41,9 @@ impl SourceMemory {
 
     fn write(&self, key: &str, text: &str) -> Result<(), StoreError> {
         atomic::make_folder(&self.layout.folder(&self.place))?;
-        atomic::replace_private(&self.layout.memory(&self.place, key), text.as_bytes())
+        let path = self.layout.memory(&self.place, key);
+        // Written without the write lock, for which others would wait: a start of another process may sweep it away.
+        atomic::replace_private(&path, text.as_bytes()).or_else(|_| atomic::replace_private(&path, text.as_bytes()))
     }
 }
 

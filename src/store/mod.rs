@@ -5,6 +5,7 @@
 pub mod atomic;
 pub mod error;
 pub mod format;
+pub mod index;
 pub mod layout;
 pub mod lock;
 pub mod memory;
@@ -24,10 +25,12 @@ use crate::model::name::SourceName;
 use crate::model::snapshot::Head;
 use crate::store::atomic::Draft;
 use crate::store::error::StoreError;
+use crate::store::index::Entries;
 use crate::store::layout::{Layout, Place, SnapshotId, name_of};
 use crate::store::lock::Lock;
 use crate::store::spool::Spool;
 use crate::store::state::{Duties, DutyState};
+use crate::telemetry::in_one_line;
 
 /// How many held snapshots of a source stay.
 const KEEP_HELD: usize = 10;
@@ -79,16 +82,24 @@ impl Store {
         for folder in [output, cache] {
             atomic::make_folder(folder)?;
         }
-        let owner = fs::metadata(cache).map_err(StoreError::on("look at", cache))?.uid();
-        let user = rustix::process::geteuid().as_raw();
-        if owner != user {
-            return Err(NotOurs::Owner { path: cache.clone(), owner, user });
-        }
+        self.refuse_foreign()?;
         atomic::make_folder(&self.layout.locks())?;
         for folder in [output, cache] {
             tempfile::tempfile_in(folder).map_err(StoreError::on("write into", folder))?;
         }
         Ok(())
+    }
+
+    /// Refuses a cache of another user; one that is not there yet is nobody's.
+    pub fn refuse_foreign(&self) -> Result<(), NotOurs> {
+        let cache = &self.layout.cache;
+        let owner = match fs::metadata(cache) {
+            Ok(found) => found.uid(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::on("look at", cache)(error).into()),
+        };
+        let user = rustix::process::geteuid().as_raw();
+        if owner == user { Ok(()) } else { Err(NotOurs::Owner { path: cache.clone(), owner, user }) }
     }
 
     /// The lock that `run` holds for life. Whoever only asks who holds it has it for an instant, so it is tried again.
@@ -156,15 +167,66 @@ impl Store {
         list(&self.layout.held(source))
     }
 
-    /// A snapshot's head, its leads checked for form.
+    /// A snapshot's head: from its index, or else from itself, its leads checked for form.
     pub fn head(&self, place: &Place, id: SnapshotId) -> Result<Head, StoreError> {
         let path = self.layout.snapshot(place, id);
-        format::read_head(&path).map_err(StoreError::on("read snapshot", &path))
+        match index::open(&self.layout.index(place, id), &path) {
+            Some((head, _)) => Ok(head),
+            None => format::read_head(&path).map_err(StoreError::on("read snapshot", &path)),
+        }
     }
 
-    /// Writes a snapshot: head and leads whole, under a name that nothing had before.
-    pub fn publish(&self, place: &Place, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
-        Self::write_new(&self.layout.folder(place), head, leads)
+    /// Writes a snapshot: head and leads whole, under a name that nothing had before; then its index, without which it
+    /// is as good.
+    pub fn publish(
+        &self,
+        place: &Place,
+        head: &Head,
+        leads: &mut File,
+        index: &mut File,
+    ) -> Result<SnapshotId, StoreError> {
+        let id = Self::write_new(&self.layout.folder(place), head, leads)?;
+        if let Err(error) = self.write_index(place, id, head, index) {
+            tracing::warn!(
+                error = in_one_line(&error),
+                "The index of snapshot {id} is not there and is made when needed"
+            );
+        }
+        Ok(id)
+    }
+
+    /// Hands the deals of a snapshot's index to `read`, in id order. An index that is lost, or turns out to be broken, is
+    /// made anew, and `read` begins again.
+    pub fn with_index<T>(
+        &self,
+        place: &Place,
+        id: SnapshotId,
+        mut read: impl FnMut(Entries) -> io::Result<T>,
+    ) -> Result<T, StoreError> {
+        let (path, snapshot) = (self.layout.index(place, id), self.layout.snapshot(place, id));
+        if let Some((_, entries)) = index::open(&path, &snapshot)
+            && let Ok(done) = read(entries)
+        {
+            return Ok(done);
+        }
+        let made = index::lines_of(&snapshot, self.scratch()?);
+        let (head, mut lines) = made.map_err(StoreError::on("read snapshot", &snapshot))?;
+        {
+            let _lock = self.lock_write()?;
+            self.write_index(place, id, &head, &mut lines)?;
+        }
+        let made = index::open(&path, &snapshot).ok_or_else(|| io::Error::from(ErrorKind::InvalidData));
+        made.and_then(|(_, entries)| read(entries)).map_err(StoreError::on("read", &path))
+    }
+
+    fn write_index(&self, place: &Place, id: SnapshotId, head: &Head, lines: &mut File) -> Result<(), StoreError> {
+        let path = self.layout.index(place, id);
+        let mut draft = Draft::begin(&self.layout.folder(place))?;
+        io::Seek::rewind(lines)
+            .and_then(|()| index::write_heading(&self.layout.snapshot(place, id), head, &mut draft))
+            .and_then(|()| draft.append(lines))
+            .map_err(StoreError::on("write", &path))?;
+        draft.commit_lightly(&path)
     }
 
     /// Sets a snapshot aside, where no reader takes it for data; of many only the newest few stay.
@@ -263,6 +325,8 @@ impl Store {
             if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
                 continue;
             }
+            // First, so that no index is left behind; a snapshot without one is as good.
+            let _ = fs::remove_file(self.layout.index(place, id));
             match fs::remove_file(&path) {
                 Ok(()) => removed += 1,
                 Err(error) => errors.push(StoreError::on("delete", &path)(error)),
@@ -296,6 +360,7 @@ impl Store {
             if self.head(place, id).is_ok_and(|head| wanted(&head)) {
                 atomic::make_folder(to)?;
                 moved += u64::from(atomic::move_new(&self.layout.snapshot(place, id), &to.join(id.file_name()))?);
+                let _ = fs::remove_file(self.layout.index(place, id));
             }
         }
         Ok(moved)
@@ -307,11 +372,23 @@ impl Store {
         let mut swept = atomic::sweep(&self.layout.output)?;
         for place in self.places()? {
             swept += atomic::sweep(&self.layout.folder(&place))?;
+            self.sweep_indexes(&place)?;
             if let Place::Folder(name) = &place {
                 swept += atomic::sweep(&self.layout.held(name))?;
             }
         }
         Ok(swept)
+    }
+
+    /// Removes the indexes whose snapshots are gone.
+    fn sweep_indexes(&self, place: &Place) -> Result<(), StoreError> {
+        for entry in entries(&self.layout.folder(place))? {
+            let id = entry.file_name().to_str().and_then(SnapshotId::of_index_name);
+            if id.is_some_and(|id| self.layout.snapshot(place, id).symlink_metadata().is_err()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
     }
 
     /// What the duties of a place did last.

@@ -111,7 +111,12 @@ fn a_cache_of_somebody_else_is_not_written() {
     chown(folder.join("output/sales_cache"), Some(NOBODY), None).unwrap();
     let before = folder.snapshots("");
     insta::assert_snapshot!("foreign_cache", told(&folder, &folder.run(&["pull", "--demo"]), 73));
-    for words in [["run", "--demo"].as_slice(), &["snapshots", "prune", "--demo"], &["summary", "--demo"]] {
+    for words in [
+        ["run", "--demo"].as_slice(),
+        &["snapshots", "prune", "--demo"],
+        &["summary", "--demo"],
+        &["check", "--demo", "--connect"],
+    ] {
         folder.run(words).assert_code(73);
     }
     assert_eq!(folder.snapshots(""), before);
@@ -152,6 +157,35 @@ fn an_output_that_is_a_file_is_told_and_left_alone() {
     folder.write("output", "mine");
     insta::assert_snapshot!("output_is_a_file", told(&folder, &folder.run(&["pull", "--demo"]), 73));
     assert_eq!(folder.read("output"), "mine");
+}
+
+#[test]
+fn a_folder_in_a_files_place_is_told_to_be_in_the_way() {
+    let folder = Folder::new();
+    folder.write("output/sales_pipeline.json/mine", "mine");
+    let pull = folder.run(&["pull", "--demo"]);
+    let said = told(&folder, &pull, 73);
+    assert!(said.contains("(docs/runbook.md, \"Something else stands in the way\")"), "{said}");
+    assert_eq!(folder.read("output/sales_pipeline.json/mine"), "mine");
+}
+
+#[test]
+fn a_list_in_csv_is_read_back_whatever_the_folder_is_called() {
+    let folder = Folder::new();
+    let output = "=a,\"b\"\nc";
+    folder.run(&["pull", "--demo", "--output", output]).assert_code(0);
+    let list = folder.run(&["snapshots", "list", "--demo", "--output", output, "--format", "csv"]);
+    let mut table = csv::Reader::from_reader(list.assert_code(0).stdout.as_bytes());
+    assert_eq!(
+        table.headers().unwrap(),
+        ["source", "snapshot", "deals", "value", "currency", "state", "path"].as_slice()
+    );
+    let row = table.records().next().unwrap().unwrap();
+    assert_eq!(
+        row.iter().take(6).map(|cell| if cell.starts_with("20") { "time" } else { cell }).collect::<Vec<_>>(),
+        ["demo", "time", "5", "462000.0", "USD", "complete"]
+    );
+    assert!(row[6].contains(output) && folder.join(&row[6]).is_file(), "{row:?}");
 }
 
 #[test]

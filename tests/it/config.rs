@@ -233,6 +233,48 @@ fn a_file_that_is_named_and_not_there_is_an_error_and_not_an_empty_one() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_told_beside_what_is_wrong_with_its_section() {
+    let rest = "[sources.crm]\nkind = \"rest\"\nendpoint = \"no address\"\nfields = { id = \"$.id\" }\n\
+                auth = { type = \"bearer\", token = { env = \"UNSET_TOKEN\" } }\n";
+    let hubspot = "[sources.hub]\nkind = \"hubspot\"\nendpoint = \"no address\"\nfields = { env = \"arr\" }\n\
+                   api_key = { env = \"UNSET_KEY\" }\n";
+    let problems = Folder::with(&format!("{rest}{hubspot}")).problems();
+    for part in [
+        "3: sources.crm.endpoint: ",
+        "5: sources.crm.auth.token: variable `UNSET_TOKEN` is not set",
+        "8: sources.hub.endpoint: ",
+        "10: sources.hub.api_key: variable `UNSET_KEY` is not set",
+    ] {
+        assert!(problems.contains(part), "no `{part}` in\n{problems}");
+    }
+    assert_eq!(problems.lines().count(), 4, "{problems}");
+}
+
+#[test]
+fn that_no_source_is_configured_is_not_said_where_one_is_and_is_wrong() {
+    for toml in ["sources = 5\n", "[sources]\nBig = { kind = \"demo\" }\n", "source = \"demo\"\noutptu = \"x\"\n"] {
+        let problems = Folder::with(toml).problems();
+        assert!(problems.lines().count() == 1 && !problems.contains("no source"), "{toml}{problems}");
+    }
+    assert!(Folder::with("outptu = \"x\"\n").problems().contains("no source is configured"), "there is none");
+}
+
+#[test]
+fn a_variable_of_env_local_that_is_read_before_it_is_warned_of() {
+    let folder =
+        Folder::with(DEMO).file(".env.local", "X=1\nSALES_PIPELINE_CONFIG=other.toml\nSALES_PIPELINE_LOG=debug\n");
+    let warnings = folder.warnings();
+    for part in [
+        ".env.local:2: `SALES_PIPELINE_CONFIG` says nothing here",
+        ".env.local:3: `SALES_PIPELINE_LOG` says nothing here",
+    ] {
+        assert!(warnings.contains(part), "no `{part}` in\n{warnings}");
+    }
+    let folder = folder.variable("SALES_PIPELINE_LOG", "info");
+    assert!(!folder.warnings().contains("_LOG"), "the environment says it");
+}
+
+#[test]
 fn missing_secrets_are_found_before_the_first_pull_and_secrets_in_the_file_are_warned_of() {
     let section = |token: &str| {
         format!(

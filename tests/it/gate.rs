@@ -1,10 +1,12 @@
 //! The first gate: a complete pull that cannot be right is held, said, and accepted only by a person.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::fake_hubspot::{self, FakeHubspot, Fault, Route, bare_deal};
-use crate::fake_rest::{FakeRest, Paging, deals};
-use crate::program::{Folder, Outcome, run};
+use crate::fake_hubspot::{self, FakeHubspot, Route, bare_deal};
+use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::program::{Folder, Outcome, run, wait_for};
 
 /// A folder whose one source reads the fake CRM, and was pulled once.
 async fn pulled_once(count: u64, more: &str) -> (Folder, FakeRest) {
@@ -47,9 +49,11 @@ async fn what_is_held_is_published_once_a_person_says_why() {
     crm.hold("deals", Vec::new());
     folder.run(&["pull"]).assert_code(65);
     folder.run(&["snapshots", "accept", "crm"]).assert_code(64);
+    folder.run(&["snapshots", "accept", "crm", "--note", " "]).assert_code(64);
     folder.run(&["snapshots", "accept", "crm", "20200101_000000", "--note", "x"]).assert_code(64);
     folder.run(&["snapshots", "accept", "crm", "--note", "the year was closed"]).assert_code(0);
     assert_eq!(folder.json("output/sales_pipeline.json")["total_leads"], 0);
+    assert!(folder.run(&["status"]).stdout.contains("s ago: the year was closed"));
     let accepted = status(&folder);
     assert_eq!((&accepted["health"], &accepted["accepted"]["note"]), (&"ok".into(), &"the year was closed".into()));
     // What was accepted is the last good one now.
@@ -193,7 +197,7 @@ async fn a_field_that_matches_nothing_is_said_once_and_holds_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_account_is_held_also_after_a_pull_that_could_not_tell() {
     let crm = FakeHubspot::start(fake_hubspot::deals(30)).await;
-    let crm = crm.fail_at(Route::Account, 2, Fault::MissingScopes("oauth"));
+    let crm = crm.fail_at(Route::Account, 2, fake_hubspot::Fault::MissingScopes("oauth"));
     let folder = reading(&crm, "");
     for _ in 0..2 {
         folder.run(&["pull"]).assert_code(0);
@@ -249,4 +253,32 @@ async fn empty_is_what_the_crm_sends_and_not_what_the_configuration_leaves_of_it
     assert!(pulled.stdout.contains(": 0 deals"), "{}", pulled.stdout);
     crm.change(|account| account.live().into_iter().for_each(|id| account.archive(id)));
     assert_held(&folder.run(&["pull"]), "no deals came, and there were 30 (R04)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepting_waits_for_a_pull_that_runs() {
+    let (folder, crm) = pulled_once(30, "").await;
+    crm.hold("deals", Vec::new());
+    folder.run(&["pull"]).assert_code(65);
+    let before = crm.requests().len();
+    crm.then_fail(Fault::Slow(Duration::from_secs(1)));
+    let running = folder.start(&["pull"]);
+    wait_for("a request", || (crm.requests().len() > before).then_some(()));
+    folder.run(&["snapshots", "accept", "crm", "--note", "the year was closed"]).assert_code(0);
+    running.outcome().assert_code(65);
+    assert_eq!(folder.json("output/sales_pipeline.json")["total_leads"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_pull_that_fails_or_is_held_is_not_just_waited_for() {
+    let crm = FakeRest::start(deals(30)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section(Paging::Cursor)));
+    (0..4).for_each(|_| crm.then_fail(Fault::Status(500)));
+    folder.run(&["pull"]).assert_code(69);
+    assert_eq!(status(&folder)["health"], "failing");
+    crm.hold("deals", deals(30).into_iter().map(|deal| deal.replace("\"title\"", "\"headline\"")).collect());
+    folder.run(&["pull"]).assert_code(65);
+    assert_eq!(status(&folder)["health"], "held");
+    folder.run(&["status", "--exit-code"]).assert_code(0);
 }

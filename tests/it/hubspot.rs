@@ -333,7 +333,11 @@ async fn missing_scopes_are_named_whatever_was_asked_for() {
             "crm.objects.companies.read",
             "read the companies",
         ),
-        (&["oauth"], "crm.objects.deals.read", "read the pipelines"),
+        (
+            &["crm.objects.owners.read", "crm.objects.companies.read", "oauth"],
+            "crm.objects.deals.read",
+            "read the pipelines",
+        ),
     ] {
         let crm = FakeHubspot::start(deals(3)).await.scopes(granted);
         let (told, advice) = failure(&built(&crm.section())).await;
@@ -562,6 +566,91 @@ async fn companies_are_asked_for_once_each_and_found_when_merged_renamed_or_with
 }
 
 #[tokio::test]
+async fn companies_that_are_gone_cost_no_pull_however_little_is_said_of_them() {
+    const FIRST: u64 = 27_712_345_001;
+    for habit in [None, Some(Habit::HidesMissing), Some(Habit::NamesNoMissing)] {
+        let crm = FakeHubspot::start(deals(200)).await.after_each(|account, route| {
+            if route == Route::List && account.company(FIRST).is_some_and(|(id, _)| id == FIRST) {
+                account.merge_companies(FIRST + 1, FIRST);
+                account.merge_companies(FIRST + 1, FIRST + 2);
+                (10..20).for_each(|number| account.delete_company(FIRST + number));
+            }
+        });
+        let crm = match habit {
+            Some(habit) => crm.habit(habit),
+            None => crm,
+        };
+        let pulled = pulled_from(&crm).await;
+        let names = |published: &[Published]| -> Vec<Option<String>> {
+            published.iter().map(|deal| deal.company.clone()).collect()
+        };
+        assert_eq!(names(&pulled.published()), names(&crm.model(ZONE)), "{habit:?}");
+        assert!(pulled.found().contains(&(Rule::R09, "company")));
+        assert!(asked(&crm, Route::Companies) <= 16, "{habit:?}: {}", asked(&crm, Route::Companies));
+    }
+}
+
+#[tokio::test]
+async fn a_pull_has_only_so_many_tries_in_all() {
+    let mut crm = FakeHubspot::start(deals(6_000)).await;
+    for nth in (1..200).step_by(2) {
+        crm = crm.fail_at(Route::List, nth, Fault::Status(503));
+    }
+    let (told, _) = failure(&built(&crm.section())).await;
+    assert!(told.contains("answers 503"), "{told}");
+    let sent = crm.requests().len();
+    assert!((20..=30).contains(&sent), "ten, and one for each ten requests: {sent}");
+}
+
+#[tokio::test]
+async fn a_step_of_several_requests_has_its_tries_for_each() {
+    let mut crm = FakeHubspot::start(deals(3)).await;
+    for route in [Route::Account, Route::Pipelines, Route::Owners, Route::Search] {
+        crm = crm.fail_at(route, 1, Fault::Status(503));
+    }
+    let source = built(&crm.section().replace("base =", "attempts = 2, base ="));
+    assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE));
+}
+
+#[tokio::test]
+async fn a_token_that_lasts_for_ever_is_kept_for_a_day() {
+    let crm = FakeHubspot::start(deals(3)).await.habit(Habit::GrantsForEver);
+    assert_eq!(pulled(&built(&app(&crm))).await.unwrap().published(), crm.model(ZONE));
+}
+
+#[tokio::test]
+async fn the_daily_limit_is_known_by_the_answer_for_a_token_too() {
+    let crm = FakeHubspot::start(deals(3)).await.fail_at(Route::Token, 1, Fault::Limit(Refusal::Daily));
+    let source = built(&app(&crm));
+    for _ in 0..2 {
+        let (told, advice) = failure(&source).await;
+        assert!(told.ends_with("its limit for the day is reached"), "no end that nobody told: {told}");
+        assert_eq!((advice, crm.requests().len()), (Advice::WaitForLimit, 1));
+    }
+}
+
+#[tokio::test]
+async fn all_scopes_that_are_missing_are_named_at_once() {
+    let crm = FakeHubspot::start(deals(3)).await.scopes(&["oauth"]);
+    let (told, advice) = failure(&built(&crm.section())).await;
+    for part in [
+        "read the pipelines: the CRM answers 403: the credentials may not read this; it needs crm.objects.deals.read",
+        "; and read the owners: the CRM answers 403: the credentials may not read this; it needs crm.objects.owners.read",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
+    assert_eq!(advice, Advice::GrantPermission);
+}
+
+#[tokio::test]
+async fn a_deal_is_shown_where_its_account_is() {
+    let crm = FakeHubspot::start(vec![bare_deal(1)]).await;
+    crm.change(|account| account.shows_deals = false);
+    let url = pulled_from(&crm).await.deals[0].url.clone();
+    assert_eq!(url.as_deref(), Some("https://app-eu1.hubspot.com/contacts/12345678/record/0-3/1"));
+}
+
+#[tokio::test]
 async fn a_deal_of_several_companies_none_of_them_primary_takes_the_lowest_id_and_says_so() {
     let crm = FakeHubspot::start(vec![
         bare_deal(1).linked(&[link(27_712_345_010), link(27_712_345_009)]),
@@ -581,17 +670,20 @@ async fn a_deal_of_several_companies_none_of_them_primary_takes_the_lowest_id_an
 }
 
 #[tokio::test]
-async fn a_stage_that_is_deleted_keeps_its_label_while_the_process_lives() {
+async fn a_stage_that_is_deleted_keeps_its_label_also_over_a_restart() {
     let crm = FakeHubspot::start(deals(40)).await;
-    let source = built(&crm.section());
+    let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
+    let source = remembering(&crm.section(), &memory);
     let before = pulled(&source).await.unwrap();
     assert!(!before.found().contains(&(Rule::R09, "stage")));
     crm.change(|account| account.delete_stage("default", "qualifiedtobuy"));
     let stages =
         |pulled: &Pulled| -> Vec<Option<String>> { pulled.deals.iter().map(|deal| deal.stage.clone()).collect() };
-    let after = pulled(&source).await.unwrap();
-    assert_eq!(stages(&after), stages(&before));
-    assert!(after.found().contains(&(Rule::R09, "stage")), "and says that nobody lists it");
+    for source in [source, remembering(&crm.section(), &memory)] {
+        let after = pulled(&source).await.unwrap();
+        assert_eq!(stages(&after), stages(&before));
+        assert!(after.found().contains(&(Rule::R09, "stage")), "and says that nobody lists it");
+    }
     let fresh = pulled_from(&crm).await;
     assert_eq!(fresh.published(), crm.model(ZONE), "without a memory it stands as its id");
 }

@@ -26,3 +26,4 @@ mod schedule_library;
 mod schema;
 mod skip;
 mod together;
+mod vanished;

@@ -147,7 +147,7 @@ async fn a_run_that_has_not_ended_is_not_doubled_and_is_due_again_after_it() {
 async fn requests_during_a_run_bring_one_more_as_soon_as_it_ends() {
     let bench = Bench::at("2026-05-04T09:59:57Z", vec![planned("pull:a", "@hourly")]).await;
     bench.tick_after(3).await;
-    bench.ask(Event::Request(vec!["pull:a".into(), "pull:unknown".into()])).await;
+    bench.ask(Event::RequestAll("pull:a".into())).await;
     bench.ask(Event::RequestAll("pull:".into())).await;
     assert_eq!(bench.end_runs().await, [run("pull:a", "04 10:00:00", Reason::Scheduled)]);
     assert_eq!(bench.end_runs().await, [run("pull:a", "04 10:00:00", Reason::Requested)]);
@@ -239,19 +239,12 @@ async fn a_reload_changes_the_plan_and_the_cadence_and_cuts_no_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_loop_ends_when_it_is_told_to_and_runs_may_end_after_it() {
+async fn the_loop_ends_when_nobody_can_ask_it_anything_any_more_and_runs_may_end_after_it() {
     let bench = Bench::at("2026-05-04T09:59:57Z", vec![planned("pull:a", "@hourly")]).await;
     bench.tick_after(3).await;
-    bench.ask(Event::Stop).await;
-    bench.task.await.unwrap();
-    drop(bench.started);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_loop_ends_when_nobody_can_ask_it_anything_any_more() {
-    let bench = Bench::at("2026-05-04T09:59:57Z", vec![]).await;
     drop(bench.events);
     bench.task.await.unwrap();
+    drop(bench.started);
 }
 
 #[tokio::test]

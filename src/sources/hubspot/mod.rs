@@ -6,10 +6,12 @@
 //! 2. `account`, `pipelines`, `names`: what is known before the first page, `memory` keeps what is good for longer;
 //! 3. `list` or `search`: the pages, whichever is clearly cheaper; `wire` and `records` read them;
 //! 4. `fields`: what becomes of a record, `associations` whose deal it is;
-//! 5. `names` again: companies and former owners, once all deals are in.
+//! 5. `names` again: companies and former owners, once all deals are in; `vanished`: what became of those that are not.
+//!    Both read records by id, in a `batch`.
 
 mod account;
 mod associations;
+mod batch;
 mod client;
 mod errors;
 mod fields;
@@ -20,8 +22,10 @@ mod pipelines;
 mod records;
 mod search;
 mod settings;
+mod vanished;
 mod wire;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,7 +40,7 @@ use crate::sources::hubspot::memory::{ForADay, LastCurrency, Seen};
 use crate::sources::hubspot::pipelines::{Known, Pipelines};
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::settings::Settings;
-use crate::sources::source::{Cost, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
+use crate::sources::source::{Cost, Expected, Fate, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// All deals by the list.
@@ -69,7 +73,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         currency: LastCurrency::new(context.memory.clone()),
         unknown: ForADay::default(),
         all_deals: ForADay::default(),
-        seen: Seen::default(),
+        seen: Seen::new(context.memory.clone()),
         is_search_unfit: AtomicBool::new(false),
     };
     Ok(Built {
@@ -123,7 +127,7 @@ impl Source for HubSpot {
         if !denied.is_empty() {
             return Err(SourceError::together(denied));
         }
-        self.seen.note(&pipelines);
+        self.seen.note(account.id.as_deref(), &pipelines);
         let unknown = self.unknown_properties(identity).await.map_err(part("read the properties"))?;
         let plan = self.plan(identity, &pipelines).await.map_err(part("count the deals"))?;
         let spent = self.client.requests() - before;
@@ -170,7 +174,15 @@ impl Source for HubSpot {
     }
 
     fn names_at_once(&self, table: &str) -> usize {
-        if table == COMPANIES { names::COMPANIES_AT_ONCE } else { usize::MAX }
+        if table == COMPANIES { batch::AT_ONCE } else { usize::MAX }
+    }
+
+    async fn fates(&self, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+        vanished::fates(&self.client, ids).await
+    }
+
+    fn fates_at_once(&self) -> usize {
+        batch::AT_ONCE
     }
 
     fn mapping(&self) -> Vec<Mapped> {
@@ -246,8 +258,7 @@ impl HubSpot {
             SEARCH => search::requests(plan.expected, &self.mapping),
             _ => plan.expected.div_ceil(list::PAGE).max(1),
         };
-        let companies =
-            if self.mapping.wants_companies() { plan.wanted.div_ceil(names::COMPANIES_AT_ONCE as u64) } else { 0 };
+        let companies = if self.mapping.wants_companies() { plan.wanted.div_ceil(batch::AT_ONCE as u64) } else { 0 };
         Cost { requests: spent + pages + companies, daily_limit: self.client.daily_limit() }
     }
 

@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
+use crate::sources::hubspot::batch::{self, Found, Record, Wish};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Id, Listed, text};
+use crate::sources::hubspot::wire::{Id, Listed};
 use crate::sources::source::SourceError;
-
-/// The most companies of one request.
-pub(super) const COMPANIES_AT_ONCE: usize = 100;
 
 /// The most owners of one page.
 const OWNERS_AT_ONCE: &str = "500";
@@ -74,103 +71,35 @@ async fn owners(
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    inputs: Vec<Input<'a>>,
-    properties: [&'static str; 2],
-    properties_with_history: [&'static str; 0],
+/// Its name, else its domain.
+fn company_name(company: &Record) -> Option<String> {
+    company.property("name").or_else(|| company.property("domain"))
 }
 
-#[derive(Serialize)]
-struct Input<'a> {
-    id: &'a str,
-}
-
-/// The answer for a batch: 200 or 207, the same shape.
-#[derive(Deserialize)]
-struct Answer {
-    status: String,
-    results: Vec<Company>,
-    #[serde(default)]
-    errors: Vec<Missing>,
-}
-
-#[derive(Deserialize)]
-struct Company {
-    id: Id,
-    properties: HashMap<String, Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Missing {
-    category: Option<String>,
-    #[serde(default)]
-    context: Context,
-}
-
-#[derive(Default, Deserialize)]
-struct Context {
-    #[serde(default)]
-    ids: Vec<Id>,
-}
-
-impl Company {
-    /// Its name, else its domain.
-    fn name(&self) -> Option<String> {
-        let property = |name: &str| self.properties.get(name).and_then(|value| text(value).ok().flatten());
-        property("name").or_else(|| property("domain"))
-    }
-}
-
-/// The names of at most [`COMPANIES_AT_ONCE`] companies; a deleted one has none.
-///
-/// A company that was merged answers under the id of the other one, so that nothing says whose answer it is: such a
-/// one is asked for alone.
+/// The names of at most [`batch::AT_ONCE`] companies; a deleted one has none. One that was merged answers under another
+/// id, so whoever is silent among others is asked for alone, halving them until nobody is left that answers.
 pub(super) async fn companies(
     client: &Client,
     wanted: &BTreeSet<String>,
 ) -> Result<HashMap<String, String>, SourceError> {
+    let wish = Wish { path: client.paths.companies, properties: &["name", "domain"], archived: false };
     let mut names = HashMap::new();
-    let ids = wanted.iter().map(String::as_str).collect();
-    for id in ask(client, ids).await?.take(wanted, &mut names)? {
-        let alone = ask(client, vec![&id]).await?;
-        if let [company] = alone.results.as_slice() {
-            names.extend(company.name().map(|name| (id, name)));
-        } else if !alone.take(&BTreeSet::from([id]), &mut names)?.is_empty() {
-            return Err(SourceError::Malformed("the batch of companies says nothing of one".to_owned()));
+    let mut open = vec![wanted.clone()];
+    while let Some(asked) = open.pop() {
+        let Found { records, mut silent } = batch::read(client, wish, &asked).await?;
+        if asked.len() == 1 {
+            let answer = silent.pop_first().zip(records.first().and_then(company_name));
+            names.extend(answer);
+        } else if silent.len() < asked.len() {
+            open.extend(Some(silent).filter(|silent| !silent.is_empty()));
+        } else if !records.is_empty() {
+            let middle = silent.iter().nth(silent.len() / 2).cloned();
+            let half = middle.map(|middle| silent.split_off(&middle));
+            open.extend([Some(silent), half].into_iter().flatten());
         }
+        names.extend(records.into_iter().filter_map(|company| company_name(&company).map(|name| (company.id.0, name))));
     }
     Ok(names)
-}
-
-async fn ask(client: &Client, ids: Vec<&str>) -> Result<Answer, SourceError> {
-    let inputs = ids.into_iter().map(|id| Input { id }).collect();
-    let question = Question { inputs, properties: ["name", "domain"], properties_with_history: [] };
-    client.post(client.paths.companies, &question).await
-}
-
-impl Answer {
-    /// Adds the names found; the ids that are neither found nor reported missing.
-    fn take(self, wanted: &BTreeSet<String>, names: &mut HashMap<String, String>) -> Result<Vec<String>, SourceError> {
-        if self.status != "COMPLETE" {
-            return Err(SourceError::Cut("the batch of companies is not complete".to_owned()));
-        }
-        let mut waiting = wanted.clone();
-        for missing in &self.errors {
-            if missing.category.as_deref() != Some("OBJECT_NOT_FOUND") {
-                return Err(SourceError::Malformed("the batch of companies has an error of its own".to_owned()));
-            }
-            for id in &missing.context.ids {
-                waiting.remove(&id.0);
-            }
-        }
-        for company in self.results {
-            waiting.remove(&company.id.0);
-            names.extend(company.name().map(|name| (company.id.0, name)));
-        }
-        Ok(waiting.into_iter().collect())
-    }
 }
 
 #[cfg(test)]
@@ -189,31 +118,14 @@ mod tests {
         }
     }
 
-    fn taken(json: &str, ids: &[&str]) -> Result<(HashMap<String, String>, Vec<String>), SourceError> {
-        let mut names = HashMap::new();
-        let wanted = ids.iter().map(|id| (*id).to_owned()).collect();
-        let waiting = serde_json::from_str::<Answer>(json).unwrap().take(&wanted, &mut names)?;
-        Ok((names, waiting))
-    }
-
-    const ANSWER: &str = r#"{"status": "COMPLETE", "results": [
-            {"id": "1", "properties": {"name": "Nordwind GmbH", "domain": "nordwind.example"}},
-            {"id": "2", "properties": {"name": null, "domain": "two.example"}},
-            {"id": "3", "properties": {}}],
-        "numErrors": 1, "errors": [{"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": ["4"]}}]}"#;
-
     #[test]
-    fn a_company_is_called_by_name_then_domain_and_a_deleted_one_has_no_name() {
-        let (names, waiting) = taken(ANSWER, &["1", "2", "3", "4", "5"]).unwrap();
-        let expected = [("1", "Nordwind GmbH"), ("2", "two.example")];
-        assert_eq!(names, expected.map(|(id, name)| (id.to_owned(), name.to_owned())).into());
-        assert_eq!(waiting, ["5"], "neither found nor missing: it may have been merged");
-    }
-
-    #[test]
-    fn a_batch_that_is_not_complete_or_has_an_error_of_its_own_is_a_failure() {
-        assert!(taken(r#"{"status": "PENDING", "results": []}"#, &[]).unwrap_err().is_transient());
-        let other = ANSWER.replace("OBJECT_NOT_FOUND", "RATE_LIMITS");
-        assert!(matches!(taken(&other, &["1"]), Err(SourceError::Malformed(_))));
+    fn a_company_is_called_by_name_then_domain() {
+        for (json, name) in [
+            (r#"{"id": "1", "properties": {"name": "Nordwind GmbH", "domain": "nordwind.example"}}"#, "Nordwind GmbH"),
+            (r#"{"id": "2", "properties": {"name": null, "domain": "two.example"}}"#, "two.example"),
+        ] {
+            assert_eq!(company_name(&serde_json::from_str(json).unwrap()).as_deref(), Some(name));
+        }
+        assert_eq!(company_name(&serde_json::from_str(r#"{"id": "3", "properties": {}}"#).unwrap()), None);
     }
 }

@@ -180,7 +180,10 @@ impl<'a> Known<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::memory::InProcess;
     use crate::sources::hubspot::memory::Seen;
 
     const ANSWER: &str = r#"{"results": [
@@ -233,8 +236,8 @@ mod tests {
     #[test]
     fn a_stage_is_found_in_its_pipeline_then_by_its_id_and_also_once_it_is_deleted() {
         let all = pipelines();
-        let seen = Seen::default();
-        seen.note(&all);
+        let seen = Seen::new(Arc::new(InProcess::default()));
+        seen.note(None, &all);
         let listed: Vec<Stage> = all.stages.iter().filter(|stage| stage.id != "closedlost").cloned().collect();
         let labels = seen.labels();
         let known = Known::new(&listed, &labels);

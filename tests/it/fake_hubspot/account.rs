@@ -191,6 +191,8 @@ pub(crate) struct Account {
     pub(crate) companies: BTreeMap<u64, Company>,
     pub(crate) owners: BTreeMap<u64, Owner>,
     pub(crate) pipelines: Vec<Pipeline>,
+    /// Whether deals come with their address.
+    pub(crate) shows_deals: bool,
     /// Deals that come without an id.
     pub(crate) unreadable: BTreeSet<u64>,
     /// Deal properties beside the ones that every account defines, and their types.
@@ -284,6 +286,7 @@ impl Account {
             companies,
             owners: owners.into_iter().map(|owner| (owner.id, owner)).collect(),
             pipelines: vec![sales(), renewals()],
+            shows_deals: true,
             unreadable: BTreeSet::new(),
             custom: BTreeMap::new(),
             last_id,

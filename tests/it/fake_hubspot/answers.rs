@@ -324,6 +324,9 @@ impl Hub {
         if self.has(Habit::AddsKeys) {
             record["objectWriteTraceId"] = json!("canary");
         }
+        if !self.account.shows_deals {
+            record["url"] = Value::Null;
+        }
         if self.account.unreadable.contains(&deal.id) {
             record["id"] = Value::Null;
         }
@@ -395,8 +398,13 @@ impl Hub {
         }
         let message =
             format!("Could not get some {kind} objects, they may be deleted or not exist. Check that ids are valid.");
-        let errors = (!missing.is_empty()).then(|| {
-            json!({"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": missing}})
+        let is_said = !missing.is_empty() && !self.has(Habit::HidesMissing);
+        let errors = is_said.then(|| {
+            let mut error = json!({"status": "error", "category": "OBJECT_NOT_FOUND", "message": message});
+            if !self.has(Habit::NamesNoMissing) {
+                error["context"] = json!({"ids": missing});
+            }
+            error
         });
         let results: Vec<Value> = found.into_values().rev().collect();
         self.partial(wish, &results, errors.as_slice(), fault)
@@ -524,7 +532,7 @@ impl Hub {
         let Account { portal, currency, additional_currencies, .. } = &self.account;
         Answer::ok(&json!({"portalId": portal, "accountType": "STANDARD", "timeZone": "US/Eastern",
             "companyCurrency": currency, "additionalCurrencies": additional_currencies, "utcOffset": "-05:00",
-            "utcOffsetMilliseconds": -18_000_000, "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1"}))
+            "utcOffsetMilliseconds": -18_000_000, "uiDomain": "app-eu1.hubspot.com", "dataHostingLocation": "na1"}))
     }
 
     fn usage(&self) -> Answer {
