@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::memory::{InProcess, Memory};
 use crate::store::atomic;
@@ -21,12 +22,14 @@ pub struct SourceMemory {
     place: Place,
     /// What could not be written.
     unwritten: InProcess,
+    /// Whether it was said that something cannot be read: it is asked for at each request.
+    is_told: AtomicBool,
 }
 
 impl SourceMemory {
     /// The memory of a place; nothing is touched yet.
     pub fn new(layout: Layout, place: Place) -> Self {
-        Self { layout, place, unwritten: InProcess::default() }
+        Self { layout, place, unwritten: InProcess::default(), is_told: AtomicBool::new(false) }
     }
 
     fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -51,7 +54,9 @@ impl Memory for SourceMemory {
     fn get(&self, key: &'static str) -> Option<String> {
         self.unwritten.get(key).or_else(|| {
             self.read(key).unwrap_or_else(|error| {
-                tracing::warn!(error = in_one_line(&error), "What is remembered as `{key}` cannot be read");
+                if !self.is_told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(error = in_one_line(&error), "What is remembered as `{key}` cannot be read");
+                }
                 None
             })
         })
