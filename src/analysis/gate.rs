@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::deal::MANDATORY;
+use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
+use crate::telemetry::Escaped;
 
 /// Below this many records a field that matches nothing may be chance.
 const ENOUGH_RECORDS: u64 = 20;
@@ -48,14 +51,16 @@ impl fmt::Display for Hold {
 pub struct Candidate<'a> {
     /// Its head.
     pub head: &'a Head,
-    /// Different records that came, before the configuration left any out.
-    pub fetched: u64,
-    /// How many an independent query counted.
+    /// Different records that came and could be read, before the configuration left any out.
+    pub readable: u64,
+    /// Records that could not be read.
+    pub skipped: u64,
+    /// How many there are, by the CRM's own count.
     pub counted: Option<u64>,
-    /// The fields that no deal can be without, and in how many of `records` each was found.
-    pub matched: &'a [(&'static str, u64)],
+    /// The mapped fields, and in how many of `records` each was found.
+    pub matched: &'a [(String, u64)],
     /// Where the ways to those fields end, in words; empty where a source cannot tell.
-    pub gaps: &'a [(&'a str, String)],
+    pub gaps: &'a [(String, String)],
     /// Records that became deals, before the configuration left any out.
     pub records: u64,
 }
@@ -72,51 +77,89 @@ pub struct Allowed<'a> {
 /// Every reason to hold the candidate; none: it may be published. `last_good` is what it would take the place of.
 pub fn judge(candidate: &Candidate<'_>, last_good: Option<&Head>, allowed: Allowed<'_>) -> Vec<Hold> {
     let empty = if allowed.empty { None } else { is_empty(candidate, last_good) };
-    [is_short(candidate), empty, another_account(candidate, last_good)]
+    [is_short(candidate), empty, another_account(candidate, last_good), without_id(candidate)]
         .into_iter()
         .flatten()
         .chain(unmatched(candidate, allowed.unmatched))
         .collect()
 }
 
-fn is_short(candidate: &Candidate<'_>) -> Option<Hold> {
-    let counted = candidate.counted?;
-    let missing = counted.saturating_sub(candidate.fetched);
-    let reason = format!("{} deals came, and the CRM counts {counted}", candidate.fetched);
-    (missing > COUNT_TOLERANCE.max(counted / COUNT_TOLERANCE_SHARE)).then_some(Hold { rule: GateRule::R02, reason })
+/// What is odd about a candidate and holds nothing: a count that differs, fields that match nothing (product C3).
+pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
+    let counted = candidate.counted.filter(|counted| *counted != candidate.readable).map(|counted| {
+        let message = format!("{} came, and the CRM counts {counted}", candidate.readable);
+        Finding::of_pull(Rule::R02, "id", message, counted.abs_diff(candidate.readable))
+    });
+    let empty = candidate.empty_fields().filter(|field| !MANDATORY.contains(field));
+    let empty =
+        empty.map(|field| Finding::of_pull(Rule::R07, field, Rule::R07.meaning().to_owned(), candidate.records));
+    counted.into_iter().chain(empty).collect()
 }
 
+impl<'a> Candidate<'a> {
+    /// The mapped fields that are empty in enough records for that to be no chance.
+    fn empty_fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let enough = self.records >= ENOUGH_RECORDS;
+        self.matched.iter().filter(move |(_, found)| enough && *found == 0).map(|(field, _)| field.as_str())
+    }
+}
+
+/// A short one is held beyond the tolerance, and where nothing came at all of what there is.
+fn is_short(candidate: &Candidate<'_>) -> Option<Hold> {
+    let (readable, counted) = (candidate.readable, candidate.counted?);
+    let missing = counted.saturating_sub(readable);
+    let is_short = missing > COUNT_TOLERANCE.max(counted / COUNT_TOLERANCE_SHARE) || (readable == 0 && counted > 0);
+    let came = if candidate.skipped > 0 { "deals could be read" } else { "deals came" };
+    let reason = format!("{readable} {came}, and the CRM counts {counted}");
+    is_short.then_some(Hold { rule: GateRule::R02, reason })
+}
+
+/// Judged by what came, not by what the configuration leaves of it. Another scope is a new baseline.
 fn is_empty(candidate: &Candidate<'_>, last_good: Option<&Head>) -> Option<Hold> {
-    let before = last_good.map_or(0, |head| head.total_leads);
+    let last_good = last_good.filter(|head| is_same_scope(candidate.head, head))?;
+    let completeness = &last_good.completeness;
+    // A file of the original format does not say what came.
+    let before = last_good.total_leads.max(completeness.written + completeness.filtered);
     let reason = format!("no deals came, and there were {before}");
-    (candidate.head.total_leads == 0 && before > 0).then_some(Hold { rule: GateRule::R04, reason })
+    (candidate.readable == 0 && candidate.records == 0 && before > 0).then_some(Hold { rule: GateRule::R04, reason })
+}
+
+fn is_same_scope(one: &Head, other: &Head) -> bool {
+    let hash = |head: &Head| head.run.as_ref().map(|run| run.scope_hash.clone());
+    hash(one).zip(hash(other)).is_none_or(|(one, other)| one == other)
+}
+
+/// No record became a deal: their ids are not where they were.
+fn without_id(candidate: &Candidate<'_>) -> Option<Hold> {
+    let Candidate { skipped, records, .. } = candidate;
+    let reason = format!("`id` cannot be read in any of {skipped} records: renamed, or another answer");
+    (*records == 0 && *skipped >= ENOUGH_RECORDS).then_some(Hold { rule: GateRule::R07, reason })
 }
 
 /// Judged whatever the scope: the same settings on another account are another company's data.
 fn another_account(candidate: &Candidate<'_>, last_good: Option<&Head>) -> Option<Hold> {
     let (now, before) = (candidate.head.account.as_ref()?, last_good?.account.as_ref()?);
-    let reason = format!("the account is {now}, and the last good data is from {before}");
+    let reason = format!("the account is {}, and the last good data is from {}", Escaped(now), Escaped(before));
     (now != before).then_some(Hold { rule: GateRule::R10, reason })
 }
 
 fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl Iterator<Item = Hold> + 'a {
-    let enough = candidate.records >= ENOUGH_RECORDS;
-    candidate
-        .matched
-        .iter()
-        .filter(move |(field, found)| enough && *found == 0 && !allowed.iter().any(|name| name == field))
-        .map(|(field, _)| {
-            let gap = candidate.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
-            let why = gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default();
-            let records = candidate.records;
-            let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
-            Hold { rule: GateRule::R07, reason }
-        })
+    let is_mandatory = |field: &&str| MANDATORY.contains(field) && !allowed.iter().any(|name| name == field);
+    candidate.empty_fields().filter(is_mandatory).map(|field| {
+        let gap = candidate.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
+        let why = gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default();
+        let records = candidate.records;
+        let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
+        Hold { rule: GateRule::R07, reason }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
+    use crate::model::snapshot::Run;
 
     const ALLOW_NOTHING: Allowed<'_> = Allowed { empty: false, unmatched: &[] };
 
@@ -134,7 +177,13 @@ mod tests {
     }
 
     fn candidate(head: &Head) -> Candidate<'_> {
-        Candidate { head, fetched: head.total_leads, counted: None, matched: &[], gaps: &[], records: head.total_leads }
+        let records = head.total_leads;
+        Candidate { head, readable: records, skipped: 0, counted: None, matched: &[], gaps: &[], records }
+    }
+
+    fn of_scope(leads: u64, scope_hash: &str) -> Head {
+        let (started_at, scope_hash) = (DateTime::UNIX_EPOCH, scope_hash.to_owned());
+        Head { run: Some(Run { started_at, finished_at: started_at, requests: 1, scope_hash }), ..head(leads, None) }
     }
 
     #[test]
@@ -144,8 +193,34 @@ mod tests {
             let candidate = Candidate { counted: Some(counted), ..candidate(&head) };
             assert_eq!(!rules(&candidate, None, ALLOW_NOTHING).is_empty(), held, "{counted}");
         }
-        let large = Candidate { fetched: 100_000, counted: Some(100_400), ..candidate(&head) };
+        let large = Candidate { readable: 100_000, counted: Some(100_400), ..candidate(&head) };
         assert_eq!(rules(&large, None, ALLOW_NOTHING), [], "0.5 % of many is more than five");
+        let none = Candidate { readable: 0, counted: Some(3), ..candidate(&head) };
+        assert_eq!(rules(&none, None, ALLOW_NOTHING), [GateRule::R02], "nothing of three is within no tolerance");
+        let none = Candidate { counted: Some(0), ..none };
+        assert_eq!(rules(&none, None, ALLOW_NOTHING), []);
+    }
+
+    #[test]
+    fn a_count_that_differs_within_the_tolerance_is_said_with_both_numbers() {
+        let head = head(98, None);
+        for (counted, said) in [(98, None), (100, Some(2)), (97, Some(1))] {
+            let remarks = remark(&Candidate { counted: Some(counted), ..candidate(&head) });
+            assert_eq!(remarks.first().map(|remark| remark.count), said, "{counted}");
+            assert!(remarks.iter().all(|remark| remark.message == format!("98 came, and the CRM counts {counted}")));
+        }
+    }
+
+    #[test]
+    fn records_that_cannot_be_read_prove_nothing() {
+        let head = head(0, None);
+        let unreadable = Candidate { skipped: 250, ..candidate(&head) };
+        assert_eq!(rules(&unreadable, None, ALLOW_NOTHING), [GateRule::R07]);
+        let counted = Candidate { counted: Some(250), ..unreadable };
+        let holds = judge(&counted, None, ALLOW_NOTHING);
+        assert_eq!(holds[0].reason, "0 deals could be read, and the CRM counts 250");
+        let few = Candidate { skipped: 19, ..unreadable };
+        assert_eq!(rules(&few, None, ALLOW_NOTHING), []);
     }
 
     #[test]
@@ -155,16 +230,36 @@ mod tests {
         assert_eq!(rules(&candidate(&empty), None, ALLOW_NOTHING), [], "a new account may be empty");
         let allowed = Allowed { empty: true, ..ALLOW_NOTHING };
         assert_eq!(rules(&candidate(&empty), Some(&full), allowed), []);
+        let filtered = Candidate { readable: 7, ..candidate(&empty) };
+        assert_eq!(
+            rules(&filtered, Some(&full), ALLOW_NOTHING),
+            [],
+            "they came, and the configuration leaves them out"
+        );
+    }
+
+    #[test]
+    fn another_scope_is_a_new_baseline_and_another_account_is_held_all_the_same() {
+        let (empty, full) = (of_scope(0, "new"), of_scope(7, "old"));
+        assert_eq!(rules(&candidate(&empty), Some(&full), ALLOW_NOTHING), []);
+        assert_eq!(rules(&candidate(&of_scope(0, "old")), Some(&full), ALLOW_NOTHING), [GateRule::R04]);
+        let of_account = |head: Head, account: &str| Head { account: Some(account.to_owned()), ..head };
+        let (empty, full) = (of_account(empty, "2"), of_account(full, "1"));
+        assert_eq!(rules(&candidate(&empty), Some(&full), ALLOW_NOTHING), [GateRule::R10]);
     }
 
     #[test]
     fn a_field_that_matches_nothing_in_twenty_deals_is_held_unless_it_is_allowed() {
         let head = head(20, None);
-        let matched = [("name", 20), ("stage", 0), ("value", 0)];
+        let matched =
+            [("name", 20), ("stage", 0), ("value", 0), ("owner", 0)].map(|(field, found)| (field.to_owned(), found));
         let twenty = Candidate { matched: &matched, ..candidate(&head) };
         assert_eq!(rules(&twenty, None, ALLOW_NOTHING), [GateRule::R07, GateRule::R07]);
         let few = Candidate { records: 19, ..twenty };
         assert_eq!(rules(&few, None, ALLOW_NOTHING), []);
+        let warned: Vec<String> = remark(&twenty).into_iter().map(|finding| finding.field).collect();
+        assert_eq!(warned, ["owner"], "any other field only warns");
+        assert!(remark(&few).is_empty());
         let unmatched = ["stage".to_owned(), "value".to_owned()];
         assert_eq!(rules(&twenty, None, Allowed { unmatched: &unmatched, ..ALLOW_NOTHING }), []);
     }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -15,6 +16,7 @@ use crate::model::deal::UNTITLED;
 use crate::model::finding::Finding;
 use crate::model::snapshot::Head;
 use crate::settings::Span;
+use crate::sources::pull::keep_wanted;
 use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
@@ -37,7 +39,7 @@ pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], out: &mut impl Write) ->
     for target in targets {
         writeln!(out, "\n{} ({})", target.name, if target.built.demo { "invented deals" } else { "live" })?;
         out.flush()?;
-        match runtime.block_on(first_page(target, jobs.pull_deadline)) {
+        match runtime.block_on(first_page(target, jobs.pull_deadline, jobs.clock.now())) {
             Ok(answered) => write_page(jobs, target, answered, out)?,
             Err(error) => {
                 let what = format!("connect to `{}`: {}", target.name, in_one_line(&error));
@@ -49,14 +51,19 @@ pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], out: &mut impl Write) ->
     Ok(exit)
 }
 
-/// The first page with its names.
-pub(super) async fn first_page(target: &Target, deadline: Span) -> Result<(Opened, Page, Names), SourceError> {
+/// The first page as a pull would take it.
+pub(super) async fn first_page(
+    target: &Target,
+    deadline: Span,
+    now: DateTime<Utc>,
+) -> Result<(Opened, Page, Names), SourceError> {
     let crm = &target.built.source;
     let asking = async {
         let opened = crm.open().await?;
         let page = crm.page(&opened, None).await;
         crm.close(&opened).await;
-        let page = page?;
+        let mut page = page?;
+        keep_wanted(&mut page, &target.built.scope, &opened, now, |_| ());
         let mut wanted = Wanted::default();
         page.deals.iter().for_each(|deal| wanted.add(deal));
         let mut names = Names::default();
@@ -79,7 +86,11 @@ fn write_page(
     let more = if page.next.is_some() { "there are more" } else { "all there are" };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {account}, currency {currency}")?;
-    writeln!(out, "  first page   {} records, {} skipped, {more}", page.fetched(), page.skipped)?;
+    let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped);
+    writeln!(
+        out,
+        "  first page   {came} records, {left_out} left out by the configuration, {skipped} skipped, {more}"
+    )?;
     let last_good = jobs.newest(target).map_err(io::Error::other)?;
     let last_good = last_good.as_ref().map(|newest| newest.head.as_ref());
     writeln!(out, "  cost         {}", cost(opened.cost, last_good))?;

@@ -173,7 +173,7 @@ async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advi
 
 async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {
     let target = jobs.targets.values().next().expect("the section is a source");
-    let (opened, page, _) = first_page(target, jobs.pull_deadline).await?;
+    let (opened, page, _) = first_page(target, jobs.pull_deadline, jobs.clock.now()).await?;
     let mut told = vec![format!("by this section the first page holds {} records", page.fetched())];
     if let Some(next) = &page.next {
         let second = target.built.source.page(&opened, Some(next)).await?;

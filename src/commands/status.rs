@@ -78,6 +78,8 @@ struct SourceStatus {
     total_leads: Option<u64>,
     open: Option<Block>,
     proof: Option<String>,
+    unpriced: Option<u64>,
+    skipped: Option<u64>,
     demo: bool,
     schedule: String,
     next_run: Option<DateTime<Utc>>,
@@ -165,6 +167,8 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
             currency: head.currency,
         }),
         proof: head.map(|head| head.completeness.proof.clone()),
+        unpriced: head.map(|head| head.totals.unpriced),
+        skipped: head.map(|head| head.completeness.skipped),
         demo: target.built.demo,
         schedule: source.schedule.to_string(),
         next_run: source.schedule.next_after(now),
@@ -263,6 +267,11 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     }
     for warning in &source.warnings {
         writeln!(out, "\n{name}: {warning}")?;
+    }
+    for (count, what) in [(source.unpriced, "not priced"), (source.skipped, "skipped: they could not be read")] {
+        if let Some(count) = count.filter(|count| *count > 0) {
+            writeln!(out, "\n{name}: {count} {what}")?;
+        }
     }
     if let Some(hold) = &source.hold {
         let (since, reasons) = (table::age(hold.since, now), hold.reasons.join("; "));

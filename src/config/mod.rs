@@ -41,6 +41,8 @@ use crate::store::retention::Policy;
 /// The compiled-in defaults: the reference of every setting.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
+/// The kind whose deals are invented.
+const DEMO: &str = "demo";
 /// How often `--demo` is pulled under `run`.
 const DEMO_SCHEDULE: &str = "* * * * *";
 
@@ -439,9 +441,9 @@ fn choose_sources(
     report: &mut Report,
 ) -> Vec<Chosen> {
     if inputs.demo {
-        let demo = [("kind", "demo"), ("schedule", DEMO_SCHEDULE)];
+        let demo = [("kind", DEMO), ("schedule", DEMO_SCHEDULE)];
         let section = Section(demo.map(|(key, text)| (key.to_owned(), Value::from(text))).into());
-        return vec![flat("demo", section)];
+        return vec![flat(DEMO, section)];
     }
     let short = top.filter(|top| top.source.is_some() || top.api_key.is_some() || top.endpoint.is_some());
     match (short, named.0.is_empty()) {
@@ -479,7 +481,24 @@ fn named_sources(named: Section, report: &mut Report) -> Vec<Chosen> {
             (Ok(_), _) => report.add(Problem { path: prefix, message: "expected a table".to_owned(), hint: None }),
         }
     }
+    keep_demo_apart(&chosen, report);
     chosen
+}
+
+/// Invented deals never stand beside live ones (rule R14).
+fn keep_demo_apart(chosen: &[Chosen], report: &mut Report) {
+    let kind = |chosen: &Chosen| chosen.section.text("kind").map(ToOwned::to_owned);
+    let is_demo = |chosen: &&Chosen| kind(chosen).as_deref() == Some(DEMO);
+    let is_live =
+        |chosen: &Chosen| kind(chosen).is_some_and(|kind| kind != DEMO && KINDS.iter().any(|known| known.name == kind));
+    if !chosen.iter().any(is_live) {
+        return;
+    }
+    for demo in chosen.iter().filter(is_demo) {
+        let problem = Problem::at("kind", "invented deals do not stand beside live ones");
+        let prefix: Vec<&str> = demo.prefix.iter().map(String::as_str).collect();
+        report.add(problem.hint("try the demo apart: `--demo --output DIR`").under(&prefix));
+    }
 }
 
 fn flat(kind: &str, section: Section) -> Chosen {

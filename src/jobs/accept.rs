@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::advice::Advice;
 use crate::jobs::assemble::AssembleError;
+use crate::jobs::pull::set_demo_aside;
 use crate::jobs::{Jobs, Target, summarize};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
@@ -62,9 +63,10 @@ pub fn accept(
     let chosen = held.iter().rev().find(|held| id.is_none_or(|id| held.to_string() == id)).copied();
     let chosen = chosen.ok_or_else(|| not_held(target, &held))?;
     let timestamp = jobs.store.held_head(&target.name, chosen)?.timestamp;
-    if let Some(newest) = jobs.newest(target)?.filter(|newest| newest.head.timestamp >= timestamp) {
+    if let Some(newest) = jobs.last_good(target)?.filter(|newest| newest.head.timestamp >= timestamp) {
         return Err(AcceptError::Outdated { newest: newest.id });
     }
+    set_demo_aside(jobs, target)?;
     let accepted = {
         let _lock = jobs.store.lock_write()?;
         if let Place::Folder(name) = &target.place {

@@ -69,11 +69,12 @@ pub struct Assembled {
 /// What was seen on the way that the head does not hold.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    /// Different records that came, before the configuration left any out, less those that the count leaves out.
-    pub fetched: u64,
-    /// How many an independent query counted.
+    /// Different records that came and could be read, before the configuration left any out, less those that the
+    /// CRM's count leaves out.
+    pub readable: u64,
+    /// How many there are, by the CRM's own count.
     pub counted: Option<u64>,
-    /// In how many records the fields had something that no deal can be without.
+    /// In how many records each field had something.
     pub matched: Matched,
     /// Where the ways to fields ended before a value.
     pub gaps: Gaps,
@@ -91,8 +92,8 @@ pub fn assemble(
     let sorted = spool.sort()?;
     let completeness = judge(&sorted, &fetched)?;
     let evidence = Evidence {
-        fetched: countable(&sorted, &fetched),
-        counted: fetched.counted,
+        readable: readable(&sorted, &fetched),
+        counted: fetched.counted.or(fetched.listed.map(|(least, _)| least)),
         matched: fetched.matched,
         gaps: fetched.gaps,
     };
@@ -169,34 +170,30 @@ pub fn write_leads(
     Ok((fold, leads))
 }
 
-/// Different records that came, less those that the CRM's count leaves out. Where it leaves any out, each record that
-/// came twice is one of them: it was seen before it was archived, and again after.
-fn countable(sorted: &Sorted, fetched: &Fetched) -> u64 {
-    fetched.fetched - sorted.duplicates.max(fetched.uncounted).min(fetched.fetched)
+/// Different records that could be read, less those that the CRM's count leaves out. Where it leaves any out, each
+/// record that came twice is one of them: it was seen before it was archived, and again after.
+fn readable(sorted: &Sorted, fetched: &Fetched) -> u64 {
+    let uncounted = sorted.duplicates.max(fetched.uncounted);
+    fetched.fetched.saturating_sub(uncounted).saturating_sub(fetched.skipped)
 }
 
-/// The proof of completeness: the cursor is exhausted, or there would be nothing to assemble; the count, where the
-/// CRM gives one, must match the different deals that came.
+/// The proof of completeness: the cursor is exhausted, or there would be nothing to assemble; the list's own count, where
+/// it gives one, must match the different records that came. A count by another query is judged by the gate.
 fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
-    let proof = match fetched.listed {
-        Some((least, most)) if least < most && (least..=most).contains(&different) => {
-            return Ok(complete(
-                sorted,
-                fetched,
-                format!("cursor exhausted; count {least} to {most} while it was read"),
-            ));
-        }
-        None if fetched.counted == Some(countable(sorted, fetched)) => "cursor exhausted; count matches",
-        None if fetched.counted.is_some() => "cursor exhausted; count differs a little",
-        None => "cursor exhausted",
-        Some((least, most)) if (least..=most).contains(&different) => "cursor exhausted; count matches",
-        Some((least, most)) => {
+    let readable = readable(sorted, fetched);
+    let count = match (fetched.listed, fetched.counted) {
+        (Some((least, most)), _) if !(least..=most).contains(&different) => {
             let expected = if least == most { least.to_string() } else { format!("{least} to {most}") };
             return Err(AssembleError::Incomplete { expected, fetched: different });
         }
+        (Some((least, most)), _) if least < most => format!("; count {least} to {most} while it was read"),
+        (None, Some(counted)) if counted != readable => format!("; {readable} came, and the CRM counts {counted}"),
+        (None, None) => String::new(),
+        _ => "; count matches".to_owned(),
     };
-    Ok(complete(sorted, fetched, proof.to_owned()))
+    let skipped = if fetched.skipped > 0 { format!("; {} skipped", fetched.skipped) } else { String::new() };
+    Ok(complete(sorted, fetched, format!("cursor exhausted{count}{skipped}")))
 }
 
 fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {

@@ -17,9 +17,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::jobs::board::{Board, Newest};
+use crate::jobs::board::{Board, Newest, is_from_future};
 use crate::model::money::Rates;
 use crate::model::name::SourceName;
+use crate::model::snapshot::Head;
 use crate::settings::Span;
 use crate::sources::Built;
 use crate::store::Store;
@@ -74,5 +75,25 @@ impl Jobs {
     pub fn newest(&self, target: &Target) -> Result<Option<Newest>, StoreError> {
         let newest = self.board.newest(&self.store, &target.place, self.clock.now())?;
         Ok(newest.filter(|newest| newest.head.demo == target.built.demo))
+    }
+
+    /// What a pull of the source takes the place of: its newest snapshot, be it a flat one that is yet to be adopted.
+    pub fn last_good(&self, target: &Target) -> Result<Option<Newest>, StoreError> {
+        let own = self.newest(target)?;
+        let Place::Folder(name) = &target.place else { return Ok(own) };
+        if !self.is_first_publish(target) {
+            return Ok(own);
+        }
+        let is_its = |head: &Head| head.source == name.as_str() && head.demo == target.built.demo;
+        let now = self.clock.now();
+        let flat = self.store.list(&Place::Flat)?.into_iter().rev().filter(|id| !is_from_future(*id, now));
+        let heads = flat.filter_map(|id| Some((id, self.store.head(&Place::Flat, id).ok()?)));
+        let mut to_adopt = heads.filter(|(_, head)| is_its(head)).map(|(id, head)| Newest { id, head: Arc::new(head) });
+        Ok([own, to_adopt.next()].into_iter().flatten().max_by_key(|newest| newest.id))
+    }
+
+    /// Whether the source has published nothing yet. The folder does not tell: a kill may have cut an adoption short.
+    pub fn is_first_publish(&self, target: &Target) -> bool {
+        self.store.duties(&target.place).get(&target.duty()).is_none_or(|state| state.last_success.is_none())
     }
 }

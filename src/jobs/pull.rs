@@ -12,8 +12,10 @@ use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
 use crate::jobs::{Jobs, Target, summarize, vanished};
 use crate::model::deal::Deal;
+use crate::model::finding::Finding;
 use crate::model::snapshot::Head;
 use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
+use crate::sources::source::Mapped;
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
@@ -161,15 +163,14 @@ fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
     spool.push(&deal.id, deal.updated_at, &record(deal)?)
 }
 
-/// The first live pull in a folder moves invented snapshots out of the way, and says so.
-fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
+/// The first live snapshot in a folder moves invented ones out of the way, and says so.
+pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
     if target.built.demo || jobs.demo_aside.get().is_some() {
         return Ok(());
     }
     let _lock = jobs.store.lock_write()?;
     let mut moved = 0;
-    let is_a_demos = |place: &Place| jobs.targets.values().any(|target| target.built.demo && target.place == *place);
-    for place in jobs.store.places()?.into_iter().filter(|place| !is_a_demos(place)) {
+    for place in jobs.store.places()? {
         if jobs.board.newest(&jobs.store, &place, jobs.clock.now())?.is_some_and(|newest| newest.head.demo) {
             moved += jobs.store.set_demo_aside(&place)?;
         }
@@ -182,33 +183,45 @@ fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Judges what was assembled against the last good data; what the gate stops is set aside.
-fn hold_back(jobs: &Jobs, target: &Target, assembled: &mut Assembled) -> Result<(), PullFailure> {
-    let last_good = jobs.newest(target)?;
-    let Evidence { fetched, counted, matched, ref gaps } = assembled.evidence;
+/// Judges what was assembled against the last good data: reasons to hold it. What is odd besides is noted in it.
+fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
+    let Evidence { readable, counted, matched, gaps } = &assembled.evidence;
     let mapping = target.built.source.mapping();
-    let mut found = vec![("name", matched.name), ("stage", matched.stage), ("value", matched.value)];
-    found.retain(|(field, _)| mapping.iter().any(|mapped| mapped.field == *field));
-    let told = |field| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
-    let gaps: Vec<(&str, String)> = found.iter().map(|(field, _)| (*field, told(field).join(", "))).collect();
-    let candidate =
-        Candidate { head: &assembled.head, fetched, counted, matched: &found, gaps: &gaps, records: matched.records };
+    let found = |mapped: Mapped| matched.of(&mapped.field).map(|found| (mapped.field, found));
+    let found: Vec<(String, u64)> = mapping.into_iter().filter_map(found).collect();
+    let told = |field: &str| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
+    let gaps: Vec<(String, String)> = found.iter().map(|(field, _)| (field.clone(), told(field).join(", "))).collect();
+    let candidate = Candidate {
+        head: &assembled.head,
+        readable: *readable,
+        skipped: assembled.head.completeness.skipped,
+        counted: *counted,
+        matched: &found,
+        gaps: &gaps,
+        records: matched.records,
+    };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
-    let holds = gate::judge(&candidate, last_good.as_ref().map(|newest| newest.head.as_ref()), allowed);
-    if holds.is_empty() {
-        return Ok(());
+    let (holds, remarks) = (gate::judge(&candidate, last_good, allowed), gate::remark(&candidate));
+    say_what_is_new(target, &remarks, last_good);
+    let findings = &mut assembled.head.quality.findings;
+    findings.extend(remarks);
+    findings.sort_by(|one, other| (one.rule, &one.field).cmp(&(other.rule, &other.field)));
+    holds
+}
+
+/// Logs what the last good snapshot did not say already.
+fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head>) {
+    let said = last_good.map_or(&[][..], |head| &head.quality.findings);
+    let is_new =
+        |remark: &&Finding| !said.iter().any(|known| (known.rule, &known.field) == (remark.rule, &remark.field));
+    for remark in remarks.iter().filter(is_new) {
+        let (rule, field, message) = (remark.rule, &remark.field, &remark.message);
+        tracing::warn!(source.name = %target.name, "`{field}`: {message} ({rule:?})");
     }
-    let _lock = jobs.store.lock_write()?;
-    let snapshot = jobs.store.hold(&target.name, &assembled.head, &mut assembled.leads)?;
-    Err(PullFailure::Held { snapshot, holds })
 }
 
-/// Whether this is the first publish. The folder does not tell: a kill may have cut an adoption short.
-fn never_succeeded(jobs: &Jobs, target: &Target) -> bool {
-    jobs.store.duties(&target.place).get(&target.duty()).is_none_or(|state| state.last_success.is_none())
-}
-
-/// Assembles, then writes snapshot, summary and latest file, in this order: whoever reads the latest finds the rest.
+/// Assembles, and asks the gate: what it stops is set aside. Then writes snapshot, summary and latest file, in this
+/// order: whoever reads the latest finds the rest.
 fn publish(
     jobs: &Jobs,
     target: &Target,
@@ -218,10 +231,21 @@ fn publish(
 ) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
     let mut assembled =
         assemble(target, &jobs.rates, spool, fetched, [jobs.store.scratch()?, jobs.store.scratch()?], now)?;
+    let last_good = jobs.last_good(target)?.map(|newest| newest.head);
+    let last_good = last_good.as_deref();
+    let holds = audit(target, &mut assembled, last_good);
+    if assembled.head.account.is_none() {
+        // The account that was last known is what the next pull is held against.
+        assembled.head.account = last_good.and_then(|head| head.account.clone());
+    }
+    if !holds.is_empty() {
+        let _lock = jobs.store.lock_write()?;
+        let snapshot = jobs.store.hold(&target.name, &assembled.head, &mut assembled.leads)?;
+        return Err(PullFailure::Held { snapshot, holds });
+    }
     set_demo_aside(jobs, target)?;
-    hold_back(jobs, target, &mut assembled)?;
     if let Place::Folder(name) = &target.place
-        && never_succeeded(jobs, target)
+        && jobs.is_first_publish(target)
     {
         let _lock = jobs.store.lock_write()?;
         let adopted = jobs.store.adopt(name)?;

@@ -70,7 +70,8 @@ fn find(jobs: &Jobs, target: &Target, seen: &Seen, account: Option<&str>) -> Res
     let mut gone = Gone { ids: BTreeSet::new(), more: 0 };
     let is_alike = |head: &Head| {
         let same_scope = head.run.as_ref().is_some_and(|run| run.scope_hash == target.built.scope_hash);
-        same_scope && head.account.as_deref() == account
+        // An account that is not told is taken for the one before, as the gate does.
+        same_scope && (account.is_none() || head.account.as_deref() == account)
     };
     let Some(newest) = jobs.newest(target)?.filter(|newest| is_alike(&newest.head)) else { return Ok(gone) };
     jobs.store.with_index(&target.place, newest.id, |entries| {

@@ -71,6 +71,9 @@ pub enum MissingName {
 /// A deal's name where the CRM has none.
 pub const UNTITLED: &str = "(untitled)";
 
+/// The fields beside the id that no deal can be without (rule R07).
+pub const MANDATORY: [&str; 3] = ["name", "stage", "value"];
+
 /// One opportunity, normalised. The first nine fields are the original format's.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Deal {
@@ -135,6 +138,13 @@ pub struct Deal {
     /// Names to be filled in once all pages are in.
     #[serde(skip)]
     pub wanted: Vec<WantedName>,
+}
+
+impl Deal {
+    /// Whether the name of this field is still to be looked up.
+    pub fn wants(&self, field: NameField) -> bool {
+        self.wanted.iter().any(|name| name.field == field)
+    }
 }
 
 /// What totals need of a lead, borrowed from its JSON. Also reads a lead of the original format.

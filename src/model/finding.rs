@@ -20,6 +20,12 @@ pub enum Rule {
     D28,
     /// A local time that the clocks showed twice or never.
     D29,
+    /// Nothing says whether the deal is open, won or lost.
+    D30,
+    /// Another number of deals came than an independent query counted.
+    R02,
+    /// A mapped field that matches nothing.
+    R07,
     /// A look-up that does not know a key.
     R09,
 }
@@ -38,6 +44,9 @@ impl Rule {
             Self::D26 => "number or date that cannot be read, left empty",
             Self::D28 => "several companies, and which one is primary is not certain",
             Self::D29 => "local time that the change of the clocks makes doubtful; the earlier, or the shifted one",
+            Self::D30 => "neither open, won nor lost: in none of their totals",
+            Self::R02 => "another number of deals came than the CRM counts",
+            Self::R07 => "empty in every deal: renamed, hidden from this key, or not used",
             Self::R09 => "key that its look-up does not know",
         }
     }
@@ -56,6 +65,13 @@ pub struct Finding {
     pub count: u64,
     /// Up to twenty ids of such deals.
     pub sample_ids: Vec<String>,
+}
+
+impl Finding {
+    /// What is odd about a whole pull, rather than about single deals; `count` is in how many.
+    pub fn of_pull(rule: Rule, field: &str, message: String, count: u64) -> Self {
+        Self { rule, field: field.to_owned(), message, count, sample_ids: Vec::new() }
+    }
 }
 
 /// All findings of a pull.

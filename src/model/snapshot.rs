@@ -163,7 +163,7 @@ pub struct Head {
     pub stage_breakdown: StageBreakdown,
     /// The source's name; `all` in a joined file.
     pub source: String,
-    /// The account's id in the CRM, where it tells one.
+    /// The account's id in the CRM, as it was last told: the next pull is held against it. `None` where it never was.
     #[serde(default)]
     pub account: Option<String>,
     /// Whether these are invented deals.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,6 +28,12 @@ use crate::sources::{Context, answer};
 
 /// How long before its end a token is renewed: no request is to meet a token that ends on the way.
 const MARGIN: Duration = Duration::from_secs(90);
+
+/// No token is kept longer, whatever its answer says: clocks overflow beyond.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// The class of an answer of the token endpoint that refuses nothing and is no 2xx.
+pub(super) type Class = fn(&Reply, DateTime<Utc>) -> SourceError;
 
 /// Puts a token on a request, marked as sensitive.
 pub(super) fn bear(headers: &mut HeaderMap, token: &SecretString) -> Result<(), SecretError> {
@@ -174,6 +181,7 @@ pub(super) struct OAuth {
     refresh_token: Option<RefreshToken>,
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
+    class: Class,
     held: Mutex<Held>,
 }
 
@@ -240,7 +248,13 @@ impl OAuth {
             }
             Keys::Client { .. } | Keys::Signed { .. } => None,
         };
-        Self { app, client_in, refresh_token, keyring, clock: Arc::clone(&context.clock), held: Mutex::default() }
+        let (clock, class) = (Arc::clone(&context.clock), SourceError::of_status);
+        Self { app, client_in, refresh_token, keyring, clock, class, held: Mutex::default() }
+    }
+
+    /// With the classes of a CRM that says more than the status does.
+    pub(super) fn classing(self, class: Class) -> Self {
+        Self { class, ..self }
     }
 
     /// A token that holds for a while yet. `refused` is one that the CRM did not accept: it is not given again.
@@ -256,7 +270,7 @@ impl OAuth {
         }
         let granted = self.renew(http, url).await.map_err(answer::part("renew the access token"))?;
         held.renewals += 1;
-        let lasts = granted.expires_in.map(Duration::from_secs);
+        let lasts = granted.expires_in.map(|seconds| Duration::from_secs(seconds).min(LONGEST));
         let token = Token {
             text: SecretString::from(granted.access_token),
             domain: granted.api_domain,
@@ -352,7 +366,7 @@ impl OAuth {
         // 400 is what the RFC wants for what is wrong, revoked or expired.
         let refused = match status {
             400 | 401 | 403 => SourceError::Refused { status },
-            _ => SourceError::of_status(reply, self.clock.now()),
+            _ => (self.class)(reply, self.clock.now()),
         };
         match DENIALS.iter().find(|known| **known == word) {
             Some(word) => answer::part(word)(refused),

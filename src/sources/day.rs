@@ -9,6 +9,8 @@ use crate::sources::source::SourceError;
 
 /// Where the pause is remembered.
 const KEY: &str = "day_limit";
+/// Behind an end that is only a pause of ours.
+const PAUSE: &str = " pause";
 /// A pause beyond a day, with an hour's change of the clocks, was noted by a clock that was wrong.
 const LONGEST: TimeDelta = TimeDelta::hours(25);
 
@@ -26,21 +28,37 @@ impl DayLimit {
 
     /// Refuses to ask while the limit is reached.
     pub(super) fn check(&self, identity: u64, now: DateTime<Utc>) -> Result<(), SourceError> {
-        let Some(resets) = self.resets(identity).filter(|resets| now < *resets && *resets - now <= LONGEST) else {
-            return Ok(());
-        };
-        Err(SourceError::DailyLimit { status: 429, resets: Some(resets) })
+        match self.noted(identity) {
+            Some((until, is_told)) if now < until && until - now <= LONGEST => {
+                Err(SourceError::DailyLimit { status: 429, resets: is_told.then_some(until) })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The limit is reached: nothing is asked before `resets`, UTC.
     pub(super) fn reached(&self, identity: u64, resets: DateTime<Utc>) {
-        self.memory.put(KEY, &format!("{identity:016x} {}", resets.to_rfc3339_opts(SecondsFormat::Millis, true)));
+        self.note(identity, resets, "");
     }
 
-    fn resets(&self, identity: u64) -> Option<DateTime<Utc>> {
+    /// The limit is reached, and nobody knows for how long: nothing is asked before `until`, UTC, which is told to nobody
+    /// as the end of it.
+    pub(super) fn pause(&self, identity: u64, until: DateTime<Utc>) {
+        self.note(identity, until, PAUSE);
+    }
+
+    fn note(&self, identity: u64, until: DateTime<Utc>, mark: &str) {
+        let until = until.to_rfc3339_opts(SecondsFormat::Millis, true);
+        self.memory.put(KEY, &format!("{identity:016x} {until}{mark}"));
+    }
+
+    /// Until when nothing is asked, and whether that is when the limit ends.
+    fn noted(&self, identity: u64) -> Option<(DateTime<Utc>, bool)> {
         let text = self.memory.get(KEY)?;
-        let (whose, resets) = text.split_once(' ')?;
-        if whose == format!("{identity:016x}") { resets.parse().ok() } else { None }
+        let (whose, until) = text.split_once(' ')?;
+        let told = until.strip_suffix(PAUSE);
+        let until = told.unwrap_or(until).parse().ok()?;
+        (whose == format!("{identity:016x}")).then_some((until, told.is_none()))
     }
 }
 
@@ -62,6 +80,9 @@ mod tests {
         assert!(next_process.check(2, now).is_ok(), "other credentials");
         assert!(next_process.check(1, resets).is_ok(), "a new day");
         assert!(next_process.check(1, now - TimeDelta::days(2)).is_ok(), "noted by a clock that was wrong");
+        next_process.pause(1, resets);
+        let refused = next_process.check(1, now).unwrap_err().to_string();
+        assert_eq!(refused, "the CRM answers 429: its limit for the day is reached", "no end that nobody told");
         memory.put(KEY, "no such thing");
         assert!(next_process.check(1, now).is_ok());
     }

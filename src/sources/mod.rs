@@ -28,9 +28,9 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::http::{self, Clients};
 use crate::memory::Memory;
-use crate::model::deal::{Deal, Status};
+use crate::model::deal::{Deal, MANDATORY, Status};
 use crate::secret::{Keyring, Secret};
-use crate::settings::{Problem, Section, Span, Words};
+use crate::settings::{Problem, Section, Span, Words, nearest_key};
 use crate::sources::source::Source;
 
 /// What every source is built with.
@@ -292,7 +292,8 @@ impl Common {
         }
         let mut asked = section.split_off(&COMMON_KEYS);
         let http = asked.split_off(&["timeout", "max_body", "allow_http", "proxy", "ca_file"]);
-        match (asked.read::<Asked>(&[]), http.read::<http::Settings>(&[])) {
+        let asked = asked.read::<Asked>(&[]).and_then(|asked| check_unmatched(&asked.allow_unmatched).map(|()| asked));
+        match (asked, http.read::<http::Settings>(&[])) {
             (Ok(asked), Ok(http)) => Ok(Self {
                 endpoint: asked.endpoint,
                 scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },
@@ -305,9 +306,35 @@ impl Common {
     }
 }
 
+/// Only fields that would hold a pull can be allowed to be empty. No problem shows a value.
+fn check_unmatched(fields: &Words) -> Result<(), Vec<Problem>> {
+    let unknown = fields.0.iter().filter(|field| !MANDATORY.contains(&field.as_str()));
+    let problems: Vec<Problem> = unknown
+        .map(|field| {
+            let hint =
+                nearest_key(field, MANDATORY.iter()).unwrap_or_else(|| format!("one of {}", MANDATORY.join(", ")));
+            Problem::at("allow_unmatched", "names a field that holds no pull").hint(hint)
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::section;
+
+    #[test]
+    fn a_field_that_may_be_empty_anyway_need_not_be_allowed_to() {
+        let read = |toml: &str| Common::split_off(&mut section(toml));
+        assert_eq!(read("allow_unmatched = ['name', 'stage', 'value']").unwrap().allow.unmatched, MANDATORY);
+        let problems = read("allow_unmatched = ['stgae', 'canary']").err().unwrap();
+        let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
+        assert_eq!(hints, ["did you mean `stage`?", "one of name, stage, value"]);
+        assert!(
+            problems.iter().all(|problem| problem.path == ["allow_unmatched"] && !problem.message.contains("canary"))
+        );
+    }
 
     #[test]
     fn open_deals_are_always_wanted_and_closed_ones_for_a_while() {

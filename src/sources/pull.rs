@@ -7,9 +7,10 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,12 +18,12 @@ use tracing::warn;
 
 use crate::advice::Advice;
 use crate::clock::Clock;
-use crate::model::deal::{Deal, UNTITLED};
+use crate::model::deal::{Deal, NameField, UNTITLED};
 use crate::model::finding::Findings;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 use crate::sources::source::{Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
-use crate::sources::{Built, Retry};
+use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
 /// The most pages of one pull.
@@ -35,6 +36,10 @@ const MAX_EMPTY_PAGES: u32 = 3;
 const ENOUGH_RECORDS: u64 = 20;
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
+/// How many tries a pull may have beside the first of each request …
+const RETRIES: u64 = 10;
+/// … and one more for so many requests: a CRM that is unwell is not asked several times as often.
+const RETRIES_SHARE: u64 = 10;
 /// What a request in flight may still take once the program is to end.
 const END_OF_PAGE: Duration = Duration::from_secs(2);
 
@@ -102,7 +107,7 @@ pub struct Fetched {
     pub listed: Option<(u64, u64)>,
     /// How many a query of its own counted, before the first page.
     pub counted: Option<u64>,
-    /// In how many records the fields had something that no deal can be without.
+    /// In how many records each field had something.
     pub matched: Matched,
     /// The names that the pages left open.
     pub names: Names,
@@ -137,25 +142,65 @@ impl Fetched {
     }
 }
 
-/// In how many records the fields had something that no deal can be without (rule R07).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// In how many records each field had something (rule R07).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Matched {
     /// Records that became deals, before the configuration left any out.
     pub records: u64,
-    /// Those with a name.
-    pub name: u64,
-    /// Those with a stage.
-    pub stage: u64,
-    /// Those with a value.
-    pub value: u64,
+    own: [u64; FIELDS.len()],
+    custom: BTreeMap<String, u64>,
 }
+
+/// Whether a deal has something in a field.
+type Has = fn(&Deal) -> bool;
+
+/// The fields of a deal that a CRM can leave empty. A name that is still to be looked up is no empty field.
+const FIELDS: [(&str, Has); 22] = [
+    ("name", |deal| deal.name != UNTITLED),
+    ("company", |deal| deal.company.is_some() || deal.wants(NameField::Company)),
+    ("stage", |deal| deal.stage.is_some()),
+    ("value", |deal| deal.value.is_some()),
+    ("probability", |deal| deal.probability.is_some()),
+    ("owner", |deal| deal.owner.is_some() || deal.wants(NameField::Owner)),
+    ("created_at", |deal| deal.created_at.is_some()),
+    ("updated_at", |deal| deal.updated_at.is_some()),
+    ("status", |deal| deal.status.is_some()),
+    ("currency", |deal| deal.currency.is_some()),
+    ("pipeline", |deal| deal.pipeline.is_some()),
+    ("pipeline_id", |deal| deal.pipeline_id.is_some()),
+    ("stage_id", |deal| deal.stage_id.is_some()),
+    ("close_date", |deal| deal.close_date.is_some()),
+    ("closed_at", |deal| deal.closed_at.is_some()),
+    ("stage_entered_at", |deal| deal.stage_entered_at.is_some()),
+    ("owner_id", |deal| deal.owner_id.is_some()),
+    ("forecast_category", |deal| deal.forecast_category.is_some()),
+    ("last_activity_at", |deal| deal.last_activity_at.is_some()),
+    ("next_activity_at", |deal| deal.next_activity_at.is_some()),
+    ("deal_type", |deal| deal.deal_type.is_some()),
+    ("lost_reason", |deal| deal.lost_reason.is_some()),
+];
 
 impl Matched {
     fn add(&mut self, deal: &Deal) {
         self.records += 1;
-        self.name += u64::from(deal.name != UNTITLED);
-        self.stage += u64::from(deal.stage.is_some());
-        self.value += u64::from(deal.value.is_some());
+        for (count, (_, has)) in self.own.iter_mut().zip(FIELDS) {
+            *count += u64::from(has(deal));
+        }
+        for (field, _) in deal.custom.iter().filter(|(_, value)| value.get() != "null") {
+            if let Some(count) = self.custom.get_mut(field) {
+                *count += 1;
+            } else {
+                self.custom.insert(field.clone(), 1);
+            }
+        }
+    }
+
+    /// In how many records `field` had something, `custom.x` for a mapped one; `None` for one that is never empty.
+    pub fn of(&self, field: &str) -> Option<u64> {
+        if let Some(custom) = field.strip_prefix("custom.") {
+            return Some(self.custom.get(custom).copied().unwrap_or_default());
+        }
+        FIELDS.iter().position(|(own, _)| *own == field).map(|place| self.own[place])
     }
 }
 
@@ -195,15 +240,14 @@ pub async fn pull(
     progress: impl Fn(Progress),
 ) -> Result<Fetched, PullError> {
     let ends_at = clock.instant() + deadline.0;
-    let walk = Walk { built, clock, ends_at, stop, opened: OnceLock::new() };
-    let before = built.source.requests();
+    let walk = Walk::new(built, clock, ends_at, stop);
     let ended = tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await;
     if let Some(opened) = walk.opened.get() {
         // Courtesy to the CRM: nothing of the pull depends on it.
         let _ = tokio::time::timeout(END_OF_PAGE, built.source.close(opened)).await;
     }
     let mut fetched = ended.unwrap_or(Err(PullError::Deadline(deadline)))?;
-    fetched.requests = built.source.requests() - before;
+    fetched.requests = built.source.requests() - walk.sent_before;
     Ok(fetched)
 }
 
@@ -221,7 +265,7 @@ pub async fn explain(
     if at_once == 0 {
         return Ok(());
     }
-    let walk = Walk { built, clock, ends_at, stop, opened: OnceLock::new() };
+    let walk = Walk::new(built, clock, ends_at, stop);
     let ids: Vec<&String> = ids.iter().collect();
     for piece in ids.chunks(at_once) {
         let piece: BTreeSet<String> = piece.iter().copied().cloned().collect();
@@ -237,9 +281,18 @@ struct Walk<'a> {
     stop: &'a CancellationToken,
     /// What is to be closed at the end.
     opened: OnceLock<Opened>,
+    /// Requests that the source had sent before.
+    sent_before: u64,
+    /// Tries beside the first of each request.
+    retries: AtomicU64,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(built: &'a Built, clock: &'a dyn Clock, ends_at: Instant, stop: &'a CancellationToken) -> Self {
+        let (sent_before, retries) = (built.source.requests(), AtomicU64::new(0));
+        Self { built, clock, ends_at, stop, opened: OnceLock::new(), sent_before, retries }
+    }
+
     async fn run(
         &self,
         mut sink: impl FnMut(&[Deal]) -> io::Result<()>,
@@ -319,42 +372,44 @@ impl Walk<'_> {
             let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
             fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
-        let now = fetched.started_at;
-        let received = page.deals.len();
-        page.deals.iter().for_each(|deal| fetched.matched.add(deal));
-        page.deals.retain(|deal| self.built.scope.wants(deal, now));
-        fetched.filtered += page.filtered + (received - page.deals.len()) as u64;
+        let matched = &mut fetched.matched;
+        keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
+        fetched.filtered += page.filtered;
         fetched.skipped += page.skipped;
         fetched.uncounted += page.uncounted;
-        for deal in &mut page.deals {
-            deal.currency = deal.currency.or(fetched.opened.currency);
-            wanted.add(deal);
-        }
+        page.deals.iter().for_each(|deal| wanted.add(deal));
         fetched.findings.merge(page.findings);
         fetched.gaps.merge(page.gaps);
         sink(&page.deals).map_err(PullError::Spool)
     }
 
     /// One step, tried again while that may help, ended soon after a stop.
-    async fn step<T, F, Answer>(&self, step: &str, ask: F) -> Result<T, PullError>
+    async fn step<T, F, Answer>(&self, step: &str, mut ask: F) -> Result<T, PullError>
     where
         F: FnMut() -> Answer,
         Answer: Future<Output = Result<T, SourceError>>,
     {
-        let Retry { attempts, base, max } = self.built.retry;
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(base.0)
-            .with_max_delay(max.0)
-            .with_max_times(attempts.saturating_sub(1))
-            .with_jitter();
-        let asking = ask
-            .retry(backoff)
-            .when(|error| error.is_transient() && !self.stop.is_cancelled())
-            .adjust(|error, wait| self.wait(error, wait?))
-            .notify(|error, wait| {
-                let error = in_one_line(error);
-                warn!(error, wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "Trying again: {step}");
-            });
+        let asking = async {
+            let mut waits = waits(self.built.retry);
+            let mut failed_part = None;
+            loop {
+                let error = match ask().await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
+                let part = error.part().map(ToOwned::to_owned);
+                if part != failed_part {
+                    // Another request of the step: what failed before has been answered.
+                    waits = self::waits(self.built.retry);
+                    failed_part = part;
+                }
+                let Some(wait) = waits.next().and_then(|wait| self.wait(&error, wait)) else { return Err(error) };
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                let (error, wait_ms) = (in_one_line(&error), u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+                warn!(error, wait_ms, "Trying again: {step}");
+                tokio::time::sleep(wait).await;
+            }
+        };
         let stopped = async {
             self.stop.cancelled().await;
             tokio::time::sleep(END_OF_PAGE).await;
@@ -365,13 +420,47 @@ impl Walk<'_> {
         }
     }
 
-    /// The wait before the next try: what the CRM asks for, if the deadline leaves that much.
+    /// The wait before the next try, if one may help: what the CRM asks for and a little more, so that not all who wait
+    /// come back at once, if the deadline leaves that much.
     fn wait(&self, error: &SourceError, backoff: Duration) -> Option<Duration> {
+        if !error.is_transient() || self.stop.is_cancelled() {
+            return None;
+        }
+        let sent = self.built.source.requests() - self.sent_before;
+        if self.retries.load(Ordering::Relaxed) >= RETRIES + sent / RETRIES_SHARE {
+            warn!("No other try: this pull has had as many as it may");
+            return None;
+        }
         let Some(asked) = error.wait() else { return Some(backoff) };
         let asked = asked.max(Duration::from_secs(1));
+        let wait = asked + jittered(asked / 10);
         let left = self.ends_at.saturating_duration_since(self.clock.instant());
-        (asked <= MAX_WAIT && asked < left).then_some(asked)
+        (asked <= MAX_WAIT && wait < left).then_some(wait)
     }
+}
+
+/// The waits between the tries of one request: each about twice as long as the one before.
+fn waits(Retry { attempts, base, max }: Retry) -> impl Iterator<Item = Duration> {
+    let waits = ExponentialBuilder::default().with_min_delay(base.0).with_max_delay(max.0).with_jitter();
+    // The jitter goes on top of the longest.
+    waits.with_max_times(attempts.saturating_sub(1)).build().map(move |wait| wait.min(max.0))
+}
+
+/// Between once and twice as long.
+fn jittered(wait: Duration) -> Duration {
+    ExponentialBuilder::default().with_min_delay(wait).with_jitter().build().next().unwrap_or(wait)
+}
+
+/// Puts the account's own currency where a deal has none, and leaves out what the configuration does; `each` sees every
+/// deal before.
+pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
+    let received = page.deals.len();
+    for deal in &mut page.deals {
+        deal.currency = deal.currency.or(opened.currency);
+        each(deal);
+    }
+    page.deals.retain(|deal| scope.wants(deal, now));
+    page.filtered += (received - page.deals.len()) as u64;
 }
 
 /// What tells a walk that goes in circles from one that goes on.
@@ -392,10 +481,9 @@ impl Guards {
         if self.records > MAX_RECORDS {
             return Err(format!("the list is longer than {MAX_RECORDS} records"));
         }
-        if ids.is_empty() {
-            self.empty += 1;
-        } else {
-            self.empty = 0;
+        self.empty = if records == 0 { self.empty + 1 } else { 0 };
+        // Of a page on which no id can be read, only the cursor tells it from another.
+        if !ids.is_empty() {
             let mut hasher = DefaultHasher::new();
             ids.hash(&mut hasher);
             if !self.seen.insert(hasher.finish()) {
@@ -413,5 +501,36 @@ impl Guards {
             return Err("the next page is one that was read already".to_owned());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_are_never_longer_than_the_longest_and_never_the_same_for_everybody() {
+        let seconds = |seconds| Span(Duration::from_secs(seconds));
+        let retry = Retry { attempts: 9, base: seconds(1), max: seconds(60) };
+        let mut firsts = HashSet::new();
+        for _ in 0..20 {
+            let waits: Vec<Duration> = waits(retry).collect();
+            assert_eq!(waits.len(), 8);
+            assert!(waits.iter().all(|wait| (seconds(1).0..=seconds(60).0).contains(wait)), "{waits:?}");
+            assert!(waits[3] >= seconds(8).0 && waits[7] == seconds(60).0, "{waits:?}");
+            firsts.insert(waits[0]);
+        }
+        assert!(firsts.len() > 1, "{firsts:?}");
+        let asked: HashSet<Duration> = (0..20).map(|_| jittered(seconds(1).0)).collect();
+        assert!(asked.len() > 1 && asked.iter().all(|wait| (seconds(1).0..=seconds(2).0).contains(wait)), "{asked:?}");
+    }
+
+    #[test]
+    fn a_page_on_which_no_id_can_be_read_is_no_empty_one() {
+        let mut guards = Guards::default();
+        for page in 0..10 {
+            guards.check(&[], 100, Some(&page.to_string())).unwrap();
+        }
+        assert!((10..20).any(|page: u32| guards.check(&[], 0, Some(&page.to_string())).is_err()));
     }
 }

@@ -18,6 +18,7 @@ use crate::model::money::{Currency, OwnRates};
 use crate::model::pipeline::Stage;
 use crate::secret::SecretError;
 use crate::settings::Span;
+use crate::telemetry::in_one_line;
 
 /// A CRM account that can be read. No state but a token cache and what is good for longer than a pull.
 #[async_trait]
@@ -355,6 +356,9 @@ pub enum SourceError {
     /// A field does not fit the mapping, and the configuration wants that to fail.
     #[error("{0}")]
     Mapping(String),
+    /// Several parts of a step failed, each for want of a permission: all of them, so that they are granted at once.
+    #[error("{}", together(.0))]
+    Several(Vec<Self>),
     /// A part of a step failed: a look-up, a count.
     #[error("{part}")]
     Part {
@@ -370,7 +374,11 @@ fn until(resets: Option<DateTime<Utc>>) -> String {
 }
 
 fn asking(wait: Option<Duration>) -> String {
-    wait.map(|wait| format!(" and asks to wait {}", Span(wait))).unwrap_or_default()
+    match wait {
+        None => String::new(),
+        Some(wait) if wait > Duration::from_secs(24 * 3600) => " and asks to wait longer than a day".to_owned(),
+        Some(wait) => format!(" and asks to wait {}", Span(wait)),
+    }
 }
 
 fn listed(lacking: &[String]) -> String {
@@ -379,6 +387,10 @@ fn listed(lacking: &[String]) -> String {
         [one] => format!("; it needs {one}"),
         several => format!("; it needs one of {}", several.join(", ")),
     }
+}
+
+fn together(errors: &[SourceError]) -> String {
+    errors.iter().map(|error| in_one_line(error)).collect::<Vec<_>>().join("; and ")
 }
 
 fn bracketed(category: Option<&str>) -> String {
@@ -398,10 +410,27 @@ impl SourceError {
         }
     }
 
-    /// The failure itself, below the parts it happened in.
+    /// Several failures as one.
+    pub fn together(mut errors: Vec<Self>) -> Self {
+        match errors.pop() {
+            Some(only) if errors.is_empty() => only,
+            last => Self::Several(errors.into_iter().chain(last).collect()),
+        }
+    }
+
+    /// The part of the step that failed, where it has several.
+    pub fn part(&self) -> Option<&str> {
+        match self {
+            Self::Part { part, .. } => Some(part),
+            _ => None,
+        }
+    }
+
+    /// The failure itself, below the parts it happened in; of several the first.
     pub fn root(&self) -> &Self {
         match self {
             Self::Part { source, .. } => source.root(),
+            Self::Several(errors) => errors.first().map_or(self, Self::root),
             itself => itself,
         }
     }
@@ -444,7 +473,7 @@ impl SourceError {
             Self::Unpaid { .. } => Advice::PayAccount,
             Self::Blocked { .. } => Advice::WaitForBlock,
             Self::Refused { .. } => Advice::RenewCredentials,
-            Self::Forbidden { .. } => Advice::GrantPermission,
+            Self::Forbidden { .. } | Self::Several(_) => Advice::GrantPermission,
             Self::Unexpected { .. } | Self::Malformed(_) | Self::Failed { .. } => Advice::CheckAddress,
             Self::Mapping(_) => Advice::CheckMapping,
             Self::Part { source, .. } => source.advice(),

@@ -55,6 +55,11 @@ pub(super) fn text(value: &RawValue) -> Result<Option<String>, Unreadable> {
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
+/// A value that may be left out, be null or be anything, as text; nothing where it is none.
+pub(super) fn said(value: Option<&RawValue>) -> Option<String> {
+    value.and_then(|value| text(value).ok().flatten())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

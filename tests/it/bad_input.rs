@@ -6,6 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::Command;
 
+use crate::fake_rest::{FakeRest, Paging, deals};
 use crate::program::{Folder, Outcome, Signal, is_root, names, run};
 use crate::skip::could_not_run;
 
@@ -304,14 +305,15 @@ fn a_secret_that_is_not_there_is_told_before_anything_is_pulled() {
     assert!(!folder.join("output").exists(), "nothing is written");
 }
 
-#[test]
-fn a_source_that_cannot_be_reached_is_told_without_its_secret_and_the_data_stays() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_cannot_be_reached_is_told_without_its_secret_and_the_data_stays() {
     let folder = Folder::new();
     let fails_once = format!(
         "{}retry = {{ attempts = 1, base = \"1ms\", max = \"1ms\" }}\n",
         rest_source("a", &format!("\"{CANARY}\""))
     );
-    folder.write_config(&format!("{fails_once}[sources.b]\nkind = \"demo\"\n"));
+    let crm = FakeRest::start(deals(3)).await;
+    folder.write_config(&format!("{fails_once}[sources.b]\n{}\n", crm.section(Paging::Cursor)));
     insta::assert_snapshot!("unreachable_source", told(&folder, &folder.run(&["pull"]), 69));
     assert_eq!(folder.snapshots("b").len(), 1, "the other source is published all the same");
     let status = folder.run(&["status"]);

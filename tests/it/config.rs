@@ -129,6 +129,17 @@ fn all_problems_come_at_once_each_on_its_line() {
 }
 
 #[test]
+fn a_demo_does_not_stand_beside_a_live_source() {
+    let live = "[sources.crm]\nkind = \"hubspot\"\napi_key = { env = \"PATH\" }\n";
+    let folder = Folder::with(&format!("{DEMO}{live}"));
+    let (config, report) = folder.load();
+    assert!(config.is_none());
+    let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    let told = "config/sales-pipeline.toml:2: sources.demo.kind: invented deals do not stand beside live ones";
+    assert!(problems.iter().any(|problem| problem.starts_with(told)), "{problems:#?}");
+}
+
+#[test]
 fn no_problem_shows_a_secret_whatever_key_it_stands_in() {
     let keys = [
         "output = [\"canary\"]",

@@ -1,5 +1,6 @@
 //! `check --connect`: what a new user sees before the first run.
 
+use crate::fake_hubspot::{self, FakeHubspot};
 use crate::fake_rest::{FakeRest, Fault, Paging, deals};
 use crate::program::Folder;
 
@@ -30,4 +31,19 @@ async fn refused_credentials_are_said_with_what_to_do() {
     told.assert_code(77);
     insta::assert_snapshot!(told.stderr);
     folder.run(&["check", "--connect", "other"]).assert_code(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_is_what_a_pull_would_take_in_the_currency_it_would_take() {
+    let crm = FakeHubspot::start(vec![
+        fake_hubspot::bare_deal(1).with("pipeline", "7654321").with("dealname", "of another pipeline"),
+        fake_hubspot::bare_deal(2).with("amount", "5"),
+    ]);
+    let (crm, folder) = (crm.await, Folder::new());
+    folder.write_config(&format!("[sources.hubspot]\n{}\npipelines = [\"default\"]\n", crm.section()));
+    let told = folder.run(&["check", "--connect"]).assert_code(0).stdout.clone();
+    assert!(told.contains("2 records, 1 left out by the configuration, 0 skipped"), "{told}");
+    assert!(!told.contains("of another pipeline"), "{told}");
+    let row = told.lines().find(|line| line.trim_start().starts_with("currency ")).unwrap();
+    assert!(row.ends_with("USD"), "{row}");
 }

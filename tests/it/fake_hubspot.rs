@@ -122,6 +122,12 @@ pub(crate) enum Habit {
     Packs,
     /// A new refresh token comes with each access token.
     RotatesTokens,
+    /// Access tokens end in half an eternity.
+    GrantsForEver,
+    /// A batch leaves out what is missing, and says nothing of it.
+    HidesMissing,
+    /// A batch says that something is missing, and not what.
+    NamesNoMissing,
 }
 
 /// One request as it came, and how it was answered.
@@ -466,6 +472,7 @@ impl Hub {
             );
         }
         self.access.issued += 1;
+        let lasts = if self.has(Habit::GrantsForEver) { u64::MAX } else { 1800 };
         let token = format!("canary-access-{:04}", self.access.issued);
         self.access.tokens.insert(token.clone());
         if self.has(Habit::RotatesTokens) {
@@ -474,7 +481,7 @@ impl Hub {
         Answer::json(
             200,
             &json!({"token_type": "bearer", "token_use": "access_token", "access_token": token,
-                "refresh_token": self.access.refresh_token, "expires_in": 1800, "hub_id": PORTAL, "user_id": 4242,
+                "refresh_token": self.access.refresh_token, "expires_in": lasts, "hub_id": PORTAL, "user_id": 4242,
                 "scopes": self.access.scopes}),
         )
     }

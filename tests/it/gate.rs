@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::fake_hubspot::{self, FakeHubspot, Route, bare_deal};
 use crate::fake_rest::{FakeRest, Fault, Paging, deals};
-use crate::program::{Folder, wait_for};
+use crate::program::{Folder, Outcome, run, wait_for};
 
 /// A folder whose one source reads the fake CRM, and was pulled once.
 async fn pulled_once(count: u64, more: &str) -> (Folder, FakeRest) {
@@ -100,6 +101,162 @@ async fn a_demo_never_stands_over_live_data_and_live_data_moves_a_demo_aside() {
     folder.run(&["pull"]).assert_code(0);
     assert_eq!(folder.json("output/sales_pipeline.json")["demo"], false);
     assert_eq!((folder.snapshots("").len(), folder.snapshots(".demo").len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_live_pull_that_is_held_leaves_the_demo_where_it_is_until_it_is_accepted() {
+    let renamed = deals(30).into_iter().map(|deal| deal.replace("\"amount\"", "\"amount_eur\"")).collect();
+    let crm = FakeRest::start(renamed).await;
+    let folder = Folder::new();
+    folder.run(&["pull", "--demo"]).assert_code(0);
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section(Paging::Cursor)));
+    folder.run(&["pull"]).assert_code(65);
+    assert_eq!(folder.json("output/sales_pipeline.json")["demo"], true);
+    assert_eq!((folder.snapshots("").len(), folder.snapshots(".demo").len()), (1, 0));
+    folder.run(&["snapshots", "accept", "crm", "--note", "no amounts yet"]).assert_code(0);
+    assert_eq!(folder.json("output/sales_pipeline.json")["demo"], false);
+    assert_eq!((folder.snapshots("").len(), folder.snapshots(".demo").len()), (0, 1));
+}
+
+/// A folder whose one source reads the account.
+fn reading(crm: &FakeHubspot, more: &str) -> Folder {
+    let folder = Folder::new();
+    configure(&folder, crm, more);
+    folder
+}
+
+fn configure(folder: &Folder, crm: &FakeHubspot, more: &str) {
+    folder.write_config(&format!("[sources.hubspot]\n{}\n{more}\n", crm.section()));
+}
+
+fn assert_held(pulled: &Outcome, reason: &str) {
+    pulled.assert_code(65);
+    assert!(pulled.stderr.contains(reason), "no `{reason}` in\n{}", pulled.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_cannot_be_read_prove_nothing_and_a_few_of_them_are_said() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(250)).await;
+    crm.change(|account| account.unreadable = account.live().into_iter().collect());
+    let folder = reading(&crm, "");
+    let pulled = folder.run(&["pull"]);
+    assert_held(&pulled, "0 deals could be read, and the CRM counts 250 (R02)");
+    assert_held(&pulled, "`id` cannot be read in any of 250 records: renamed, or another answer (R07)");
+    assert_eq!(pulled.stderr.matches("cannot be read and are left out").count(), 3, "once a page");
+    assert!(!folder.join("output/sales_pipeline.json").exists());
+
+    crm.change(|account| account.unreadable = account.live().into_iter().take(3).collect());
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    let proof = "cursor exhausted; 247 came, and the CRM counts 250; 3 skipped";
+    assert!(pulled.stdout.contains(proof), "{}", pulled.stdout);
+    let shown = folder.run(&["status"]).stdout;
+    assert!(shown.contains("hubspot: 3 skipped"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_priced_is_said_by_status() {
+    let crm = FakeHubspot::start(vec![bare_deal(1), bare_deal(2)]).await;
+    let folder = reading(&crm, "");
+    folder.run(&["pull"]).assert_code(0);
+    let shown = folder.run(&["status"]).stdout;
+    assert!(shown.contains("hubspot: 2 not priced"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_that_lacks_deals_which_the_crm_counts_is_held_and_a_small_difference_is_said() {
+    // The search still counts what is gone from the list.
+    let crm = FakeHubspot::start(fake_hubspot::deals(120)).await.index_lag(10_000);
+    crm.change(|account| account.live().into_iter().take(2).for_each(|id| account.archive(id)));
+    let folder = reading(&crm, "");
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    assert!(pulled.stdout.contains("118 came, and the CRM counts 120"), "{}", pulled.stdout);
+    assert!(pulled.stderr.contains("118 came, and the CRM counts 120 (R02)"), "{}", pulled.stderr);
+    let latest = folder.json("output/sales_pipeline.json");
+    let is_said = |finding: &Value| finding["rule"] == "R02" && finding["count"] == 2;
+    assert!(latest["quality"]["findings"].as_array().unwrap().iter().any(is_said), "{}", latest["quality"]);
+
+    crm.change(|account| account.live().into_iter().take(10).for_each(|id| account.archive(id)));
+    assert_held(&folder.run(&["pull"]), "108 deals came, and the CRM counts 120 (R02)");
+    assert_eq!(folder.json("output/sales_pipeline.json"), latest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_matches_nothing_is_said_once_and_holds_nothing() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(120)).await;
+    let folder = reading(&crm, "");
+    let said = "`lost_reason`: empty in every deal: renamed, hidden from this key, or not used (R07)";
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    assert!(pulled.stderr.contains(said), "{}", pulled.stderr);
+    let latest = folder.json("output/sales_pipeline.json");
+    let is_said = |finding: &Value| finding["rule"] == "R07" && finding["field"] == "lost_reason";
+    assert!(latest["quality"]["findings"].as_array().unwrap().iter().any(is_said), "{}", latest["quality"]);
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    assert!(!pulled.stderr.contains(said), "{}", pulled.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account_is_held_also_after_a_pull_that_could_not_tell() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(30)).await;
+    let crm = crm.fail_at(Route::Account, 2, fake_hubspot::Fault::MissingScopes("oauth"));
+    let folder = reading(&crm, "");
+    for _ in 0..2 {
+        folder.run(&["pull"]).assert_code(0);
+        assert_eq!(folder.json("output/sales_pipeline.json")["account"], "12345678");
+    }
+    crm.change(|account| account.portal = 999);
+    assert_held(&folder.run(&["pull"]), "the account is 999, and the last good data is from 12345678 (R10)");
+    folder.run(&["snapshots", "accept", "hubspot", "--note", "we moved"]).assert_code(0);
+    folder.run(&["pull"]).assert_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_source_is_held_against_what_it_wrote_before_it_had_a_name() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(30)).await;
+    let folder = Folder::new();
+    let mut command = folder.command(&["pull"]);
+    command.env("SALES_PIPELINE_SOURCE", "hubspot").env("SALES_PIPELINE_API_KEY", fake_hubspot::TOKEN);
+    command.env("SALES_PIPELINE_ENDPOINT", crm.endpoint());
+    run(command).assert_code(0);
+    crm.change(|account| account.portal = 999);
+    configure(&folder, &crm, "");
+    assert_held(&folder.run(&["pull"]), "the account is 999, and the last good data is from 12345678 (R10)");
+    assert_eq!((folder.snapshots("").len(), folder.snapshots("hubspot").len()), (1, 0), "nothing is adopted yet");
+    crm.change(|account| account.portal = 12_345_678);
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!((folder.snapshots("").len(), folder.snapshots("hubspot").len()), (0, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_is_what_the_crm_sends_and_not_what_the_configuration_leaves_of_it() {
+    let crm = FakeHubspot::start(fake_hubspot::deals(30)).await;
+    let folder = reading(&crm, "");
+    folder.run(&["pull"]).assert_code(0);
+    // Another scope is a new baseline.
+    configure(&folder, &crm, "pipelines = [\"Empty\"]");
+    crm.change(|account| account.pipelines.push(fake_hubspot::pipeline("77", "Empty", Vec::new())));
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!(folder.json("output/sales_pipeline.json")["total_leads"], 0);
+    // All came, and all were won long ago.
+    configure(&folder, &crm, "");
+    folder.run(&["pull"]).assert_code(0);
+    let section = crm.section().replace("closed_within = \"all\"", "closed_within = \"1d\"");
+    folder.write_config(&format!("[sources.hubspot]\n{section}"));
+    folder.run(&["pull"]).assert_code(0);
+    crm.change(|account| {
+        for id in account.live() {
+            account.move_stage(id, "default", "closedwon");
+            account.set(id, "closedate", "2020-01-01T00:00:00Z");
+        }
+    });
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    assert!(pulled.stdout.contains(": 0 deals"), "{}", pulled.stdout);
+    crm.change(|account| account.live().into_iter().for_each(|id| account.archive(id)));
+    assert_held(&folder.run(&["pull"]), "no deals came, and there were 30 (R04)");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -333,7 +333,11 @@ async fn missing_scopes_are_named_whatever_was_asked_for() {
             "crm.objects.companies.read",
             "read the companies",
         ),
-        (&["oauth"], "crm.objects.deals.read", "read the pipelines"),
+        (
+            &["crm.objects.owners.read", "crm.objects.companies.read", "oauth"],
+            "crm.objects.deals.read",
+            "read the pipelines",
+        ),
     ] {
         let crm = FakeHubspot::start(deals(3)).await.scopes(granted);
         let (told, advice) = failure(&built(&crm.section())).await;
@@ -352,6 +356,55 @@ async fn a_key_that_may_not_ask_for_the_account_reads_the_deals_and_says_what_it
     assert_eq!((&opened.account, opened.currency), (&None, None));
     assert!(opened.warnings.iter().any(|warning| warning.contains("it needs oauth")), "{:?}", opened.warnings);
     assert!(pulled.found().contains(&(Rule::D09, "currency")), "no deal is priced by guess");
+}
+
+#[tokio::test]
+async fn only_a_key_that_may_not_ask_for_the_account_does_without_and_no_failure_is_kept() {
+    let crm = FakeHubspot::start(deals(8)).await.fail_at(Route::Account, 1, Fault::Html(403));
+    let source = built(&crm.section());
+    let (told, advice) = failure(&source).await;
+    assert!(told.contains("read the account: the CRM answers 403"), "{told}");
+    assert_eq!(advice, Advice::GrantPermission);
+    let known = Some("12345678".to_owned());
+    assert_eq!(pulled(&source).await.unwrap().fetched.opened.account, known);
+    for denied in [Fault::MissingScopes("oauth"), Fault::Status(401), Fault::Status(404)] {
+        let crm = FakeHubspot::start(deals(8)).await.fail_at(Route::Account, 1, denied.clone());
+        let source = built(&crm.section());
+        let opened = pulled(&source).await.unwrap().fetched.opened;
+        assert!(opened.account.is_none() && opened.warnings.len() == 1, "{denied:?}: {:?}", opened.warnings);
+        assert_eq!(pulled(&source).await.unwrap().fetched.opened.account, known, "{denied:?}: asked again");
+    }
+}
+
+#[tokio::test]
+async fn a_currency_that_was_told_once_is_the_accounts_while_it_may_not_be_asked_for() {
+    let crm = FakeHubspot::start(vec![bare_deal(1).with("amount", "5")]).await;
+    let crm = crm.fail_at(Route::Account, 2, Fault::MissingScopes("oauth"));
+    let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
+    for _ in 0..2 {
+        let pulled = pulled(&remembering(&crm.section(), &memory)).await.unwrap();
+        assert_eq!(pulled.deals[0].currency.map(|code| code.to_string()).as_deref(), Some("USD"));
+        let is_said = pulled.fetched.opened.warnings.iter().any(|warning| warning.contains("in USD, as last known"));
+        assert_eq!(is_said, pulled.fetched.opened.account.is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_a_currency_says_so() {
+    let crm = FakeHubspot::start(deals(3)).await.with(|account| account.currency = "EURO".to_owned());
+    let opened = pulled_from(&crm).await.fetched.opened;
+    assert!(opened.warnings.iter().any(|warning| warning.contains("no currency of ISO 4217")), "{:?}", opened.warnings);
+}
+
+#[tokio::test]
+async fn whether_properties_exist_is_asked_again_until_it_is_known() {
+    let crm = FakeHubspot::start(vec![bare_deal(1)]).await;
+    let crm = crm.fail_at(Route::Properties, 1, Fault::MissingScopes("crm.schemas.deals.read"));
+    let source = built(&format!("{}\nfields = {{ typo = \"segmnt\" }}", crm.section()));
+    for part in ["unknown: the CRM answers 403", "no property `segmnt`"] {
+        let opened = pulled(&source).await.unwrap().fetched.opened;
+        assert!(opened.warnings.iter().any(|warning| warning.contains(part)), "{part}: {:?}", opened.warnings);
+    }
 }
 
 #[tokio::test]
@@ -513,6 +566,91 @@ async fn companies_are_asked_for_once_each_and_found_when_merged_renamed_or_with
         .collect();
     assert_eq!(batches.len(), 2, "the merged one alone, since nothing says whose answer it was");
     assert_eq!(batches[0].iter().collect::<BTreeSet<_>>().len(), batches[0].len());
+}
+
+#[tokio::test]
+async fn companies_that_are_gone_cost_no_pull_however_little_is_said_of_them() {
+    const FIRST: u64 = 27_712_345_001;
+    for habit in [None, Some(Habit::HidesMissing), Some(Habit::NamesNoMissing)] {
+        let crm = FakeHubspot::start(deals(200)).await.after_each(|account, route| {
+            if route == Route::List && account.company(FIRST).is_some_and(|(id, _)| id == FIRST) {
+                account.merge_companies(FIRST + 1, FIRST);
+                account.merge_companies(FIRST + 1, FIRST + 2);
+                (10..20).for_each(|number| account.delete_company(FIRST + number));
+            }
+        });
+        let crm = match habit {
+            Some(habit) => crm.habit(habit),
+            None => crm,
+        };
+        let pulled = pulled_from(&crm).await;
+        let names = |published: &[Published]| -> Vec<Option<String>> {
+            published.iter().map(|deal| deal.company.clone()).collect()
+        };
+        assert_eq!(names(&pulled.published()), names(&crm.model(ZONE)), "{habit:?}");
+        assert!(pulled.found().contains(&(Rule::R09, "company")));
+        assert!(asked(&crm, Route::Companies) <= 16, "{habit:?}: {}", asked(&crm, Route::Companies));
+    }
+}
+
+#[tokio::test]
+async fn a_pull_has_only_so_many_tries_in_all() {
+    let mut crm = FakeHubspot::start(deals(6_000)).await;
+    for nth in (1..200).step_by(2) {
+        crm = crm.fail_at(Route::List, nth, Fault::Status(503));
+    }
+    let (told, _) = failure(&built(&crm.section())).await;
+    assert!(told.contains("answers 503"), "{told}");
+    let sent = crm.requests().len();
+    assert!((20..=30).contains(&sent), "ten, and one for each ten requests: {sent}");
+}
+
+#[tokio::test]
+async fn a_step_of_several_requests_has_its_tries_for_each() {
+    let mut crm = FakeHubspot::start(deals(3)).await;
+    for route in [Route::Account, Route::Pipelines, Route::Owners, Route::Search] {
+        crm = crm.fail_at(route, 1, Fault::Status(503));
+    }
+    let source = built(&crm.section().replace("base =", "attempts = 2, base ="));
+    assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE));
+}
+
+#[tokio::test]
+async fn a_token_that_lasts_for_ever_is_kept_for_a_day() {
+    let crm = FakeHubspot::start(deals(3)).await.habit(Habit::GrantsForEver);
+    assert_eq!(pulled(&built(&app(&crm))).await.unwrap().published(), crm.model(ZONE));
+}
+
+#[tokio::test]
+async fn the_daily_limit_is_known_by_the_answer_for_a_token_too() {
+    let crm = FakeHubspot::start(deals(3)).await.fail_at(Route::Token, 1, Fault::Limit(Refusal::Daily));
+    let source = built(&app(&crm));
+    for _ in 0..2 {
+        let (told, advice) = failure(&source).await;
+        assert!(told.ends_with("its limit for the day is reached"), "no end that nobody told: {told}");
+        assert_eq!((advice, crm.requests().len()), (Advice::WaitForLimit, 1));
+    }
+}
+
+#[tokio::test]
+async fn all_scopes_that_are_missing_are_named_at_once() {
+    let crm = FakeHubspot::start(deals(3)).await.scopes(&["oauth"]);
+    let (told, advice) = failure(&built(&crm.section())).await;
+    for part in [
+        "read the pipelines: the CRM answers 403: the credentials may not read this; it needs crm.objects.deals.read",
+        "; and read the owners: the CRM answers 403: the credentials may not read this; it needs crm.objects.owners.read",
+    ] {
+        assert!(told.contains(part), "no `{part}` in {told}");
+    }
+    assert_eq!(advice, Advice::GrantPermission);
+}
+
+#[tokio::test]
+async fn a_deal_is_shown_where_its_account_is() {
+    let crm = FakeHubspot::start(vec![bare_deal(1)]).await;
+    crm.change(|account| account.shows_deals = false);
+    let url = pulled_from(&crm).await.deals[0].url.clone();
+    assert_eq!(url.as_deref(), Some("https://app-eu1.hubspot.com/contacts/12345678/record/0-3/1"));
 }
 
 #[tokio::test]

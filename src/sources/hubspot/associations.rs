@@ -5,17 +5,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::sources::hubspot::batch::{Answer, Input, Question};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::Paging;
+use crate::sources::hubspot::wire::{Number, Paging};
 use crate::sources::source::SourceError;
-use crate::sources::wire::{Id, by_number};
+use crate::sources::wire::by_number;
 
 /// The most deals of one request.
 const BATCH: usize = 1_000;
 /// HubSpot's number for "deal to primary company"; its label is a text that is translated.
-const PRIMARY: u32 = 5;
+const PRIMARY: i64 = 5;
 
 /// One company of a deal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,15 +28,15 @@ pub(super) struct Link {
 /// The companies that come with a deal of a list. The primary one comes twice, once as such.
 #[derive(Debug, Deserialize)]
 pub(super) struct Inline {
-    results: Vec<InlineLink>,
+    results: Option<Vec<InlineLink>>,
     paging: Option<Paging>,
 }
 
 #[derive(Debug, Deserialize)]
 struct InlineLink {
-    id: Id,
+    id: Number,
     #[serde(rename = "type")]
-    kind: String,
+    kind: Option<String>,
 }
 
 impl Inline {
@@ -46,9 +47,10 @@ impl Inline {
 
     /// The companies.
     pub(super) fn links(&self) -> Vec<Link> {
-        let is_primary = |kind: &str| matches!(kind, "deal_to_company" | "deal_to_primary_company");
-        let links = self.results.iter();
-        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(&link.kind) }).collect()
+        let is_primary =
+            |link: &InlineLink| matches!(link.kind.as_deref(), Some("deal_to_company" | "deal_to_primary_company"));
+        let links = self.results.iter().flatten();
+        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(link) }).collect()
     }
 }
 
@@ -75,80 +77,30 @@ pub(super) fn choose<'a>(links: &'a [Link], property: Option<&'a str>) -> Option
     Some(Choice { company, is_doubtful: links.iter().any(|link| link.company != company) })
 }
 
-#[derive(Serialize)]
-struct Question<'a> {
-    inputs: &'a [Input],
-}
-
-#[derive(Debug, Serialize)]
-struct Input {
-    id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    status: String,
-    results: Vec<Found>,
-    #[serde(default)]
-    errors: Vec<Missing>,
-}
-
 #[derive(Deserialize)]
 struct Found {
     from: From,
-    to: Vec<To>,
+    to: Option<Vec<To>>,
     paging: Option<Paging>,
 }
 
 #[derive(Deserialize)]
 struct From {
-    id: Id,
+    id: Number,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct To {
-    to_object_id: Id,
-    association_types: Vec<Type>,
+    to_object_id: Number,
+    association_types: Option<Vec<Type>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Type {
-    category: String,
-    type_id: u32,
-}
-
-/// A deal without a company is an "error" of this answer, and no failure.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Missing {
     category: Option<String>,
-    sub_category: Option<String>,
-    #[serde(default)]
-    context: Context,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Context {
-    #[serde(default)]
-    from_object_id: Vec<Id>,
-    #[serde(default)]
-    ids: Vec<Id>,
-}
-
-impl Missing {
-    /// Whether the deal merely has no company, or is gone by now.
-    fn is_none(&self) -> bool {
-        match &self.sub_category {
-            Some(word) => word.ends_with("NO_ASSOCIATIONS_FOUND"),
-            None => self.category.as_deref() == Some("OBJECT_NOT_FOUND"),
-        }
-    }
+    type_id: Option<i64>,
 }
 
 /// The companies of so many deals, by the deal's id.
@@ -158,8 +110,9 @@ pub(super) async fn of_deals(client: &Client, deals: Vec<String>) -> Result<Hash
     let mut open: Vec<Input> = deals.into_iter().map(|id| Input { id, after: None }).collect();
     while !open.is_empty() {
         let batch: Vec<Input> = open.drain(..open.len().min(BATCH)).collect();
-        let answer: Answer = client.post(client.paths.associations, &Question { inputs: &batch }).await?;
-        for more in answer.take(&batch, &mut found)? {
+        let question = Question { inputs: &batch, properties: None };
+        let answer: Answer = client.post(client.paths.associations, &question).await?;
+        for more in take(answer, &batch, &mut found)? {
             let cursor = (more.id.clone(), more.after.clone().unwrap_or_default());
             if !asked.insert(cursor) {
                 return Err(SourceError::Paging("the companies of a deal go in a circle".to_owned()));
@@ -170,40 +123,33 @@ pub(super) async fn of_deals(client: &Client, deals: Vec<String>) -> Result<Hash
     Ok(found)
 }
 
-impl Answer {
-    /// Adds the companies of the batch, each deal of which must be accounted for; what is still to be asked.
-    fn take(self, batch: &[Input], found: &mut HashMap<String, Vec<Link>>) -> Result<Vec<Input>, SourceError> {
-        if self.status != "COMPLETE" {
-            return Err(SourceError::Cut("the batch of associations is not complete".to_owned()));
+/// Adds the companies of the batch, each deal of which must be accounted for; what is still to be asked.
+fn take(answer: Answer, batch: &[Input], found: &mut HashMap<String, Vec<Link>>) -> Result<Vec<Input>, SourceError> {
+    let (results, missing) = answer.open()?;
+    let mut waiting: HashSet<&str> = batch.iter().map(|input| input.id.as_str()).collect();
+    for deal in &missing {
+        waiting.remove(deal.as_str());
+    }
+    let mut open = Vec::new();
+    for result in results.iter().filter_map(|json| serde_json::from_str::<Found>(json.get()).ok()) {
+        let Found { from: From { id: Number(deal) }, to, paging } = result;
+        waiting.remove(deal.as_str());
+        if let Some(after) = paging.as_ref().and_then(Paging::after) {
+            open.push(Input { id: deal.clone(), after: Some(after.to_owned()) });
         }
-        let mut waiting: HashSet<&str> = batch.iter().map(|input| input.id.as_str()).collect();
-        for missing in &self.errors {
-            if !missing.is_none() {
-                return Err(SourceError::Malformed("the batch of associations has an error of its own".to_owned()));
-            }
-            for deal in missing.context.from_object_id.iter().chain(&missing.context.ids) {
-                waiting.remove(deal.0.as_str());
-            }
-        }
-        let mut open = Vec::new();
-        for Found { from: From { id: Id(deal) }, to, paging } in self.results {
-            waiting.remove(deal.as_str());
-            if let Some(after) = paging.as_ref().and_then(Paging::after) {
-                open.push(Input { id: deal.clone(), after: Some(after.to_owned()) });
-            }
-            found.entry(deal).or_default().extend(to.into_iter().map(To::link));
-        }
-        match waiting.len() {
-            0 => Ok(open),
-            count => Err(SourceError::Malformed(format!("the batch of associations says nothing of {count} deals"))),
-        }
+        found.entry(deal).or_default().extend(to.into_iter().flatten().map(To::link));
+    }
+    match waiting.len() {
+        0 => Ok(open),
+        count => Err(SourceError::Malformed(format!("the batch of associations says nothing of {count} deals"))),
     }
 }
 
 impl To {
     fn link(self) -> Link {
-        let is_primary = |kind: &Type| kind.type_id == PRIMARY && kind.category == "HUBSPOT_DEFINED";
-        Link { company: self.to_object_id.0, is_primary: self.association_types.iter().any(is_primary) }
+        let is_primary =
+            |kind: &Type| kind.type_id == Some(PRIMARY) && kind.category.as_deref() == Some("HUBSPOT_DEFINED");
+        Link { company: self.to_object_id.0, is_primary: self.association_types.iter().flatten().any(is_primary) }
     }
 }
 
@@ -249,7 +195,7 @@ mod tests {
     fn taken(json: &str, ids: &[&str]) -> Result<(Links, Vec<Input>), SourceError> {
         let batch: Vec<Input> = ids.iter().map(|id| Input { id: (*id).to_owned(), after: None }).collect();
         let mut found = HashMap::new();
-        let open = serde_json::from_str::<Answer>(json).unwrap().take(&batch, &mut found)?;
+        let open = take(serde_json::from_str(json).unwrap(), &batch, &mut found)?;
         Ok((found, open))
     }
 
@@ -274,6 +220,10 @@ mod tests {
         assert!(taken(ANSWER, &["1", "2", "3"]).unwrap_err().to_string().contains("says nothing of 1 deals"));
         let pending = taken(r#"{"status": "PENDING", "results": []}"#, &[]).unwrap_err();
         assert!(pending.is_transient());
+        let odd = r#"{"status": "COMPLETE", "errors": null, "results": [{"from": {"id": 1}, "to": null}, {"from": {"id": 2},
+            "to": [{"toObjectId": 7, "associationTypes": [{"category": null, "typeId": -1}]}]}]}"#;
+        let (found, _) = taken(odd, &["1", "2"]).unwrap();
+        assert_eq!((found["1"].as_slice(), found["2"].as_slice()), (&[][..], &[link("7", false)][..]));
         let other = ANSWER.replace("NO_ASSOCIATIONS_FOUND", "FORBIDDEN");
         assert!(matches!(taken(&other, &["1", "2"]), Err(SourceError::Malformed(_))));
     }

@@ -1,6 +1,6 @@
-//! Records by their ids, a batch at once: each is found, or reported missing, or answers under another id.
+//! Many ids in one question: each is found, or reported missing, or, where it was merged, answers under another id.
 //!
-//! 200 or 207 with the same shape, depending on the family of paths (contract §1, §3.3).
+//! 200 or 207 with the same shape, depending on the family of paths (contract §1, §3.3, §3.5).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::sources::hubspot::client::Client;
+use crate::sources::hubspot::wire::Number;
 use crate::sources::source::SourceError;
-use crate::sources::wire::{Id, text};
+use crate::sources::wire::{Id, said};
 
 /// The most records of one batch.
 pub(super) const AT_ONCE: usize = 100;
@@ -25,54 +26,77 @@ pub(super) struct Wish<'a> {
     pub(super) archived: bool,
 }
 
+/// The question of a batch; one for associations names no properties.
+#[derive(Serialize)]
+pub(super) struct Question<'a> {
+    pub(super) inputs: &'a [Input],
+    #[serde(flatten)]
+    pub(super) properties: Option<Properties<'a>>,
+}
+
+/// One id, and where to go on with it.
+#[derive(Debug, Serialize)]
+pub(super) struct Input {
+    pub(super) id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<String>,
+}
+
+/// The properties of each record.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Question<'a> {
-    inputs: Vec<Input<'a>>,
+pub(super) struct Properties<'a> {
     properties: &'a [&'a str],
     properties_with_history: [&'static str; 0],
 }
 
-#[derive(Serialize)]
-struct Input<'a> {
-    id: &'a str,
-}
-
+/// The answer of a batch: its results unread, so that one that cannot be read loses no other.
 #[derive(Deserialize)]
-struct Answer {
+pub(super) struct Answer {
     status: String,
-    results: Vec<Record>,
-    #[serde(default)]
-    errors: Vec<Missing>,
+    results: Vec<Box<RawValue>>,
+    errors: Option<Vec<Missing>>,
 }
 
 /// A record that was found.
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {
     /// Its id: another one than was asked for where two were merged.
-    pub(super) id: Id,
-    #[serde(default)]
-    properties: HashMap<String, Box<RawValue>>,
+    pub(super) id: Number,
+    properties: Option<HashMap<String, Box<RawValue>>>,
 }
 
 impl Record {
     /// A property's text; nothing where it has none.
     pub(super) fn property(&self, name: &str) -> Option<String> {
-        self.properties.get(name).and_then(|value| text(value).ok().flatten())
+        said(self.properties.as_ref()?.get(name).map(AsRef::as_ref))
     }
 }
 
+/// An id that has no answer is an "error" of the batch, and no failure.
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Missing {
     category: Option<String>,
-    #[serde(default)]
-    context: Context,
+    sub_category: Option<String>,
+    context: Option<Context>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Context {
-    #[serde(default)]
-    ids: Vec<Id>,
+    ids: Option<Vec<Id>>,
+    from_object_id: Option<Vec<Id>>,
+}
+
+impl Missing {
+    /// Whether there merely is nothing to answer: the record is gone by now, or has no company.
+    fn is_none(&self) -> bool {
+        match &self.sub_category {
+            Some(word) => word.ends_with("NO_ASSOCIATIONS_FOUND") || word.ends_with("NOT_FOUND"),
+            None => self.category.as_deref() == Some("OBJECT_NOT_FOUND"),
+        }
+    }
 }
 
 /// What came of a batch.
@@ -82,35 +106,40 @@ pub(super) struct Found {
     pub(super) records: Vec<Record>,
     /// The ids that were neither found nor reported missing: a record that was merged answers under the other's id, and
     /// nothing says whose answer it is.
-    pub(super) silent: Vec<String>,
+    pub(super) silent: BTreeSet<String>,
 }
 
 /// Reads at most [`AT_ONCE`] records.
 pub(super) async fn read(client: &Client, wish: Wish<'_>, ids: &BTreeSet<String>) -> Result<Found, SourceError> {
-    let inputs = ids.iter().map(|id| Input { id }).collect();
-    let question = Question { inputs, properties: wish.properties, properties_with_history: [] };
+    let inputs: Vec<Input> = ids.iter().map(|id| Input { id: id.clone(), after: None }).collect();
+    let properties = Properties { properties: wish.properties, properties_with_history: [] };
+    let question = Question { inputs: &inputs, properties: Some(properties) };
     let query: &[(&str, &str)] = if wish.archived { &[("archived", "true")] } else { &[] };
     client.post_with::<Answer>(wish.path, query, &question).await?.into_found(ids)
 }
 
 impl Answer {
-    fn into_found(self, asked: &BTreeSet<String>) -> Result<Found, SourceError> {
+    /// The results, and the ids that are reported missing. Any other error is the batch's own, and a failure.
+    pub(super) fn open(self) -> Result<(Vec<Box<RawValue>>, Vec<String>), SourceError> {
         if self.status != "COMPLETE" {
             return Err(SourceError::Cut("the batch is not complete".to_owned()));
         }
-        let mut silent = asked.clone();
-        for missing in &self.errors {
-            if missing.category.as_deref() != Some("OBJECT_NOT_FOUND") {
-                return Err(SourceError::Malformed("the batch has an error of its own".to_owned()));
-            }
-            for id in &missing.context.ids {
-                silent.remove(&id.0);
-            }
+        let errors = self.errors.unwrap_or_default();
+        if !errors.iter().all(Missing::is_none) {
+            return Err(SourceError::Malformed("the batch has an error of its own".to_owned()));
         }
-        for record in &self.results {
-            silent.remove(&record.id.0);
-        }
-        Ok(Found { records: self.results, silent: silent.into_iter().collect() })
+        let contexts = errors.into_iter().filter_map(|missing| missing.context);
+        let ids = contexts.flat_map(|context| [context.ids, context.from_object_id]).flatten().flatten();
+        Ok((self.results, ids.map(|id| id.0).collect()))
+    }
+
+    fn into_found(self, asked: &BTreeSet<String>) -> Result<Found, SourceError> {
+        let (results, missing) = self.open()?;
+        let read = results.into_iter().filter_map(|json| serde_json::from_str::<Record>(json.get()).ok());
+        let records: Vec<Record> = read.collect();
+        let told: BTreeSet<&String> = records.iter().map(|record| &record.id.0).chain(&missing).collect();
+        let silent = asked.iter().filter(|id| !told.contains(id)).cloned().collect();
+        Ok(Found { records, silent })
     }
 }
 
@@ -131,15 +160,30 @@ mod tests {
     fn each_id_is_found_or_missing_or_silent() {
         let found = found(ANSWER, &["1", "4", "5"]).unwrap();
         let ids: Vec<&str> = found.records.iter().map(|record| record.id.0.as_str()).collect();
-        assert_eq!((ids, found.silent), (vec!["1", "7"], vec!["5".to_owned()]), "it may have been merged into the 7");
+        assert_eq!(
+            (ids, found.silent),
+            (vec!["1", "7"], ["5".to_owned()].into()),
+            "it may have been merged into the 7"
+        );
         assert_eq!(found.records[0].property("name").as_deref(), Some("Nordwind GmbH"));
         assert_eq!((found.records[0].property("domain"), found.records[0].property("other")), (None, None));
+    }
+
+    #[test]
+    fn an_odd_record_costs_its_own_name_and_no_other() {
+        let odd = r#"{"status": "COMPLETE", "results": [null, {"id": "1", "properties": null}, {"id": "x"},
+            {"id": "2", "properties": {"name": "Two"}}],
+            "errors": [{"category": "OBJECT_NOT_FOUND", "context": null}, {"subCategory": "crm.NOT_FOUND", "context": {"ids": null}}]}"#;
+        let found = found(odd, &["1", "2", "3"]).unwrap();
+        let names: Vec<Option<String>> = found.records.iter().map(|record| record.property("name")).collect();
+        assert_eq!((names, found.silent), (vec![None, Some("Two".to_owned())], ["3".to_owned()].into()));
     }
 
     #[test]
     fn a_batch_that_is_not_complete_or_has_an_error_of_its_own_is_a_failure() {
         assert!(found(r#"{"status": "PENDING", "results": []}"#, &[]).unwrap_err().is_transient());
         let other = ANSWER.replace("OBJECT_NOT_FOUND", "RATE_LIMITS");
+        assert!(found(r#"{"status": "COMPLETE", "results": [], "errors": null}"#, &[]).is_ok());
         assert!(matches!(found(&other, &["1"]), Err(SourceError::Malformed(_))));
     }
 }

@@ -72,7 +72,9 @@ impl Client {
             Credentials::Key(key) => BearerToken::Key(key),
             Credentials::OAuth(grant) => BearerToken::OAuth {
                 refresh_token: grant.refresh_token.clone(),
-                app: Box::new(OAuth::new(grant, ClientIn::Form, context)),
+                app: Box::new(
+                    OAuth::new(grant, ClientIn::Form, context).classing(|reply, now| refusal(reply, false, now)),
+                ),
             },
         };
         Ok(Self {
@@ -154,7 +156,7 @@ impl Client {
             (reply, _) = self.send(&request, is_search, token.as_ref()).await?;
         }
         if !reply.is_success() {
-            return Err(self.refused(&reply, is_search));
+            return Err(self.note_day_limit(refusal(&reply, is_search, self.clock.now())));
         }
         let text = answer::text(reply)?;
         answer::check_parts(&text)?;
@@ -181,7 +183,7 @@ impl Client {
             BearerToken::Key(key) => Ok((self.keyring.reveal(key)?, None)),
             BearerToken::OAuth { app, .. } => {
                 let url: Url = self.http.url(self.paths.token)?;
-                let token = app.token(&self.http, url, refused).await?;
+                let token = app.token(&self.http, url, refused).await.map_err(|error| self.note_day_limit(error))?;
                 Ok((token.text.clone(), Some(token)))
             }
         }
@@ -202,16 +204,23 @@ impl Client {
         }
     }
 
-    fn refused(&self, reply: &Reply, is_search: bool) -> SourceError {
-        let now = self.clock.now();
-        match refusal(reply, is_search, now) {
+    /// Notes the limit of the day, so that nothing is asked before it ends, and says when that is, where it is known.
+    fn note_day_limit(&self, error: SourceError) -> SourceError {
+        match error {
             SourceError::DailyLimit { status, .. } => {
+                let now = self.clock.now();
                 let zone = *self.zone.lock().unwrap_or_else(PoisonError::into_inner);
-                let resets = zone.and_then(|zone| midnight_after(now, zone)).unwrap_or(now + DAILY_PAUSE);
+                let resets = zone.and_then(|zone| midnight_after(now, zone));
                 if let Ok(identity) = self.identity() {
-                    self.day_limit.reached(identity, resets);
+                    match resets {
+                        Some(resets) => self.day_limit.reached(identity, resets),
+                        None => self.day_limit.pause(identity, now + DAILY_PAUSE),
+                    }
                 }
-                SourceError::DailyLimit { status, resets: zone.map(|_| resets) }
+                SourceError::DailyLimit { status, resets }
+            }
+            SourceError::Part { part, source } => {
+                SourceError::Part { part, source: Box::new(self.note_day_limit(*source)) }
             }
             other => other,
         }

@@ -76,7 +76,7 @@ impl Said {
 
     /// `policyName`, else the message, which both name the limit.
     fn policy(&self) -> String {
-        let text = |key: &str| self.0[key].as_str().map(str::to_ascii_lowercase);
+        let text = |key: &str| self.0[key].as_str().map(str::to_ascii_lowercase).filter(|text| !text.trim().is_empty());
         text("policyName").or_else(|| text("message")).unwrap_or_default()
     }
 
@@ -86,7 +86,7 @@ impl Said {
         (is_word && !word.is_empty()).then(|| word.to_owned())
     }
 
-    /// The scopes of which one is required, of the kinds that reading deals can take.
+    /// The scopes of which one is required, of the kinds that reading deals can take; none unless a scope is missing.
     fn scopes(&self) -> Vec<String> {
         let is_scope = |scope: &str| {
             let is_word =
@@ -94,10 +94,14 @@ impl Said {
             scope == "oauth"
                 || (scope.starts_with("crm.") && scope.split('.').count() <= 6 && scope.split('.').all(is_word))
         };
+        if self.0["category"] != "MISSING_SCOPES" {
+            return Vec::new();
+        }
         let errors = self.0["errors"].as_array().into_iter().flatten();
         let named = errors.filter_map(|error| error["context"]["requiredGranularScopes"].as_array()).flatten();
         let scopes = named.filter_map(Value::as_str).filter(|scope| is_scope(scope));
-        scopes.take(10).map(ToOwned::to_owned).collect()
+        let scopes: Vec<String> = scopes.take(10).map(ToOwned::to_owned).collect();
+        if scopes.is_empty() { vec!["a scope that it does not name".to_owned()] } else { scopes }
     }
 }
 
@@ -162,6 +166,7 @@ mod tests {
         assert_eq!(wait(ten_secondly, false), Some(Some(10)));
         assert_eq!(wait(daily, false), None);
         assert_eq!(wait(r#"{"message":"You have reached your daily limit."}"#, true), None);
+        assert_eq!(wait(r#"{"message":"You have reached your daily limit.","policyName":""}"#, false), None);
         assert_eq!(wait(secondly, true), Some(None), "the search's: the usual wait between tries");
         assert_eq!(wait("error code: 1015", false), Some(Some(10)));
         assert_eq!(wait("error code: 1015", true), Some(None));
@@ -181,6 +186,10 @@ mod tests {
             class(403, scopes).to_string(),
             "the CRM answers 403: the credentials may not read this; it needs crm.objects.deals.read"
         );
+        let unnamed = class(403, r#"{"category":"MISSING_SCOPES","message":"canary"}"#).to_string();
+        assert!(unnamed.ends_with("; it needs a scope that it does not name"), "{unnamed}");
+        let banned = class(403, &scopes.replace("MISSING_SCOPES", "BANNED")).to_string();
+        assert_eq!(banned, "the CRM answers 403: the credentials may not read this");
         assert_eq!(
             class(400, r#"{"category":"VALIDATION_ERROR","message":"canary"}"#).to_string(),
             "the CRM answers 400 (VALIDATION_ERROR), which is no answer to this request"
@@ -194,5 +203,8 @@ mod tests {
         let error = refusal(&moving, false, DateTime::UNIX_EPOCH);
         assert_eq!(error.to_string(), "the CRM answers 477: it is moving this account and asks to wait 2h");
         assert!(!error.is_transient());
+        moving.headers.insert("retry-after", HeaderValue::from_static("18446744073709551615"));
+        let error = refusal(&moving, false, DateTime::UNIX_EPOCH);
+        assert!(error.to_string().ends_with("and asks to wait longer than a day"), "{error}");
     }
 }

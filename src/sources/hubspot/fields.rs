@@ -19,8 +19,9 @@ use crate::model::number;
 use crate::settings::{Problem, Section};
 use crate::sources::hubspot::associations::{Choice, Inline, Link, choose};
 use crate::sources::hubspot::pipelines::{DEFAULT, Known, Place};
+use crate::sources::hubspot::wire::Number;
 use crate::sources::source::{Mapped, Opened};
-use crate::sources::wire::{Id, Unreadable, text};
+use crate::sources::wire::{Unreadable, said, text};
 
 /// The table of `Deal::wanted` that holds the names of companies.
 pub(super) const COMPANIES: &str = "companies";
@@ -28,30 +29,34 @@ pub(super) const COMPANIES: &str = "companies";
 pub(super) const OWNERS: &str = "owners";
 /// The table of the pipelines' labels.
 pub(super) const PIPELINES: &str = "pipelines";
+/// The table of the addresses that a record's id is put behind.
+pub(super) const PAGES: &str = "pages";
+/// The key of the deals' one.
+pub(super) const DEALS: &str = "deals";
 
 const PRIMARY_COMPANY: &str = "hs_primary_associated_company";
 const MERGED: &str = "hs_merged_object_ids";
 
-/// The fields that a property fills, and which one unless the configuration names another. An empty one is not a
+/// The fields that a property fills, and which one unless the configuration names another. `None`: no
 /// property's by default.
-const FIELDS: [(&str, &str); 17] = [
-    ("name", "dealname"),
-    ("company", ""),
-    ("stage", ""),
-    ("value", "amount"),
-    ("probability", "hs_deal_stage_probability"),
-    ("owner", "hubspot_owner_id"),
-    ("created_at", ""),
-    ("updated_at", ""),
-    ("currency", "deal_currency_code"),
-    ("close_date", "closedate"),
-    ("closed_at", "closedate"),
-    ("stage_entered_at", "hs_v2_date_entered_current_stage"),
-    ("forecast_category", "hs_manual_forecast_category"),
-    ("last_activity_at", "notes_last_updated"),
-    ("next_activity_at", "notes_next_activity_date"),
-    ("deal_type", "dealtype"),
-    ("lost_reason", "closed_lost_reason"),
+const FIELDS: [(&str, Option<&str>); 17] = [
+    ("name", Some("dealname")),
+    ("company", None),
+    ("stage", None),
+    ("value", Some("amount")),
+    ("probability", Some("hs_deal_stage_probability")),
+    ("owner", Some("hubspot_owner_id")),
+    ("created_at", None),
+    ("updated_at", None),
+    ("currency", Some("deal_currency_code")),
+    ("close_date", Some("closedate")),
+    ("closed_at", Some("closedate")),
+    ("stage_entered_at", Some("hs_v2_date_entered_current_stage")),
+    ("forecast_category", Some("hs_manual_forecast_category")),
+    ("last_activity_at", Some("notes_last_updated")),
+    ("next_activity_at", Some("notes_next_activity_date")),
+    ("deal_type", Some("dealtype")),
+    ("lost_reason", Some("closed_lost_reason")),
 ];
 
 /// The fields that are HubSpot's own and no property's.
@@ -107,13 +112,8 @@ pub(super) struct Mapping {
 impl Mapping {
     /// Reads the table; every key that is no field of a deal is a custom one.
     pub(super) fn read(table: Section, zone: Tz) -> Result<Self, Vec<Problem>> {
-        let defaults = FIELDS.iter().filter(|(_, property)| !property.is_empty());
-        let mut mapping = Self {
-            properties: defaults.map(|(field, property)| (*field, (*property).to_owned())).collect(),
-            custom: BTreeMap::new(),
-            named: Vec::new(),
-            zone,
-        };
+        let defaults = FIELDS.iter().filter_map(|(field, property)| Some((*field, (*property)?.to_owned())));
+        let mut mapping = Self { properties: defaults.collect(), custom: BTreeMap::new(), named: Vec::new(), zone };
         let mut problems = Vec::new();
         for (field, value) in table.0 {
             if let Err(problem) = mapping.name(&field, &value) {
@@ -169,9 +169,9 @@ impl Mapping {
         let said =
             |field: &str| self.named.iter().find(|(named, _)| named == field).map(|(_, property)| property.as_str());
         let composed = |field: &str| ORIGINS.iter().find(|(composed, _)| *composed == field).map(|(_, from)| *from);
-        let fields = FIELDS
-            .iter()
-            .map(|(field, property)| mapped(field, said(field).or_else(|| composed(field)).unwrap_or(property)));
+        let fields = FIELDS.iter().map(|(field, property)| {
+            mapped(field, said(field).or_else(|| composed(field)).or(*property).unwrap_or(""))
+        });
         let fixed = FIXED.iter().map(|(field, from)| mapped(field, from));
         let custom = self.custom.iter().map(|(field, property)| mapped(&format!("custom.{field}"), property));
         fields.chain(fixed).chain(custom).collect()
@@ -182,21 +182,31 @@ impl Mapping {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
-    pub(super) id: Id,
+    pub(super) id: Number,
     properties: HashMap<String, Box<RawValue>>,
     created_at: Option<Box<RawValue>>,
     updated_at: Option<Box<RawValue>>,
-    #[serde(default)]
-    pub(super) archived: bool,
+    archived: Option<bool>,
     url: Option<Box<RawValue>>,
-    #[serde(default)]
-    pub(super) associations: Associations,
+    associations: Option<Associations>,
 }
 
-/// What a list gives beside the properties; nothing where a deal has no company.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Associations {
-    pub(super) companies: Option<Inline>,
+/// What a list gives beside the properties.
+#[derive(Debug, Deserialize)]
+struct Associations {
+    companies: Option<Inline>,
+}
+
+impl Record {
+    /// Whether the deal is in the recycle bin.
+    pub(super) fn is_archived(&self) -> bool {
+        self.archived == Some(true)
+    }
+
+    /// The companies that came with the deal; nothing where it has none.
+    pub(super) fn companies(&self) -> Option<&Inline> {
+        self.associations.as_ref()?.companies.as_ref()
+    }
 }
 
 /// What a record is read with.
@@ -276,11 +286,8 @@ impl Reader<'_> {
     }
 
     fn url(&self, reading: &mut Reading<'_>) -> Option<String> {
-        let given = reading.record.url.as_deref().and_then(|url| text(url).ok().flatten());
-        given.filter(|url| url.starts_with("https://")).or_else(|| {
-            let portal = self.opened.account.as_ref()?;
-            Some(format!("https://app.hubspot.com/contacts/{portal}/record/0-3/{}", reading.record.id.0))
-        })
+        let given = said(reading.record.url.as_deref()).filter(|url| url.starts_with("https://"));
+        given.or_else(|| Some(format!("{}{}", self.opened.names.get(PAGES, DEALS)?, reading.record.id.0)))
     }
 }
 
@@ -325,20 +332,27 @@ impl Reading<'_> {
         read
     }
 
-    /// HubSpot's own word, else the stage's.
+    /// HubSpot's own word, else the stage's. A deal that nobody says it of is in none of the totals: a finding.
     fn status(&mut self, place: Option<Place<'_>>) -> Option<Status> {
         let is_won = self.property("hs_is_closed_won", "status");
         let is_closed = self.property("hs_is_closed", "status");
-        match (is_won.as_deref(), is_closed.as_deref()) {
+        let of_stage = place.map(|Place { stage, .. }| match (stage.is_won, stage.is_closed) {
+            (true, _) => Status::Won,
+            (false, true) => Status::Lost,
+            (false, false) => Status::Open,
+        });
+        let status = match (is_won.as_deref(), is_closed.as_deref()) {
             (Some("true"), _) => Some(Status::Won),
-            (_, Some("true")) => Some(Status::Lost),
             (_, Some("false")) => Some(Status::Open),
-            _ => place.map(|Place { stage, .. }| match (stage.is_won, stage.is_closed) {
-                (true, _) => Status::Won,
-                (false, true) => Status::Lost,
-                (false, false) => Status::Open,
-            }),
+            (Some("false"), Some("true")) => Some(Status::Lost),
+            // Closed, and only the stage may say how.
+            (_, Some("true")) => of_stage.filter(|status| *status != Status::Open),
+            _ => of_stage,
+        };
+        if status.is_none() {
+            self.find(Rule::D30, "status");
         }
+        status
     }
 
     /// Amount and currency. An amount in a currency that is none has no worth: it is left empty.
@@ -390,7 +404,7 @@ impl Reading<'_> {
         if self.mapping.properties.contains_key(field) {
             return self.read(field, instant);
         }
-        if let Some(stamp) = own.and_then(|own| text(own).ok().flatten()).as_deref().and_then(instant) {
+        if let Some(stamp) = said(own).as_deref().and_then(instant) {
             return Some(stamp);
         }
         let text = self.property(else_property, field)?;
@@ -480,6 +494,7 @@ mod tests {
                 [
                     (OWNERS.to_owned(), names(&[("41629779", "Ann Lee")])),
                     (PIPELINES.to_owned(), names(&[("default", "Sales")])),
+                    (PAGES.to_owned(), names(&[(DEALS, "https://app.hubspot.com/contacts/12345678/record/0-3/")])),
                 ]
                 .into(),
             ),
@@ -499,8 +514,19 @@ mod tests {
         (deal, findings.into_list().into_iter().map(|finding| (finding.rule, finding.field)).collect())
     }
 
+    /// The same of an open deal.
     fn read(properties: &str) -> (Deal, Vec<(Rule, String)>) {
-        read_with(&mapping(""), &opened(), properties)
+        read_with(&mapping(""), &opened(), &open(properties))
+    }
+
+    fn open(properties: &str) -> String {
+        let rest = properties.trim_start_matches('{');
+        format!(r#"{{"hs_is_closed": "false"{}{rest}"#, if rest == "}" { "" } else { ", " })
+    }
+
+    fn status(properties: &str) -> (Option<Status>, bool) {
+        let (deal, findings) = read_with(&mapping(""), &opened(), properties);
+        (deal.status, findings.contains(&(Rule::D30, "status".to_owned())))
     }
 
     fn is(rule: Rule, field: &str) -> Vec<(Rule, String)> {
@@ -564,7 +590,8 @@ mod tests {
 
     #[test]
     fn the_closing_day_is_a_day_in_the_configured_zone_and_a_closed_deal_was_closed_then() {
-        let (deal, _) = read(r#"{"closedate": "2026-01-31T23:30:00Z", "dealstage": "won"}"#);
+        let (deal, _) =
+            read(r#"{"closedate": "2026-01-31T23:30:00Z", "hs_is_closed": "true", "hs_is_closed_won": "true"}"#);
         assert_eq!(deal.close_date.map(|day| day.to_string()).as_deref(), Some("2026-02-01"));
         assert_eq!(deal.closed_at.map(|at| at.to_rfc3339()).as_deref(), Some("2026-01-31T23:30:00+00:00"));
         let (deal, _) = read(r#"{"closedate": "2026-01-31", "dealstage": "new"}"#);
@@ -583,8 +610,13 @@ mod tests {
             (r#"{"dealstage": "new"}"#, Some(Status::Open)),
             (r#"{"dealstage": "unheard"}"#, None),
             (r#"{"dealstage": "closedwon"}"#, None),
+            ("{}", None),
+            (r#"{"dealstage": "won", "hs_is_closed": "true", "hs_is_closed_won": null}"#, Some(Status::Won)),
+            (r#"{"dealstage": "lost", "hs_is_closed": "true", "hs_is_closed_won": ""}"#, Some(Status::Lost)),
+            (r#"{"dealstage": "new", "hs_is_closed": "true"}"#, None),
+            (r#"{"dealstage": "unheard", "hs_is_closed": "true"}"#, None),
         ] {
-            assert_eq!(read(properties).0.status, status, "{properties}");
+            assert_eq!(self::status(properties), (status, status.is_none()), "{properties}");
         }
     }
 
@@ -603,7 +635,7 @@ mod tests {
     #[test]
     fn an_amount_without_a_currency_of_its_own_is_in_the_accounts_and_one_in_none_is_no_amount() {
         let money = |opened: &Opened, properties: &str| {
-            let (deal, findings) = read_with(&mapping(""), opened, properties);
+            let (deal, findings) = read_with(&mapping(""), opened, &open(properties));
             (deal.value.is_some(), deal.currency.map(|currency| currency.to_string()), findings)
         };
         let known = opened();
@@ -634,7 +666,7 @@ mod tests {
             mapping("value = 'arr'\nsegment = 'industry_segment'\nseats = 'seats'\nnone = 'none'\nlist = 'list'");
         let properties = r#"{"amount": "1", "arr": "2", "industry_segment": "a \"b\" \n🚀", "seats": 7, "none": "",
             "list": ["x"], "hs_merged_object_ids": "38;39"}"#;
-        let (deal, findings) = read_with(&mapping, &opened(), properties);
+        let (deal, findings) = read_with(&mapping, &opened(), &open(properties));
         assert_eq!(deal.value, Some(Decimal::TWO));
         let custom: Vec<(&str, &str)> = deal.custom.iter().map(|(key, value)| (key.as_str(), value.get())).collect();
         assert_eq!(
@@ -673,7 +705,7 @@ mod tests {
     fn a_deal_can_be_opened_in_hubspot() {
         let (deal, _) = read("{}");
         assert_eq!(deal.url.as_deref(), Some("https://app.hubspot.com/contacts/12345678/record/0-3/1"));
-        let unknown = Opened { account: None, ..opened() };
+        let unknown = Opened { names: Names::default(), ..opened() };
         assert_eq!(read_with(&mapping(""), &unknown, "{}").0.url, None);
     }
 }

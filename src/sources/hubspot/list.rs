@@ -32,5 +32,5 @@ pub(super) async fn page(
 }
 
 fn is_cut(record: &Record) -> bool {
-    record.associations.companies.as_ref().is_some_and(Inline::is_cut)
+    record.companies().is_some_and(Inline::is_cut)
 }

@@ -8,8 +8,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::memory::Memory;
+use crate::model::money::Currency;
 use crate::model::pipeline::Stage;
 use crate::sources::hubspot::pipelines::Pipelines;
+
+/// The account's currency, as it was last told to these credentials, for the day they may not ask.
+pub(super) struct LastCurrency(Arc<dyn Memory>);
+
+impl LastCurrency {
+    /// Where it is remembered.
+    const KEY: &str = "account_currency";
+
+    /// What is remembered.
+    pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
+        Self(memory)
+    }
+
+    /// It is told: nothing is written where it is the same.
+    pub(super) fn note(&self, identity: u64, currency: Currency) {
+        if self.last(identity) != Some(currency) {
+            self.0.put(Self::KEY, &format!("{identity:016x} {currency}"));
+        }
+    }
+
+    /// What was last told.
+    pub(super) fn last(&self, identity: u64) -> Option<Currency> {
+        let text = self.0.get(Self::KEY)?;
+        let (whose, currency) = text.split_once(' ')?;
+        if whose == format!("{identity:016x}") { currency.parse().ok() } else { None }
+    }
+}
 
 /// Every stage and pipeline seen so far, by this process or another: HubSpot deletes them for good, and deals go on
 /// naming them.
@@ -94,7 +122,7 @@ mod tests {
             is_closed: false,
             is_won: false,
         };
-        Pipelines { labels: [("default".to_owned(), "Sales".to_owned())].into(), stages: vec![stage] }
+        Pipelines { labels: [("default".to_owned(), "Sales".to_owned())].into(), stages: vec![stage], odd: 0 }
     }
 
     fn labels(seen: &Seen) -> Vec<String> {

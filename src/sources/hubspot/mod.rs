@@ -34,10 +34,10 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
-use crate::sources::hubspot::account::Account;
+use crate::sources::hubspot::account::{Account, Checked};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::fields::{COMPANIES, Mapping, OWNERS, PIPELINES, Reader};
-use crate::sources::hubspot::memory::Seen;
+use crate::sources::hubspot::fields::{COMPANIES, DEALS, Mapping, OWNERS, PAGES, PIPELINES, Reader};
+use crate::sources::hubspot::memory::{LastCurrency, Seen};
 use crate::sources::hubspot::pipelines::{Known, Pipelines};
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::settings::Settings;
@@ -72,6 +72,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         pipelines: common.scope.pipelines.clone(),
         clock: context.clock.clone(),
         account: ForADay::default(),
+        currency: LastCurrency::new(context.memory.clone()),
         unknown: ForADay::default(),
         all_deals: ForADay::default(),
         seen: Seen::new(context.memory.clone()),
@@ -96,6 +97,7 @@ struct HubSpot {
     pipelines: Vec<String>,
     clock: Arc<dyn Clock>,
     account: ForADay<Account>,
+    currency: LastCurrency,
     unknown: ForADay<Vec<String>>,
     all_deals: ForADay<u64>,
     seen: Seen,
@@ -119,21 +121,34 @@ impl Source for HubSpot {
         let identity = self.client.identity()?;
         let account = self.account(identity).await.map_err(part("read the account"))?;
         self.client.set_zone(account.zone);
-        let pipelines = Pipelines::ask(&self.client).await.map_err(part("read the pipelines"))?;
+        let mut denied = Vec::new();
+        let pipelines = Pipelines::ask(&self.client).await.map_err(part("read the pipelines"));
+        let pipelines = unless_denied(pipelines, &mut denied)?.unwrap_or_default();
+        let owners = names::active_owners(&self.client).await.map_err(part("read the owners"));
+        let owners = unless_denied(owners, &mut denied)?.unwrap_or_default();
+        if !denied.is_empty() {
+            return Err(SourceError::together(denied));
+        }
         self.seen.note(account.id.as_deref(), &pipelines);
-        let owners = names::active_owners(&self.client).await.map_err(part("read the owners"))?;
         let unknown = self.unknown_properties(identity).await.map_err(part("read the properties"))?;
         let plan = self.plan(identity, &pipelines).await.map_err(part("count the deals"))?;
         let spent = self.client.requests() - before;
+        let pages = account.pages.map(|pages| (DEALS.to_owned(), pages)).into_iter().collect();
+        let odd = (pipelines.odd > 0).then(|| {
+            format!("{} pipelines and stages have no label or cannot be read: their ids stand instead", pipelines.odd)
+        });
         Ok(Opened {
             cost: Some(self.cost(&plan, spent)),
             account: account.id,
             currency: account.currency,
             stages: pipelines.stages,
             expected: Some(Expected { count: plan.expected, exact: false }),
-            names: Names([(OWNERS.to_owned(), owners), (PIPELINES.to_owned(), pipelines.labels)].into()),
+            names: Names(
+                [(OWNERS.to_owned(), owners), (PIPELINES.to_owned(), pipelines.labels), (PAGES.to_owned(), pages)]
+                    .into(),
+            ),
             way: plan.way,
-            warnings: account.warning.into_iter().chain(unknown).collect(),
+            warnings: account.warning.into_iter().chain(odd).chain(unknown).collect(),
             ..Opened::default()
         })
     }
@@ -183,12 +198,21 @@ impl Source for HubSpot {
 }
 
 impl HubSpot {
+    /// The account, known for a day. Where the credentials may not ask for it, a pull does without, and asks next time.
     async fn account(&self, identity: u64) -> Result<Account, SourceError> {
         let now = self.clock.instant();
         if let Some(account) = self.account.get(identity, now) {
             return Ok(account);
         }
-        let account = Account::ask(&self.client).await?;
+        let account = match Account::ask(&self.client).await {
+            Err(error) if Account::is_denied(&error) => {
+                return Ok(Account::unknown(&error, self.currency.last(identity)));
+            }
+            asked => asked?,
+        };
+        if let Some(currency) = account.currency {
+            self.currency.note(identity, currency);
+        }
         self.account.put(identity, now, account.clone());
         Ok(account)
     }
@@ -202,9 +226,13 @@ impl HubSpot {
         if let Some(unknown) = self.unknown.get(identity, now) {
             return Ok(unknown);
         }
-        let unknown = account::unknown_properties(&self.client, self.mapping.named()).await?;
-        self.unknown.put(identity, now, unknown.clone());
-        Ok(unknown)
+        match account::unknown_properties(&self.client, self.mapping.named()).await? {
+            Checked::Known(unknown) => {
+                self.unknown.put(identity, now, unknown.clone());
+                Ok(unknown)
+            }
+            Checked::Denied(why) => Ok(vec![why]),
+        }
     }
 
     /// Counts the deals and chooses the way. How many there are in all is counted anew only where all are read.
@@ -246,5 +274,17 @@ impl HubSpot {
             self.is_search_unfit.store(true, Ordering::Relaxed);
         }
         found
+    }
+}
+
+/// Sets a refusal of permission aside, so that all that lack one are told at once; whatever else fails, fails.
+fn unless_denied<T>(answer: Result<T, SourceError>, denied: &mut Vec<SourceError>) -> Result<Option<T>, SourceError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if matches!(error.root(), SourceError::Forbidden { .. }) => {
+            denied.push(error);
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }

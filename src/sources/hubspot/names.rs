@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
 
-use crate::sources::hubspot::batch::{self, Record, Wish};
+use crate::sources::hubspot::batch::{self, Found, Record, Wish};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::wire::Listed;
 use crate::sources::source::SourceError;
@@ -77,24 +77,28 @@ fn company_name(company: &Record) -> Option<String> {
     company.property("name").or_else(|| company.property("domain"))
 }
 
-/// The names of at most [`batch::AT_ONCE`] companies; a deleted one has none. One that was merged is asked for alone.
+/// The names of at most [`batch::AT_ONCE`] companies; a deleted one has none. One that was merged answers under another
+/// id, so whoever is silent among others is asked for alone, halving them until nobody is left that answers.
 pub(super) async fn companies(
     client: &Client,
     wanted: &BTreeSet<String>,
 ) -> Result<HashMap<String, String>, SourceError> {
     let wish = Wish { path: client.paths.companies, properties: &["name", "domain"], archived: false };
-    let found = batch::read(client, wish, wanted).await?;
     let mut names = HashMap::new();
-    for id in found.silent {
-        let alone = batch::read(client, wish, &BTreeSet::from([id.clone()])).await?;
-        match alone.records.as_slice() {
-            [company] => names.extend(company_name(company).map(|name| (id, name))),
-            _ if alone.silent.is_empty() => {}
-            _ => return Err(SourceError::Malformed("the batch of companies says nothing of one".to_owned())),
+    let mut open = vec![wanted.clone()];
+    while let Some(asked) = open.pop() {
+        let Found { records, mut silent } = batch::read(client, wish, &asked).await?;
+        if asked.len() == 1 {
+            let answer = silent.pop_first().zip(records.first().and_then(company_name));
+            names.extend(answer);
+        } else if silent.len() < asked.len() {
+            open.extend(Some(silent).filter(|silent| !silent.is_empty()));
+        } else if !records.is_empty() {
+            let middle = silent.iter().nth(silent.len() / 2).cloned();
+            let half = middle.map(|middle| silent.split_off(&middle));
+            open.extend([Some(silent), half].into_iter().flatten());
         }
-    }
-    for company in found.records {
-        names.extend(company_name(&company).map(|name| (company.id.0, name)));
+        names.extend(records.into_iter().filter_map(|company| company_name(&company).map(|name| (company.id.0, name))));
     }
     Ok(names)
 }

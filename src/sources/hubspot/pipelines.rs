@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::model::number;
@@ -10,36 +11,32 @@ use crate::model::pipeline::Stage;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::memory::Labels;
 use crate::sources::source::SourceError;
-use crate::sources::wire::{Id, text};
+use crate::sources::wire::{Id, said};
 
 /// The pipeline of a deal that names none.
 pub(super) const DEFAULT: &str = "default";
 
 #[derive(Deserialize)]
 struct Answer {
-    results: Vec<Pipeline>,
+    results: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Pipeline {
     id: Id,
-    label: String,
-    #[serde(default)]
-    display_order: i64,
-    #[serde(default)]
-    stages: Vec<PipelineStage>,
+    label: Option<Box<RawValue>>,
+    display_order: Option<Box<RawValue>>,
+    stages: Option<Vec<Box<RawValue>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PipelineStage {
     id: Id,
-    label: String,
-    #[serde(default)]
-    display_order: i64,
-    #[serde(default)]
-    metadata: Metadata,
+    label: Option<Box<RawValue>>,
+    display_order: Option<Box<RawValue>>,
+    metadata: Option<Metadata>,
 }
 
 /// Texts in the documents' examples, numbers and truths in their tables.
@@ -57,6 +54,8 @@ pub(super) struct Pipelines {
     pub(super) stages: Vec<Stage>,
     /// Their labels by id.
     pub(super) labels: HashMap<String, String>,
+    /// Pipelines and stages that have no label, or cannot be read at all.
+    pub(super) odd: u64,
 }
 
 impl Pipelines {
@@ -67,32 +66,56 @@ impl Pipelines {
 }
 
 impl From<Answer> for Pipelines {
-    fn from(Answer { mut results }: Answer) -> Self {
-        results.sort_by_key(|pipeline| pipeline.display_order);
-        let labels = results.iter().map(|pipeline| (pipeline.id.0.clone(), pipeline.label.clone())).collect();
-        Self { stages: results.into_iter().flat_map(Pipeline::into_stages).collect(), labels }
+    /// One by one: an odd one is no reason to be without the others.
+    fn from(Answer { results }: Answer) -> Self {
+        let mut pipelines = Self::default();
+        for pipeline in in_order(results, &mut pipelines.odd, |pipeline: &Pipeline| &pipeline.display_order) {
+            let Pipeline { id: Id(id), label, stages, .. } = pipeline;
+            let label = label_or_id(label.as_deref(), &id, &mut pipelines.odd);
+            let stages =
+                in_order(stages.unwrap_or_default(), &mut pipelines.odd, |stage: &PipelineStage| &stage.display_order);
+            for (order, stage) in (0..).zip(stages) {
+                let stage_label = label_or_id(stage.label.as_deref(), &stage.id.0, &mut pipelines.odd);
+                pipelines.stages.push(stage.into_stage((&id, &label), stage_label, order));
+            }
+            pipelines.labels.insert(id, label);
+        }
+        pipelines
     }
 }
 
-impl Pipeline {
-    fn into_stages(mut self) -> Vec<Stage> {
-        self.stages.sort_by_key(|stage| stage.display_order);
-        let stages = (0..).zip(self.stages);
-        stages.map(|(order, stage)| stage.into_stage(&self.id.0, &self.label, order)).collect()
-    }
+/// Those that can be read, in the order they are shown.
+fn in_order<T: DeserializeOwned>(
+    results: Vec<Box<RawValue>>,
+    odd: &mut u64,
+    order: impl Fn(&T) -> &Option<Box<RawValue>>,
+) -> Vec<T> {
+    let all = results.len();
+    let read = results.into_iter().filter_map(|json| serde_json::from_str::<T>(json.get()).ok());
+    let mut read: Vec<T> = read.collect();
+    *odd += (all - read.len()) as u64;
+    read.sort_by_key(|one| said(order(one).as_deref()).and_then(|order| order.parse::<i64>().ok()).unwrap_or_default());
+    read
+}
+
+fn label_or_id(label: Option<&RawValue>, id: &str, odd: &mut u64) -> String {
+    said(label).unwrap_or_else(|| {
+        *odd += 1;
+        id.to_owned()
+    })
 }
 
 impl PipelineStage {
     /// Won is closed at probability 1: the stage's id says nothing, for customers rename and add stages.
-    fn into_stage(self, pipeline_id: &str, pipeline: &str, order: u32) -> Stage {
-        let said = |value: &Option<Box<RawValue>>| value.as_deref().and_then(|value| text(value).ok().flatten());
-        let probability = said(&self.metadata.probability).and_then(|text| number::rounded(&text, 6));
-        let is_closed = said(&self.metadata.is_closed).is_some_and(|text| text == "true");
+    fn into_stage(self, (pipeline_id, pipeline): (&str, &str), label: String, order: u32) -> Stage {
+        let metadata = self.metadata.unwrap_or_default();
+        let probability = said(metadata.probability.as_deref()).and_then(|text| number::rounded(&text, 6));
+        let is_closed = said(metadata.is_closed.as_deref()).is_some_and(|text| text == "true");
         Stage {
             pipeline: pipeline.to_owned(),
             pipeline_id: pipeline_id.to_owned(),
             id: self.id.0,
-            label: self.label,
+            label,
             order,
             probability,
             is_closed,
@@ -182,6 +205,17 @@ mod tests {
         assert!(of("1048577").is_won && of("1048577").is_closed);
         assert!(of("closedlost").is_closed && !of("closedlost").is_won);
         assert_eq!(of("1048576").probability.map(number::text).as_deref(), Some("0.5"));
+    }
+
+    #[test]
+    fn an_odd_pipeline_or_stage_loses_no_other() {
+        let odd = r#"{"results": [null, {"label": "no id"}, {"id": "empty", "label": "Empty", "stages": null},
+            {"id": "default", "label": null, "displayOrder": null, "stages": [7, {"id": "a", "label": "", "metadata": null},
+                {"id": "b", "label": "B", "displayOrder": "-1", "metadata": {"isClosed": null, "probability": {}}}]}]}"#;
+        let pipelines: Pipelines = serde_json::from_str::<Answer>(odd).unwrap().into();
+        let labels: Vec<&str> = pipelines.stages.iter().map(|stage| stage.label.as_str()).collect();
+        assert_eq!((labels, pipelines.odd), (vec!["B", "a"], 5), "two pipelines, a label, a stage, a label");
+        assert_eq!((pipelines.labels["empty"].as_str(), pipelines.labels["default"].as_str()), ("Empty", "default"));
     }
 
     #[test]

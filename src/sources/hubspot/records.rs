@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
-
 use crate::model::finding::Findings;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
@@ -33,28 +31,32 @@ impl Records {
     /// Adds what a list or a search answers. Ids only ever grow, whatever happens to the deals meanwhile: anything
     /// else is a page that came before, or an order that nobody asked for.
     pub(super) fn add(&mut self, listed: &Listed) -> Result<(), SourceError> {
+        let before = self.last.clone();
+        let mut unreadable: Vec<(u64, usize)> = Vec::new();
         for (place, json) in (1..).zip(&listed.results) {
-            let Some(record) = self.read(json, place) else { continue };
+            let record = match serde_json::from_str::<Record>(json.get()) {
+                Ok(record) => record,
+                Err(error) => {
+                    unreadable.push((place, error.column()));
+                    continue;
+                }
+            };
             if by_number(&self.last, &record.id.0).is_ge() {
                 return Err(SourceError::Paging("the ids of the deals do not grow from page to page".to_owned()));
             }
             self.last.clone_from(&record.id.0);
             self.all.push(record);
         }
-        Ok(())
-    }
-
-    fn read(&mut self, json: &RawValue, place: u64) -> Option<Record> {
-        let read = serde_json::from_str::<Record>(json.get());
-        if let Err(error) = &read {
-            self.skipped += 1;
+        self.skipped += unreadable.len() as u64;
+        if let [(place, column), ..] = unreadable[..] {
             // The error's own words may quote the record.
-            let (after, column) = (&self.last, error.column());
+            let count = unreadable.len();
             tracing::warn!(
-                "Record {place} of the page after deal `{after}` cannot be read (column {column}): left out"
+                "{count} records of the page after deal `{before}` cannot be read and are left out; the first is record \
+                 {place} (column {column})"
             );
         }
-        read.ok()
+        Ok(())
     }
 
     /// Reads the companies of those deals.
@@ -67,9 +69,9 @@ impl Records {
     pub(super) fn into_page(self, reader: &Reader<'_>, next: Option<String>) -> Page {
         let mut findings = Findings::default();
         let ids = self.all.iter().map(|record| record.id.0.clone()).collect();
-        let (archived, wanted): (Vec<Record>, Vec<Record>) = self.all.into_iter().partition(|record| record.archived);
+        let (archived, wanted): (Vec<Record>, Vec<Record>) = self.all.into_iter().partition(Record::is_archived);
         let deal = |record: &Record| {
-            let inline = || record.associations.companies.as_ref().map(associations::Inline::links);
+            let inline = || record.companies().map(associations::Inline::links);
             let links = self.links.get(&record.id.0).cloned().or_else(inline).unwrap_or_default();
             reader.deal(record, &links, &mut findings)
         };
@@ -111,8 +113,11 @@ mod tests {
     fn a_record_that_cannot_be_read_is_counted_and_loses_no_other() {
         let mut records = Records::default();
         let json = r#"{"results": [{"id": "1", "properties": {}}, {"id": "2", "properties": []}, {"properties": {}}, null,
-            {"id": "3", "properties": {}, "unknown": {"a": [1]}}]}"#;
+            {"id": "3\u001b[31m", "properties": {}}, {"id": "4 4", "properties": {}},
+            {"id": "5", "properties": {}, "archived": null, "associations": null},
+            {"id": "6", "properties": {}, "associations": {"companies": {"results": [{"id": "9", "type": null}]}}},
+            {"id": "7", "properties": {}, "unknown": {"a": [1]}}]}"#;
         records.add(&serde_json::from_str(json).unwrap()).unwrap();
-        assert_eq!((records.all.len(), records.skipped, records.last.as_str()), (2, 3, "3"));
+        assert_eq!((records.all.len(), records.skipped, records.last.as_str()), (4, 5, "7"));
     }
 }

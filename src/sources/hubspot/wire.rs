@@ -2,10 +2,23 @@
 //!
 //! Unknown keys are ignored.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
 use crate::sources::wire::Id;
+
+/// The id of a record: digits alone. It stands in logs and addresses, and ids are compared as numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Number(pub(super) String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Id(text) = Id::deserialize(deserializer)?;
+        // As many as 64 bits take.
+        let is_number = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { Ok(Self(text)) } else { Err(de::Error::custom("an id that is no number")) }
+    }
+}
 
 /// A list: its records unread, so that one that cannot be read loses no other.
 #[derive(Debug, Deserialize)]
@@ -46,6 +59,21 @@ impl Paging {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_id_of_a_record_is_digits_alone() {
+        for (json, is_number) in [
+            ("\"38124407712\"", true),
+            ("18446744073709551615", true),
+            ("\"1 2\"", false),
+            ("\"\\u001b[31m\"", false),
+            ("\"-5\"", false),
+            ("-5", false),
+            ("\"000000000000000000001\"", false),
+        ] {
+            assert_eq!(serde_json::from_str::<Number>(json).is_ok(), is_number, "{json}");
+        }
+    }
 
     #[test]
     fn the_next_page_is_told_by_the_cursor_alone() {

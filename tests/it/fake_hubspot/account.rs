@@ -182,6 +182,7 @@ pub(crate) type Deals = Arc<BTreeMap<u64, Arc<Deal>>>;
 /// The account. Its deals are shared with what the search index still remembers.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
+    pub(crate) portal: u64,
     pub(crate) currency: String,
     pub(crate) additional_currencies: Vec<String>,
     /// The worth of one unit in the account's currency.
@@ -190,6 +191,10 @@ pub(crate) struct Account {
     pub(crate) companies: BTreeMap<u64, Company>,
     pub(crate) owners: BTreeMap<u64, Owner>,
     pub(crate) pipelines: Vec<Pipeline>,
+    /// Whether deals come with their address.
+    pub(crate) shows_deals: bool,
+    /// Deals that come without an id.
+    pub(crate) unreadable: BTreeSet<u64>,
     /// Deal properties beside the ones that every account defines, and their types.
     pub(crate) custom: BTreeMap<String, &'static str>,
     /// The highest id a deal ever had.
@@ -273,6 +278,7 @@ impl Account {
         owners[3].email = None;
         owners[4].archived = true;
         Self {
+            portal: PORTAL,
             currency: "USD".to_owned(),
             additional_currencies: vec!["EUR".to_owned()],
             rates: [("USD".to_owned(), Decimal::ONE), ("EUR".to_owned(), Decimal::new(11, 1))].into(),
@@ -280,6 +286,8 @@ impl Account {
             companies,
             owners: owners.into_iter().map(|owner| (owner.id, owner)).collect(),
             pipelines: vec![sales(), renewals()],
+            shows_deals: true,
+            unreadable: BTreeSet::new(),
             custom: BTreeMap::new(),
             last_id,
             now: beginning(),
@@ -446,6 +454,11 @@ impl Account {
                 deal.properties.insert(property.to_owned(), Some(value.to_owned()));
             }
         });
+    }
+
+    /// Gives a deal's property another value.
+    pub(crate) fn set(&mut self, id: u64, property: &str, value: &str) {
+        self.change(id, true, |deal| drop(deal.properties.insert(property.to_owned(), Some(value.to_owned()))));
     }
 
     /// Replaces a deal's companies.

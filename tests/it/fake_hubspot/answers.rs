@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::account::{self, Account, Company, Deal, Link, PORTAL, written};
+use super::account::{self, Account, Company, Deal, Link, written};
 use super::limits::Refusal;
 use super::{Asked, Fault, Habit, Hub, Route, params};
 
@@ -324,6 +324,12 @@ impl Hub {
         if self.has(Habit::AddsKeys) {
             record["objectWriteTraceId"] = json!("canary");
         }
+        if !self.account.shows_deals {
+            record["url"] = Value::Null;
+        }
+        if self.account.unreadable.contains(&deal.id) {
+            record["id"] = Value::Null;
+        }
         record
     }
 
@@ -392,8 +398,13 @@ impl Hub {
         }
         let message =
             format!("Could not get some {kind} objects, they may be deleted or not exist. Check that ids are valid.");
-        let errors = (!missing.is_empty()).then(|| {
-            json!({"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": missing}})
+        let is_said = !missing.is_empty() && !self.has(Habit::HidesMissing);
+        let errors = is_said.then(|| {
+            let mut error = json!({"status": "error", "category": "OBJECT_NOT_FOUND", "message": message});
+            if !self.has(Habit::NamesNoMissing) {
+                error["context"] = json!({"ids": missing});
+            }
+            error
         });
         let results: Vec<Value> = found.into_values().rev().collect();
         self.partial(wish, &results, errors.as_slice(), fault)
@@ -518,10 +529,10 @@ impl Hub {
     }
 
     fn details(&self) -> Answer {
-        let Account { currency, additional_currencies, .. } = &self.account;
-        Answer::ok(&json!({"portalId": PORTAL, "accountType": "STANDARD", "timeZone": "US/Eastern",
+        let Account { portal, currency, additional_currencies, .. } = &self.account;
+        Answer::ok(&json!({"portalId": portal, "accountType": "STANDARD", "timeZone": "US/Eastern",
             "companyCurrency": currency, "additionalCurrencies": additional_currencies, "utcOffset": "-05:00",
-            "utcOffsetMilliseconds": -18_000_000, "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1"}))
+            "utcOffsetMilliseconds": -18_000_000, "uiDomain": "app-eu1.hubspot.com", "dataHostingLocation": "na1"}))
     }
 
     fn usage(&self) -> Answer {
