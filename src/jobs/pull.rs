@@ -12,7 +12,7 @@ use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
 use crate::jobs::names::record;
 use crate::jobs::{Jobs, Target, summarize, vanished};
 use crate::model::deal::Deal;
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
 use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
 use crate::sources::source::Mapped;
@@ -202,7 +202,9 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
     };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let (holds, remarks) = (gate::judge(&candidate, last_good, allowed), gate::remark(&candidate));
-    say_what_is_new(target, &remarks, last_good);
+    if holds.is_empty() {
+        say_what_is_new(target, &remarks, last_good);
+    }
     let findings = &mut assembled.head.quality.findings;
     findings.extend(remarks);
     findings.sort_by(|one, other| (one.rule, &one.field).cmp(&(other.rule, &other.field)));
@@ -214,9 +216,15 @@ fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head
     let said = last_good.map_or(&[][..], |head| &head.quality.findings);
     let is_new =
         |remark: &&Finding| !said.iter().any(|known| (known.rule, &known.field) == (remark.rule, &remark.field));
-    for remark in remarks.iter().filter(is_new) {
-        let (rule, field, message) = (remark.rule, &remark.field, &remark.message);
-        tracing::warn!(source.name = %target.name, "`{field}`: {message} ({rule:?})");
+    let (empty, others): (Vec<&Finding>, Vec<&Finding>) =
+        remarks.iter().filter(is_new).partition(|remark| remark.rule == Rule::R07);
+    for remark in others {
+        tracing::warn!(source.name = %target.name, "{} ({:?})", remark.message, remark.rule);
+    }
+    if !empty.is_empty() {
+        let fields: Vec<String> = empty.iter().map(|remark| format!("`{}`", remark.field)).collect();
+        let (fields, meaning) = (fields.join(", "), Rule::R07.meaning());
+        tracing::warn!(source.name = %target.name, "{fields}: {meaning} (R07)");
     }
 }
 

@@ -432,10 +432,10 @@ impl<'a> Walk<'a> {
             return None;
         }
         let Some(asked) = error.wait() else { return Some(backoff) };
-        let asked = asked.max(Duration::from_secs(1));
+        let asked = Some(asked.max(Duration::from_secs(1))).filter(|asked| *asked <= MAX_WAIT)?;
         let wait = asked + jittered(asked / 10);
         let left = self.ends_at.saturating_duration_since(self.clock.instant());
-        (asked <= MAX_WAIT && wait < left).then_some(wait)
+        (wait < left).then_some(wait)
     }
 }
 

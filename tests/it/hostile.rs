@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use self::case::{Case, Class};
 use self::container::Ended;
 use self::kinds::{KINDS, Kind};
-use self::server::{Foreign, Hostile};
+use self::server::{Foreign, Hostile, WELL};
 
 /// What must be found nowhere: bad answers hold it too.
 const CANARY: &[u8] = b"canary";
@@ -58,7 +58,7 @@ impl Bench {
         let config = format!("[sources.crm]\nkind = \"{}\"\n{SHARED}\n{}", kind.name, kind.section);
         fs::write(bench.path("config.toml"), config).unwrap();
         let foreign = Foreign::start().await;
-        let crm = Hostile::start(kind, Case::well("<open><deals 3><close>"), foreign.address).await;
+        let crm = Hostile::start(kind, Case::well(WELL), foreign.address).await;
         let ended = bench.pull(&crm, &foreign, &Case::well(""), Class::Read).await;
         assert!(ended.output.status.success(), "{}: {}", kind.name, String::from_utf8_lossy(&ended.output.stderr));
         // As they are, or as a user without a password.
@@ -152,6 +152,12 @@ async fn meet(kind: &'static Kind, case: Case, bench: Bench) -> Vec<String> {
     let class = case.class(kind.name);
     let foreign = Foreign::start().await;
     let crm = Hostile::start(kind, case.clone(), foreign.address).await;
+    if class == Class::Held {
+        // What is held is held against the same settings, of which the address is one.
+        crm.be_well(true);
+        bench.pull(&crm, &foreign, &Case::well(""), Class::Read).await;
+        crm.be_well(false);
+    }
     let before = bench.published();
     let begun = Instant::now();
     let ended = bench.pull(&crm, &foreign, &case, class).await;

@@ -639,6 +639,7 @@ async fn all_scopes_that_are_missing_are_named_at_once() {
     for part in [
         "read the pipelines: the CRM answers 403: the credentials may not read this; it needs crm.objects.deals.read",
         "; and read the owners: the CRM answers 403: the credentials may not read this; it needs crm.objects.owners.read",
+        "; and read the companies: the CRM answers 403: the credentials may not read this; it needs crm.objects.companies.read",
     ] {
         assert!(told.contains(part), "no `{part}` in {told}");
     }

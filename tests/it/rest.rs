@@ -254,9 +254,11 @@ async fn what_may_pass_is_tried_again_and_what_will_not_is_told_at_once() {
 
 #[tokio::test]
 async fn a_limit_that_asks_for_longer_than_the_deadline_is_told_at_once() {
-    let crm = FakeRest::start(deals(2)).await.fail_always(Fault::Limit("3600"));
-    assert!(failure(&crm.section(Paging::Page)).await.contains("too many requests"));
-    assert_eq!(crm.requests().len(), 1);
+    for wait in ["3600", "18446744073709551615"] {
+        let crm = FakeRest::start(deals(2)).await.fail_always(Fault::Limit(wait));
+        assert!(failure(&crm.section(Paging::Page)).await.contains("too many requests"));
+        assert_eq!(crm.requests().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -123,15 +123,22 @@ impl Source for HubSpot {
         self.client.set_zone(account.zone);
         let mut denied = Vec::new();
         let pipelines = Pipelines::ask(&self.client).await.map_err(part("read the pipelines"));
-        let pipelines = unless_denied(pipelines, &mut denied)?.unwrap_or_default();
+        let pipelines = unless_denied(pipelines, &mut denied)?;
         let owners = names::active_owners(&self.client).await.map_err(part("read the owners"));
-        let owners = unless_denied(owners, &mut denied)?.unwrap_or_default();
-        if !denied.is_empty() {
+        let owners = unless_denied(owners, &mut denied)?;
+        let plan = match &pipelines {
+            Some(pipelines) => {
+                let plan = self.plan(identity, pipelines).await.map_err(part("count the deals"));
+                unless_denied(plan, &mut denied)?
+            }
+            None => None,
+        };
+        let (Some(pipelines), Some(owners), Some(plan)) = (pipelines, owners, plan) else {
+            denied.extend(self.denied_companies().await);
             return Err(SourceError::together(denied));
-        }
+        };
         self.seen.note(account.id.as_deref(), &pipelines);
         let unknown = self.unknown_properties(identity).await.map_err(part("read the properties"))?;
-        let plan = self.plan(identity, &pipelines).await.map_err(part("count the deals"))?;
         let spent = self.client.requests() - before;
         let pages = account.pages.map(|pages| (DEALS.to_owned(), pages)).into_iter().collect();
         let odd = (pipelines.odd > 0).then(|| {
@@ -215,6 +222,16 @@ impl HubSpot {
         }
         self.account.put(identity, now, account.clone());
         Ok(account)
+    }
+
+    /// The refusal of the companies' names, were they asked for: they come last, and what is to be granted is told at once.
+    async fn denied_companies(&self) -> Option<SourceError> {
+        if !self.mapping.wants_companies() {
+            return None;
+        }
+        let any = BTreeSet::from(["1".to_owned()]);
+        let asked = names::companies(&self.client, &any).await.map_err(part("read the companies"));
+        asked.err().filter(|error| matches!(error.root(), SourceError::Forbidden { .. }))
     }
 
     /// What is wrong with the properties that the configuration names; nothing is asked where it names none.

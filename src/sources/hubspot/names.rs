@@ -98,7 +98,8 @@ pub(super) async fn companies(
             let half = middle.map(|middle| silent.split_off(&middle));
             open.extend([Some(silent), half].into_iter().flatten());
         }
-        names.extend(records.into_iter().filter_map(|company| company_name(&company).map(|name| (company.id.0, name))));
+        let its = records.into_iter().filter(|company| asked.contains(&company.id.0));
+        names.extend(its.filter_map(|company| company_name(&company).map(|name| (company.id.0, name))));
     }
     Ok(names)
 }

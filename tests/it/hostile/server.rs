@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use tokio::task::JoinHandle;
 use super::case::{Case, Drip, Frame, Pack, Then};
 use super::kinds::Kind;
 use super::template::Words;
+
+/// A page as it should be.
+pub(super) const WELL: &str = "<open><deals 3><close>";
 
 /// The CRM; it ends when it is dropped.
 pub(super) struct Hostile {
@@ -36,6 +39,8 @@ struct Served {
     case: Case,
     own: SocketAddr,
     foreign: SocketAddr,
+    /// Whether it answers as it should, whatever the case.
+    is_well: AtomicBool,
     /// How often the list was asked for.
     lists: AtomicUsize,
     /// Every head that came.
@@ -51,6 +56,7 @@ impl Hostile {
             case,
             own: address,
             foreign,
+            is_well: AtomicBool::new(false),
             lists: AtomicUsize::new(0),
             heads: Mutex::new(Vec::new()),
         });
@@ -63,6 +69,11 @@ impl Hostile {
             }
         });
         Self { address, answers, server }
+    }
+
+    /// Answers as it should for a while, or no longer.
+    pub(super) fn be_well(&self, is_well: bool) {
+        self.answers.is_well.store(is_well, Ordering::Relaxed);
     }
 
     /// Whether these bytes came in the head of any request.
@@ -154,8 +165,16 @@ fn whole(body: &[u8]) -> Vec<u8> {
 }
 
 impl Served {
+    /// The page of a better day.
+    fn well(&self) -> Vec<u8> {
+        Words { kind: self.kind, number: 0, echo: "", own: "", foreign: "" }.fill(WELL)
+    }
+
     /// Sends what the case says.
     async fn spoil(&self, request: &str, stream: &mut TcpStream) -> std::io::Result<()> {
+        if self.is_well.load(Ordering::Relaxed) {
+            return stream.write_all(&whole(&self.well())).await;
+        }
         let number = self.lists.fetch_add(1, Ordering::Relaxed);
         let (own, foreign) = (self.own.to_string(), self.foreign.to_string());
         let sent = header(request, "authorization").or_else(|| header(request, "x-api-token"));
