@@ -166,14 +166,15 @@ fn whole(body: &[u8]) -> Vec<u8> {
 
 impl Served {
     /// The page of a better day.
-    fn well(&self) -> Vec<u8> {
-        Words { kind: self.kind, number: 0, echo: "", own: "", foreign: "" }.fill(WELL)
+    fn well(&self, path: &str) -> Vec<u8> {
+        Words { kind: self.kind, path, number: 0, echo: "", own: "", foreign: "" }.fill(WELL)
     }
 
     /// Sends what the case says.
     async fn spoil(&self, request: &str, stream: &mut TcpStream) -> std::io::Result<()> {
         if self.is_well.load(Ordering::Relaxed) {
-            return stream.write_all(&whole(&self.well())).await;
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            return stream.write_all(&whole(&self.well(path))).await;
         }
         let number = self.lists.fetch_add(1, Ordering::Relaxed);
         let (own, foreign) = (self.own.to_string(), self.foreign.to_string());
