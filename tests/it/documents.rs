@@ -365,7 +365,7 @@ fn the_page_on_adding_a_crm_uses_names_and_signatures_that_the_code_has() {
     let sources = document("src/sources/mod.rs");
     let fields = sources.split_once("pub struct Built {").expect("it is there").1.split_once("\n}").expect("its end").0;
     let fields = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
-    let literal = code.split_once("Ok(Built {").expect("it is built").1.split_once("})").expect("its end").0;
+    let literal = code.split_once("Ok(Built {").expect("it is built").1.split_once("\n    })").expect("its end").0;
     for (field, _) in fields {
         assert!(literal.lines().any(|line| line.trim().starts_with(field)), "`Built` has `{field}`");
     }
