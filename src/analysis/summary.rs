@@ -65,6 +65,9 @@ pub struct SourceBlock {
 pub struct QualityBlock {
     /// Findings by source.
     pub findings: BTreeMap<SourceName, Vec<Finding>>,
+    /// By source: what it did without, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub warnings: BTreeMap<SourceName, Vec<String>>,
 }
 
 /// Our block of `daily_summary.json`. The first four keys are the original's, over all deals.
@@ -133,6 +136,11 @@ pub fn summarize(whole: &Head, newest: &[Newest<'_>]) -> Summary {
                 .filter_map(|source| Some((source.name.clone(), source.head?.quality.findings.clone())))
                 .filter(|(_, findings)| !findings.is_empty())
                 .collect(),
+            warnings: newest
+                .iter()
+                .filter_map(|source| Some((source.name.clone(), source.head?.quality.warnings.clone())))
+                .filter(|(_, warnings)| !warnings.is_empty())
+                .collect(),
         },
     }
 }
@@ -197,6 +205,11 @@ pub fn markdown(summary: &Summary) -> String {
             number::text(source.open.value),
             source.proof,
         );
+    }
+    let warnings =
+        summary.quality.warnings.iter().flat_map(|(name, warnings)| warnings.iter().map(move |text| (name, text)));
+    for (index, (name, warning)) in warnings.enumerate() {
+        let _ = write!(text, "{}- {name}: {warning}\n", if index == 0 { "\n" } else { "" });
     }
     text
 }

@@ -277,8 +277,8 @@ impl Group {
                 };
                 totals.value = sum(totals.value, value)?;
                 totals.weighted = sum(totals.weighted, weighted)?;
+                unweighted += native.unweighted;
             }
-            unweighted += whole.unweighted;
             totals.by_currency.insert(
                 *currency,
                 CurrencyTotals {
@@ -319,7 +319,11 @@ mod tests {
     fn dollars_are_never_added_to_euros_without_a_rate() {
         let figures = figured(&MIXED, &Rates::default(), Some("EUR"));
         assert_eq!(figures.total_value.to_string(), "100.1");
-        assert_eq!((figures.totals.unpriced, figures.totals.unweighted), (3, 1));
+        assert_eq!(
+            (figures.totals.unpriced, figures.totals.unweighted),
+            (3, 0),
+            "one that is not priced is not unweighted"
+        );
         assert_eq!(figures.totals.open.by_currency.len(), 2, "the native sums are there all the same");
         assert_eq!(figures.totals.won.count, 1, "a deal that cannot be priced is counted");
     }
@@ -332,7 +336,7 @@ mod tests {
         let figures = figured(&MIXED, &Rates { base: Some(base), worth: worth.into() }, None);
         assert_eq!(figures.total_value.to_string(), "629.1");
         assert_eq!(figures.totals.open.value.to_string(), "445.1");
-        assert_eq!(figures.totals.unpriced, 1);
+        assert_eq!((figures.totals.unpriced, figures.totals.unweighted), (1, 1));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::model::finding::Finding;
 use crate::model::snapshot::Head;
 use crate::settings::Span;
 use crate::sources::pull::keep_wanted;
-use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Cost, End, Mapped, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How wide a sample is shown.
@@ -83,7 +83,11 @@ fn write_page(
 ) -> io::Result<()> {
     let account = Escaped(opened.account.as_deref().unwrap_or("not told"));
     let currency = opened.currency.map_or_else(|| "not told".to_owned(), |currency| currency.to_string());
-    let more = if page.next.is_some() { "there are more" } else { "all there are" };
+    let more = match (&page.next, &page.end) {
+        (Some(_), _) => "there are more",
+        (None, End::Doubtful { .. }) => "perhaps all there are",
+        (None, _) => "all there are",
+    };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {account}, currency {currency}")?;
     let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped);
@@ -103,7 +107,11 @@ fn write_page(
             Escaped(before)
         )?;
     }
-    for warning in &opened.warnings {
+    let doubt = match &page.end {
+        End::Doubtful { why, .. } if page.next.is_none() => Some(why),
+        _ => None,
+    };
+    for warning in opened.warnings.iter().chain(doubt) {
         writeln!(out, "  warning      {}", Escaped(warning))?;
     }
     let mapping = target.built.source.mapping();

@@ -95,6 +95,8 @@ struct SourceStatus {
     hold: Option<HeldState>,
     accepted: Option<AcceptedState>,
     warnings: Vec<String>,
+    /// What the last pull did without, and why.
+    without: Vec<String>,
 }
 
 /// Everything.
@@ -185,6 +187,7 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         hold: state.hold,
         accepted: state.accepted,
         warnings: warnings(source, jobs, now, head)?,
+        without: head.map(|head| head.quality.warnings.clone()).unwrap_or_default(),
     })
 }
 
@@ -271,6 +274,9 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     }
     for warning in &source.warnings {
         writeln!(out, "\n{name}: {warning}")?;
+    }
+    for without in &source.without {
+        writeln!(out, "\n{name}: {}", Escaped(without))?;
     }
     if let Some(words) = not_priced(source.unpriced.unwrap_or(0), &source.without_rate) {
         writeln!(out, "\n{name}: {words}")?;

@@ -15,7 +15,7 @@ use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
 use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
-use crate::sources::source::Mapped;
+use crate::sources::source::{End, Mapped};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
@@ -185,7 +185,7 @@ pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreEr
 
 /// Judges what was assembled against the last good data: reasons to hold it. What is odd besides is noted in it.
 fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
-    let Evidence { readable, counted, matched, gaps } = &assembled.evidence;
+    let Evidence { readable, deleted, counted, matched, gaps, end } = &assembled.evidence;
     let mapping = target.built.source.mapping();
     let found = |mapped: Mapped| matched.of(&mapped.field).map(|found| (mapped.field, found));
     let found: Vec<(String, u64)> = mapping.into_iter().filter_map(found).collect();
@@ -194,10 +194,15 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
     let candidate = Candidate {
         head: &assembled.head,
         readable: *readable,
+        deleted: *deleted,
         skipped: assembled.head.completeness.skipped,
         counted: *counted,
         matched: &found,
         gaps: &gaps,
+        doubt: match end {
+            End::Doubtful { why, is_grave } => Some((why.as_str(), *is_grave)),
+            _ => None,
+        },
         records: matched.records,
     };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };

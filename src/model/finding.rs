@@ -24,6 +24,8 @@ pub enum Rule {
     D30,
     /// Another number of deals came than an independent query counted.
     R02,
+    /// Records that came more than once: the list moved while it was read.
+    R06,
     /// A mapped field that matches nothing.
     R07,
     /// A look-up that does not know a key.
@@ -46,6 +48,7 @@ impl Rule {
             Self::D29 => "local time that the change of the clocks makes doubtful; the earlier, or the shifted one",
             Self::D30 => "neither open, won nor lost: in none of their totals",
             Self::R02 => "another number of deals came than the CRM counts",
+            Self::R06 => "came more than once: the list moved while it was read, or is in no stable order",
             Self::R07 => "empty in every deal: renamed, hidden from this key, or not used",
             Self::R09 => "key that its look-up does not know",
         }

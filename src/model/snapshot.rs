@@ -119,12 +119,15 @@ pub struct Vanished {
     pub not_asked: u64,
 }
 
-/// What was odd about single deals.
+/// What was odd about single deals, and about the pull.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {
     /// By rule and field; empty where nothing was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// What the source did without, and why; empty where it had everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// How the pull went.

@@ -22,7 +22,7 @@ use crate::model::deal::{Deal, NameField, UNTITLED};
 use crate::model::finding::Findings;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-use crate::sources::source::{Bounds, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Bounds, End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
@@ -97,6 +97,8 @@ pub struct Fetched {
     pub filtered: u64,
     /// Records that could not be read.
     pub skipped: u64,
+    /// Records that say that they are deleted.
+    pub deleted: u64,
     /// Records that `counted` leaves out.
     pub uncounted: u64,
     /// The least and the most that the list itself said there are, while it was read.
@@ -115,6 +117,8 @@ pub struct Fetched {
     pub findings: Findings,
     /// Where the ways to fields ended before a value.
     pub gaps: Gaps,
+    /// How the end of the list is known.
+    pub end: End,
     /// When the first request was sent, UTC.
     pub started_at: DateTime<Utc>,
     /// When the last page was in, UTC.
@@ -310,11 +314,13 @@ impl<'a> Walk<'a> {
             fetched: 0,
             filtered: 0,
             skipped: 0,
+            deleted: 0,
             seen: Seen::default(),
             vanished: None,
             uncounted: 0,
             findings: Findings::default(),
             gaps: Gaps::default(),
+            end: End::default(),
             started_at,
             finished_at: started_at,
             requests: 0,
@@ -364,7 +370,8 @@ impl<'a> Walk<'a> {
         fetched.seen.add(page.ids.iter().filter(|id| !page.deleted.contains(*id)));
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
-            let (fewest, most) = (total.saturating_sub(page.total_tolerance), total + page.total_tolerance);
+            let (fewest, most) =
+                (total.saturating_sub(page.total_tolerance), total.saturating_add(page.total_tolerance));
             let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
             fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
@@ -372,10 +379,12 @@ impl<'a> Walk<'a> {
         keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
         fetched.filtered += page.filtered;
         fetched.skipped += page.skipped;
+        fetched.deleted += page.deleted.len() as u64;
         fetched.uncounted += page.uncounted;
         page.deals.iter().for_each(|deal| wanted.add(deal));
         fetched.findings.merge(page.findings);
         fetched.gaps.merge(page.gaps);
+        fetched.end = page.end;
         sink(&page.deals).map_err(PullError::Spool)
     }
 
@@ -492,6 +501,8 @@ impl Guards {
         // Of a page on which no id can be read, only the cursor tells it from another.
         if !ids.is_empty() {
             let mut hasher = DefaultHasher::new();
+            // Some servers that ignore the page send the same one in another order.
+            let ids: BTreeSet<&String> = ids.iter().collect();
             ids.hash(&mut hasher);
             if !self.seen.insert(hasher.finish()) {
                 return Err("the same page came twice".to_owned());

@@ -221,6 +221,27 @@ pub struct Page {
     pub total_tolerance: u64,
     /// Where the next page is; `None` at the end.
     pub next: Option<String>,
+    /// At the end: how it is known.
+    pub end: End,
+}
+
+/// How the end of a list is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum End {
+    /// The answer says so, or nothing came any more.
+    #[default]
+    Said,
+    /// As many came as the list itself counts, and nobody looked behind.
+    Counted,
+    /// The list is one answer.
+    OneAnswer,
+    /// Nothing says that there is more, and nothing that there is not: what was configured to say so is not there.
+    Doubtful {
+        /// What is odd, in words.
+        why: String,
+        /// Whether it is too odd to publish.
+        is_grave: bool,
+    },
 }
 
 /// In how many records a field has nothing, by field and by where the way to it ends, in words.

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::fake_hubspot::{self, FakeHubspot, Route, bare_deal};
-use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::fake_pipedrive::{self, FakePipedrive};
+use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
+use crate::fake_salesforce::{self, FakeSalesforce};
 use crate::program::{Folder, Outcome, run, wait_for};
+use crate::schema::assert_schema;
 
 /// A folder whose one source reads the fake CRM, and was pulled once.
 async fn pulled_once(count: u64, more: &str) -> (Folder, FakeRest) {
@@ -84,6 +87,93 @@ async fn a_field_that_was_renamed_in_the_crm_holds_the_pull() {
     let (folder, crm) = pulled_once(30, "allow_unmatched = [\"value\"]").await;
     crm.hold("deals", deals(30).into_iter().map(|deal| deal.replace("\"amount\"", "\"amount_eur\"")).collect());
     folder.run(&["pull"]).assert_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_page_that_says_nothing_of_a_next_one_is_held_and_one_that_does_is_not() {
+    let crm = FakeRest::start(deals(30)).await.page_size(5);
+    let folder = Folder::new();
+    let section = |cursor: &str, more: &str| {
+        let keys = crm.section(Paging::Cursor).replace("$.meta.next", cursor);
+        format!("[sources.crm]\n{keys}\n{more}\n")
+    };
+    folder.write_config(&section("$.meta.next", ""));
+    folder.run(&["pull"]).assert_code(0);
+    let good = folder.read("output/sales_pipeline.json");
+    folder.write_config(&section("$.meta.weiter", ""));
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    insta::assert_snapshot!(told.told(&folder));
+    assert_eq!(folder.read("output/sales_pipeline.json"), good);
+    let tried = folder.run(&["check", "--connect"]);
+    assert!(
+        tried.stdout.contains("perhaps all there are") && tried.stdout.contains("`weiter` is missing"),
+        "{}",
+        tried.stdout
+    );
+    folder.write_config(&section("$.meta.weiter", "allow_unmatched = [\"paging\"]"));
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!(folder.json("output/sales_pipeline.json")["total_leads"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_is_named_where_it_ended_the_walk_and_missed_where_no_answer_has_it() {
+    let crm = FakeRest::start(deals(30)).await.page_size(5);
+    let folder = Folder::new();
+    let section = |total: &str| {
+        let keys = Paging::Page.keys(5);
+        let section = crm.section(Paging::Page).replace(&keys, &format!("{keys}, total = \"{total}\""));
+        format!("[sources.crm]\n{section}\n")
+    };
+    folder.write_config(&section("$.meta.total"));
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!(folder.json("output/sales_pipeline.json")["completeness"]["proof"], "ended at the list's own count");
+    folder.write_config(&section("$.meta.totl"));
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    assert!(told.stderr.contains("`$.meta.totl` is no count in any answer (R07)"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_overlap_are_held_for_what_they_may_leave_out() {
+    let crm = FakeRest::start(deals(60)).await.page_size(5);
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section(Paging::Cursor)));
+    folder.run(&["pull"]).assert_code(0);
+    let crm = crm.habit(Habit::Overlaps);
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    assert!(told.stderr.contains("records came more than once: the pages overlap (R06)"), "{}", told.stderr);
+    drop(crm);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_does_without_stands_in_the_file_the_summary_and_the_status() {
+    let crm = FakePipedrive::start(fake_pipedrive::deals(40)).await;
+    let crm = crm.with(|account| account.users.get_mut(&7).unwrap().is_admin = false);
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    folder.run(&["pull"]).assert_code(0);
+    let told = |text: &str| assert!(text.contains("no administrator"), "{text}");
+    told(&folder.json("output/sales_pipeline.json")["quality"]["warnings"][0].to_string());
+    assert_schema(&folder.join("output/sales_pipeline.json"));
+    assert_schema(&folder.join("output/daily_summary.json"));
+    told(&folder.json("output/daily_summary.json")["sales_pipeline_summary"]["quality"]["warnings"]["crm"].to_string());
+    told(&folder.run(&["status"]).stdout);
+    told(&folder.run(&["summary", "--format", "md"]).stdout);
+    told(&status(&folder)["without"][0].to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_deals_are_all_deleted_is_held_like_an_empty_one() {
+    let crm = FakeSalesforce::start(fake_salesforce::deals(30)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    folder.run(&["pull"]).assert_code(0);
+    crm.change(|org| (0..30).for_each(|index| org.delete(&fake_salesforce::deal_id(index))));
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    assert!(told.stderr.contains("no deals came, and there were"), "{}", told.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -176,7 +176,17 @@ async fn a_look_up_knows_its_total_and_one_that_is_cut_is_no_table() {
         r#"lookup.users = { path = "/none/users", records = "$.data", key = "$.id", value = "$.title" }"#,
     );
     let (_, fetched) = pulled(&unsaid).await.unwrap();
-    assert!(fetched.opened.warnings[0].contains("Look-up `users` has exactly 100 rows and no `paging`"));
+    assert_eq!(
+        fetched.opened.warnings,
+        ["Look-up `users` may be cut: 100 records came in one answer, as many as a page may hold, and no `paging` is \
+          configured: are these all?"]
+    );
+    crm.hold("users", vec![r#"{"id": 1, "title": "Ann"}"#.to_owned(), r#"{"id": 1, "title": "Bo"}"#.to_owned()]);
+    let (_, fetched) = pulled(&unsaid).await.unwrap();
+    assert_eq!(
+        fetched.opened.warnings,
+        ["Look-up `users` gives keys another name later, 1 in all: the last one counts"]
+    );
 }
 
 #[tokio::test]
@@ -295,6 +305,13 @@ async fn names_are_asked_for_by_ids_many_at_a_time_and_only_those_that_are_wante
         let asked: Vec<_> = crm.requests().into_iter().filter(|asked| asked.path.ends_with("/users")).collect();
         assert_eq!((asked.len(), asked[0].query.as_str()), (2, request));
     }
+    // What the CRM cuts into pages is read to its end.
+    let crm = FakeRest::start(deals(9)).await.page_size(2);
+    let line = r#"lookup.users = { mode = "ids", path = "/cursor/users", paging = { type = "cursor", cursor = "$.meta.next", param = "cursor" }, ids_param = "ids", records = "$.data", key = "$.id", value = "$.first_name" }"#;
+    let (_, fetched) = pulled(&with(&crm.section(Paging::Page), "lookup.users", line)).await.unwrap();
+    assert_eq!(["0", "1", "2"].map(|id| fetched.names.get("users", id)), [Some("Ann"), Some("Bo"), Some("Cy")]);
+    let asked: Vec<_> = crm.requests().into_iter().filter(|asked| asked.path.ends_with("/users")).collect();
+    assert!(asked.len() == 2 && asked.iter().all(|asked| asked.query.contains("ids=0%2C1%2C2")), "{asked:?}");
     let crm = FakeRest::start(deals(3)).await;
     let line = r#"lookup.users = { mode = "ids", method = "POST", path = "/none/users", body = { filter = {} }, in = "body", ids_param = "filter.ids", join = "repeat", ids_as = "int", records = "$.data", key = "$.id", value = "$.first_name" }"#;
     pulled(&with(&crm.section(Paging::Page), "lookup.users", line)).await.unwrap();

@@ -1,6 +1,8 @@
 //! Which values of an answer are records: where they are, what is unwrapped, what counts as nothing.
 
 use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 
 use serde::Deserialize;
 
@@ -112,6 +114,13 @@ impl<'a> Record<'a> {
     #[cfg(test)]
     pub(super) fn of(json: Json<'a>) -> Self {
         Self { node: Node::of(json), json, key: None, false_is_null: false }
+    }
+
+    /// What tells it from another where its id cannot be read.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.json.text().hash(&mut hasher);
+        format!("#{:016x}", hasher.finish())
     }
 
     /// The value at a path, unless it is null or what this CRM writes for null.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::settings::{Problem, Section};
 use crate::sources::rest::paging::Answered;
 use crate::sources::rest::paging::cursor::{agreed, named};
+use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::path::Path;
 
 /// A walk along addresses.
@@ -59,6 +60,15 @@ impl Link {
             return Err(vec![Problem::at("rel", "expected one word such as `next`")]);
         }
         Ok(Self::Relation(rel))
+    }
+
+    /// What leads on.
+    pub(super) fn lead(&self) -> Lead<'_> {
+        match self {
+            Self::Path(path) => Lead::Path(path),
+            Self::Header(name) => Lead::Header(name),
+            Self::Relation(rel) => Lead::Relation(rel),
+        }
     }
 
     /// The next address as the server gives it; `None` at the end.
