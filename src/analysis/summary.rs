@@ -208,8 +208,8 @@ pub fn markdown(summary: &Summary) -> String {
     }
     let warnings =
         summary.quality.warnings.iter().flat_map(|(name, warnings)| warnings.iter().map(move |text| (name, text)));
-    for (index, (name, warning)) in warnings.enumerate() {
-        let _ = write!(text, "{}- {name}: {warning}\n", if index == 0 { "\n" } else { "" });
+    for (name, warning) in warnings {
+        let _ = writeln!(text, "\n{name}: {warning}.");
     }
     text
 }

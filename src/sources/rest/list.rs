@@ -97,7 +97,9 @@ impl List {
         let mut after: Option<String> = None;
         let end = loop {
             let mut turn = self.paging.turn(after.as_deref());
-            asked.into_iter().for_each(|asked| asked.put(&mut turn));
+            if let Some(asked) = asked {
+                asked.put(&mut turn);
+            }
             let answer = self.send(client, &self.request, &turn).await?;
             let document = answer.document()?;
             let batch = self.split(client, &answer, &document, after.as_deref())?;

@@ -103,9 +103,9 @@ mod tests {
     }
 
     /// Whether the end is doubtful, and then whether gravely.
-    fn grave(end: End) -> Option<bool> {
+    fn grave(end: &End) -> Option<bool> {
         match end {
-            End::Doubtful { is_grave, .. } => Some(is_grave),
+            End::Doubtful { is_grave, .. } => Some(*is_grave),
             _ => None,
         }
     }
@@ -125,11 +125,11 @@ mod tests {
             "type = 'cursor'\ncursor = '$.meta.next'\nparam = 'after'\nhas_more = '$.meta.more'",
         ] {
             let sized = format!("{way}\n{SIZED}");
-            assert_eq!(grave(end(&sized, None, 3, r#"{"meta": {"weiter": 1}}"#)), Some(true), "{way}");
-            assert_eq!(grave(end(&sized, None, 2, r#"{"meta": {}}"#)), None, "{way}: no full page");
-            assert_eq!(grave(end(&sized, Some("x"), 3, r#"{"meta": {}}"#)), None, "{way}: the way was found before");
-            assert_eq!(grave(end(way, None, 20, r#"{"meta": {}}"#)), Some(false), "{way}: as servers fall back on");
-            assert_eq!(grave(end(way, None, 21, r#"{"meta": {}}"#)), None, "{way}");
+            assert_eq!(grave(&end(&sized, None, 3, r#"{"meta": {"weiter": 1}}"#)), Some(true), "{way}");
+            assert_eq!(grave(&end(&sized, None, 2, r#"{"meta": {}}"#)), None, "{way}: no full page");
+            assert_eq!(grave(&end(&sized, Some("x"), 3, r#"{"meta": {}}"#)), None, "{way}: the way was found before");
+            assert_eq!(grave(&end(way, None, 20, r#"{"meta": {}}"#)), Some(false), "{way}: as servers fall back on");
+            assert_eq!(grave(&end(way, None, 21, r#"{"meta": {}}"#)), None, "{way}");
         }
         let End::Doubtful { why, .. } = end(&format!("{CURSOR}\n{SIZED}"), None, 3, r#"{"meta": {}}"#) else {
             panic!()
@@ -156,7 +156,7 @@ mod tests {
     fn a_total_that_no_answer_has_is_missed_and_one_that_ended_the_walk_is_named() {
         let paging = "type = 'page'\ntotal = '$.n'";
         for answer in ["{}", r#"{"n": "1,007"}"#, r#"{"n": null}"#] {
-            assert_eq!(grave(end(paging, Some("2/2/0/1"), 0, answer)), Some(true), "{answer}");
+            assert_eq!(grave(&end(paging, Some("2/2/0/1"), 0, answer)), Some(true), "{answer}");
         }
         assert_eq!(end(paging, None, 2, r#"{"n": 2}"#), End::Counted);
         assert_eq!(end(paging, None, 0, r#"{"n": 2}"#), End::Said, "nobody believed the count");
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn one_answer_of_a_usual_page_size_is_doubted_only_where_no_paging_is_configured() {
-        assert_eq!(grave(end("", None, 100, "[]")), Some(false));
+        assert_eq!(grave(&end("", None, 100, "[]")), Some(false));
         assert_eq!(end("", None, 101, "[]"), End::OneAnswer);
         assert_eq!(end("type = 'none'", None, 100, "[]"), End::OneAnswer);
     }
