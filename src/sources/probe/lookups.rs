@@ -8,7 +8,7 @@ use reqwest::Url;
 use crate::sources::probe::Answer;
 use crate::sources::probe::fields::role;
 use crate::sources::probe::question::Question;
-use crate::sources::probe::records::{Column, find};
+use crate::sources::probe::records::{Column, Leaf, find};
 use crate::sources::probe::section::{Line, list, quoted, split_address};
 use crate::sources::probe::words::COMPANY_IDS;
 
@@ -92,7 +92,7 @@ impl Candidate {
     fn judge(&self, answer: &Answer) -> Option<Table> {
         let found = find(&answer.body)?;
         let key = role(&found.columns, "id")?;
-        let held: BTreeSet<&str> = key.values.iter().map(|leaf| leaf.text()).collect();
+        let held: BTreeSet<&str> = key.values.iter().map(Leaf::text).collect();
         let known = self.keys.iter().filter(|id| held.contains(id.as_str())).count();
         let value = names(&found.columns)?;
         (known * 2 >= self.keys.len()).then(|| Table {
