@@ -199,13 +199,40 @@ async fn fifty_thousand_deals_are_one_page_of_an_export_and_one_more_is_two() {
     if std::env::var_os("PIPELINE_TEST_QUICK").is_some() {
         return;
     }
-    for (count, pages) in [(50_000, 0), (50_001, 2)] {
+    for (count, way, lists, pages) in [(50_000, "", 0, 0), (50_000, "bulk_above = 49999", 0, 1), (50_001, "", 1, 2)] {
         let crm = FakeSalesforce::start(deals(count)).await;
-        let pulled = pulled_from(&crm).await;
+        let pulled = pulled(&built(&section(&crm, way))).await.unwrap();
         assert!(pulled.published() == crm.model(ZONE), "{count} deals");
-        assert_eq!((asked(&crm, Route::Results), crm.jobs_left()), (pages, 0));
-        assert_eq!(asked(&crm, Route::More), if pages == 0 { 24 } else { 0 });
+        assert_eq!((asked(&crm, Route::ResultPages), asked(&crm, Route::Results)), (lists, pages), "{count} deals");
+        assert_eq!((asked(&crm, Route::More), crm.jobs_left()), (if pages == 0 { 24 } else { 0 }, 0));
+        let cost = pulled.fetched.opened.cost.unwrap();
+        assert_eq!(cost.requests, pulled.fetched.requests, "{count} deals");
     }
+}
+
+#[tokio::test]
+async fn the_pages_of_a_large_export_are_read_two_at_a_time_and_one_by_one_where_nobody_tells_them() {
+    if std::env::var_os("PIPELINE_TEST_QUICK").is_some() {
+        return;
+    }
+    let export = || async { FakeSalesforce::start(deals(50_001)).await.result_page(8_000) };
+    let whole = |crm: FakeSalesforce| async move {
+        let pulled = pulled_from(&crm).await;
+        assert!(pulled.published() == crm.model(ZONE));
+        (asked(&crm, Route::ResultPages), crm)
+    };
+    let (lists, crm) = whole(export().await.habit(Habit::NamesOneRecord).fail_at(Route::Results, 1, Fault::Cut)).await;
+    let read: Vec<String> = crm
+        .requests()
+        .into_iter()
+        .filter(|asked| asked.route == Some(Route::Results))
+        .map(|asked| asked.query)
+        .collect();
+    assert_eq!((lists, read.len()), (2, 8), "seven pages, five in a list; one was asked for twice");
+    assert!(read[0] != read[1], "the second was asked for with the first");
+    let lacking = Fault::Error(404, "NOT_FOUND");
+    let (lists, crm) = whole(export().await.fail_at(Route::ResultPages, 1, lacking)).await;
+    assert_eq!((lists, asked(&crm, Route::Results)), (1, 7));
 }
 
 #[tokio::test]

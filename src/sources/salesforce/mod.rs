@@ -38,6 +38,7 @@ use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::kept::ForADay;
+use crate::sources::salesforce::bulk::Export;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
 use crate::sources::salesforce::describe::Described;
@@ -55,8 +56,8 @@ use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 const LIST: &str = "list";
 /// As an export.
 const EXPORT: &str = "export";
-/// What stands before a locator of an export, which may look like anything.
-const LOCATOR: &str = "export ";
+/// What stands before the path of a page of an export.
+const EXPORTED: &str = "export ";
 /// After so many queries that took too long an export is ordered, which may take as long as it needs.
 const TOO_SLOW: u32 = 2;
 
@@ -146,9 +147,7 @@ struct Walk {
     /// The first page, which came with the opening.
     first: Option<String>,
     so_far: Mutex<SoFar>,
-    /// The query of an export.
-    soql: String,
-    job: Mutex<Option<Job>>,
+    export: Export,
 }
 
 /// How far the list is read.
@@ -159,14 +158,6 @@ struct SoFar {
     last: String,
     /// How many records came before the list was asked for anew; nothing if it was not.
     before: Option<u64>,
-}
-
-/// An export that was ordered.
-#[derive(Debug, Clone)]
-struct Job {
-    id: String,
-    /// How many records it holds, once it is done.
-    total: Option<u64>,
 }
 
 #[async_trait]
@@ -191,11 +182,10 @@ impl Source for Salesforce {
             warnings: known.warnings.iter().cloned().chain(opening.warnings).collect(),
             rates: opening.rates,
             own: Some(Arc::new(Walk {
-                soql: self.soql(&known, Order::Any)?,
+                export: Export::new(self.soql(&known, Order::Any)?),
                 known,
                 first,
                 so_far: Mutex::default(),
-                job: Mutex::default(),
             })),
             ..Opened::default()
         })
@@ -216,17 +206,16 @@ impl Source for Salesforce {
         match after {
             None if opened.way == EXPORT => self.first_of_export(walk, &reader).await,
             None => self.listed(walk, walk.first.as_deref().unwrap_or_default(), "", &reader),
-            Some(after) => match after.strip_prefix(LOCATOR) {
-                Some(locator) => self.exported(walk, Some(locator), &reader).await,
+            Some(after) => match after.strip_prefix(EXPORTED) {
+                Some(path) => self.exported(walk, Some(path), &reader).await,
                 None => self.listed(walk, &self.list(walk, after).await?, after, &reader),
             },
         }
     }
 
     async fn close(&self, opened: &Opened) {
-        let job = walk(opened).ok().and_then(|walk| walk.job.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(job) = job {
-            bulk::delete(&self.client, &job.id, job.total.is_some()).await;
+        if let Ok(walk) = walk(opened) {
+            walk.export.close(&self.client).await;
         }
     }
 
@@ -335,7 +324,7 @@ impl Salesforce {
     fn cost(&self, way: &str, total: u64, spent: u64) -> Cost {
         let more = match way {
             // To order it, to look at it once, and to delete it.
-            EXPORT => 3 + total.div_ceil(bulk::PAGE).max(1),
+            EXPORT => 3 + bulk::requests(total),
             _ => total.div_ceil(list::PAGE).saturating_sub(1),
         };
         Cost { requests: spent + more, tokens: None, daily_limit: self.client.daily_limit() }
@@ -386,27 +375,9 @@ impl Salesforce {
     }
 
     async fn exported(&self, walk: &Walk, after: Option<&str>, reader: &Reader<'_>) -> Result<Page, SourceError> {
-        let job = self.job(walk).await.map_err(part("order an export of the deals"))?;
-        let mut page = bulk::page(&self.client, &job.id, after, reader).await?;
-        page.total = job.total;
-        page.next = page.next.map(|locator| format!("{LOCATOR}{locator}"));
+        let mut page = walk.export.page(&self.client, self.first_wait, after, reader).await?;
+        page.next = page.next.map(|path| format!("{EXPORTED}{path}"));
         Ok(page)
-    }
-
-    /// The walk's own export, done: what was ordered before a failure is not ordered again.
-    async fn job(&self, walk: &Walk) -> Result<Job, SourceError> {
-        let ordered = walk.job.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut job = match ordered {
-            Some(job) => job,
-            None => Job { id: bulk::create(&self.client, &walk.soql).await?, total: None },
-        };
-        let keep = |job: &Job| *walk.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job.clone());
-        keep(&job);
-        if job.total.is_none() {
-            job.total = Some(bulk::wait(&self.client, &job.id, self.first_wait).await?);
-            keep(&job);
-        }
-        Ok(job)
     }
 }
 
