@@ -15,6 +15,10 @@ pub trait Memory: Send + Sync {
     /// Keeps `text`, at least until this process ends. That it cannot be kept longer is logged, not failed for. It may
     /// be a secret: nobody else can read it.
     fn put(&self, key: &'static str, text: &str);
+
+    /// The same for what stands in place of something that is void by now, such as the refresh token that a CRM gave for
+    /// the one before: a process that only tries things out, and remembers nothing else, keeps it as well.
+    fn replace(&self, key: &'static str, text: &str);
 }
 
 /// A memory that ends with the process.
@@ -35,5 +39,9 @@ impl Memory for InProcess {
 
     fn put(&self, key: &'static str, text: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, text.to_owned());
+    }
+
+    fn replace(&self, key: &'static str, text: &str) {
+        self.put(key, text);
     }
 }

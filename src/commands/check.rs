@@ -42,7 +42,7 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
     write_schedules(&config, inputs.clock.now(), out)?;
     let Some(wanted) = &arguments.connect else { return Ok(Exit::Ok) };
     let jobs = app::jobs(&config, inputs, &CancellationToken::new());
-    // A source may be given something to remember, such as a new refresh token.
+    // A refresh token that the CRM replaces is kept.
     if let Err(error) = jobs.store.refuse_foreign() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }

@@ -35,6 +35,8 @@ const TALLEST: usize = 60;
 #[derive(Debug, clap::Args)]
 pub(super) struct DryRun {
     /// Write nothing: show a few deals as they would be written, beside the records they are made of
+    ///
+    /// One thing is kept: a refresh token that the CRM gives in place of the one it was asked with, which is void by then.
     #[arg(long = "dry-run", id = "dry_run")]
     pub(super) is_wanted: bool,
     /// How many deals are shown of each source [default: 5]
@@ -89,6 +91,10 @@ pub(super) fn run(inputs: &Inputs, arguments: &DryRun, sources: &[String], out: 
         Err(exit) => return Ok(exit),
     };
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
+    // A refresh token that the CRM replaces is kept.
+    if let Err(error) = jobs.store.refuse_foreign() {
+        return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
+    }
     let targets = match choose(&jobs, sources) {
         Ok(targets) => targets,
         Err(exit) => return Ok(exit),

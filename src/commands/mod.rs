@@ -93,6 +93,17 @@ enum Command {
     Completions(completions::Arguments),
 }
 
+impl Command {
+    /// Whether a pull of it is to be kept. All others that ask a CRM only try it.
+    fn keeps_pulls(&self) -> bool {
+        match self {
+            Self::Run => true,
+            Self::Pull(arguments) => !arguments.is_dry(),
+            _ => false,
+        }
+    }
+}
+
 /// Reads the command line, does what it says, and gives the exit code.
 pub fn run(handlers: io::Result<Handlers>) -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -154,6 +165,7 @@ fn inputs(arguments: &Arguments) -> Inputs {
         working_directory: std::env::current_dir().unwrap_or_default(),
         user: rustix::process::geteuid().as_raw(),
         strict: false,
+        trial: !arguments.command.keeps_pulls(),
         clients: Clients::new(),
         clock,
     }

@@ -66,6 +66,8 @@ pub struct Inputs {
     pub user: u32,
     /// Whether a credential that cannot be read is a problem: it is for `run`, which the service manager starts.
     pub strict: bool,
+    /// Whether sources are only tried: what they note for the next time is not written, but for what a CRM has replaced.
+    pub trial: bool,
     /// The clients that sources share, over every reload.
     pub clients: Arc<Clients>,
     /// What time it is.
@@ -328,7 +330,7 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
     let layout = top.as_ref().map(|top| layout(inputs, top));
     let named = table(&mut tables, "sources", report);
     let sections = choose_sources(inputs, top.as_ref(), &section, named, report);
-    let sources = build_sources(sections, &context, layout.as_ref(), inputs.strict, usual.as_ref(), report);
+    let sources = build_sources(sections, &context, layout.as_ref(), inputs, usual.as_ref(), report);
     let (top, Summary {}) = (top?, summary?);
     let rates = rates(top.currency, exchange?, report);
     Some(Config {
@@ -544,7 +546,7 @@ fn build_sources(
     chosen: Vec<Chosen>,
     context: &Context,
     layout: Option<&Layout>,
-    strict: bool,
+    inputs: &Inputs,
     usual: Option<&Cron>,
     report: &mut Report,
 ) -> BTreeMap<SourceName, Scheduled> {
@@ -554,18 +556,18 @@ fn build_sources(
         let names_one = section.0.contains_key("schedule");
         let own = take_schedule(&mut section, context.zone, &prefix, report);
         let schedule = if names_one { own } else { usual.cloned() };
-        let context = &Context { memory: memory(layout, &place), ..context.clone() };
+        let context = &Context { memory: memory(inputs, layout, &place), ..context.clone() };
         match sources::build(&section, context) {
             Ok(built) => {
                 built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
-                check_secrets(&built.secrets, context, strict, &prefix, report);
+                check_secrets(&built.secrets, context, inputs.strict, &prefix, report);
                 if let Some(schedule) = schedule {
                     let target = Arc::new(Target { name: name.clone(), place, built });
                     sources.insert(name, Scheduled { target, schedule });
                 }
             }
             Err(problems) => {
-                check_secrets(&sources::named_secrets(&section), context, strict, &prefix, report);
+                check_secrets(&sources::named_secrets(&section), context, inputs.strict, &prefix, report);
                 for problem in problems {
                     report.add(problem.under(&prefix));
                 }
@@ -576,9 +578,9 @@ fn build_sources(
 }
 
 /// What the source of a place remembers; nothing where the folders are not known, and nothing is pulled.
-fn memory(layout: Option<&Layout>, place: &Place) -> Arc<dyn Memory> {
+fn memory(inputs: &Inputs, layout: Option<&Layout>, place: &Place) -> Arc<dyn Memory> {
     match layout {
-        Some(layout) => Arc::new(SourceMemory::new(layout.clone(), place.clone())),
+        Some(layout) => Arc::new(SourceMemory::new(layout.clone(), place.clone(), inputs.trial)),
         None => Arc::new(InProcess::default()),
     }
 }

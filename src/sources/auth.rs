@@ -92,7 +92,7 @@ impl RefreshToken {
     /// The CRM gave another one: the old one may not be accepted again.
     pub(super) fn replace(&self, given: &SecretString) -> Result<(), SecretError> {
         let configured = self.keyring.reveal(&self.configured)?;
-        self.memory.put(Self::KEY, &format!("{:016x} {}", fingerprint(&configured), given.expose_secret()));
+        self.memory.replace(Self::KEY, &format!("{:016x} {}", fingerprint(&configured), given.expose_secret()));
         Ok(())
     }
 }

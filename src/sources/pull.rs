@@ -22,14 +22,10 @@ use crate::model::deal::{Deal, NameField, UNTITLED};
 use crate::model::finding::Findings;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-use crate::sources::source::{Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Bounds, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
-/// The most pages of one pull.
-const MAX_PAGES: u64 = 10_000;
-/// The most records of one pull.
-const MAX_RECORDS: u64 = 1_000_000;
 /// Empty pages in a row that still name a next one.
 const MAX_EMPTY_PAGES: u32 = 3;
 /// Below this many records a field that finds nothing may be chance.
@@ -303,7 +299,7 @@ impl<'a> Walk<'a> {
         let opened = self.step("open the source", || source.open()).await?;
         let _ = self.opened.set(opened.clone());
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(source.bounds());
         let mut fetched = Fetched {
             listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
             counted: opened.expected.filter(|expected| !expected.exact).map(|expected| expected.count),
@@ -390,6 +386,7 @@ impl<'a> Walk<'a> {
         Answer: Future<Output = Result<T, SourceError>>,
     {
         let asking = async {
+            let began = self.clock.instant();
             let mut waits = waits(self.built.retry);
             let mut failed_part = None;
             loop {
@@ -403,7 +400,9 @@ impl<'a> Walk<'a> {
                     waits = self::waits(self.built.retry);
                     failed_part = part;
                 }
-                let Some(wait) = waits.next().and_then(|wait| self.wait(&error, wait)) else { return Err(error) };
+                let Some(wait) = waits.next().and_then(|wait| self.wait(&error, wait, began)) else {
+                    return Err(error);
+                };
                 self.retries.fetch_add(1, Ordering::Relaxed);
                 let (error, wait_ms) = (in_one_line(&error), u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 warn!(error, wait_ms, "Trying again: {step}");
@@ -421,8 +420,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The wait before the next try, if one may help: what the CRM asks for and a little more, so that not all who wait
-    /// come back at once, if the deadline leaves that much.
-    fn wait(&self, error: &SourceError, backoff: Duration) -> Option<Duration> {
+    /// come back at once, if the deadline and what one request may take leave that much. `began` is its first try.
+    fn wait(&self, error: &SourceError, backoff: Duration, began: Instant) -> Option<Duration> {
         if !error.is_transient() || self.stop.is_cancelled() {
             return None;
         }
@@ -431,16 +430,19 @@ impl<'a> Walk<'a> {
             warn!("No other try: this pull has had as many as it may");
             return None;
         }
-        let Some(asked) = error.wait() else { return Some(backoff) };
+        let now = self.clock.instant();
+        let tried = now.saturating_duration_since(began);
+        let in_all = |wait: &Duration| self.built.retry.total.is_none_or(|total| tried + *wait <= total.0);
+        let Some(asked) = error.wait() else { return Some(backoff).filter(in_all) };
         let asked = Some(asked.max(Duration::from_secs(1))).filter(|asked| *asked <= MAX_WAIT)?;
         let wait = asked + jittered(asked / 10);
-        let left = self.ends_at.saturating_duration_since(self.clock.instant());
-        (wait < left).then_some(wait)
+        let left = self.ends_at.saturating_duration_since(now);
+        Some(wait).filter(|wait| *wait < left).filter(in_all)
     }
 }
 
 /// The waits between the tries of one request: each about twice as long as the one before.
-fn waits(Retry { attempts, base, max }: Retry) -> impl Iterator<Item = Duration> {
+fn waits(Retry { attempts, base, max, .. }: Retry) -> impl Iterator<Item = Duration> {
     let waits = ExponentialBuilder::default().with_min_delay(base.0).with_max_delay(max.0).with_jitter();
     // The jitter goes on top of the longest.
     waits.with_max_times(attempts.saturating_sub(1)).build().map(move |wait| wait.min(max.0))
@@ -464,8 +466,8 @@ pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTim
 }
 
 /// What tells a walk that goes in circles from one that goes on.
-#[derive(Default)]
 pub(super) struct Guards {
+    bounds: Bounds,
     cursors: HashSet<String>,
     seen: HashSet<u64>,
     pages: u64,
@@ -474,12 +476,17 @@ pub(super) struct Guards {
 }
 
 impl Guards {
+    /// For a walk that has not begun.
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { bounds, cursors: HashSet::new(), seen: HashSet::new(), pages: 0, records: 0, empty: 0 }
+    }
+
     /// Judges one page: the ids of its records, how many there were, and where it says the next one is.
     pub(super) fn check(&mut self, ids: &[String], records: u64, next: Option<&str>) -> Result<(), String> {
         self.pages += 1;
         self.records += records;
-        if self.records > MAX_RECORDS {
-            return Err(format!("the list is longer than {MAX_RECORDS} records"));
+        if self.records > self.bounds.records {
+            return Err(format!("the list is longer than {} records", self.bounds.records));
         }
         self.empty = if records == 0 { self.empty + 1 } else { 0 };
         // Of a page on which no id can be read, only the cursor tells it from another.
@@ -494,8 +501,8 @@ impl Guards {
         if self.empty > MAX_EMPTY_PAGES {
             return Err(format!("{MAX_EMPTY_PAGES} empty pages in a row, and each names a next one"));
         }
-        if self.pages >= MAX_PAGES {
-            return Err(format!("the list is longer than {MAX_PAGES} pages"));
+        if self.pages >= self.bounds.pages {
+            return Err(format!("the list is longer than {} pages", self.bounds.pages));
         }
         if !self.cursors.insert(next.to_owned()) {
             return Err("the next page is one that was read already".to_owned());
@@ -511,7 +518,7 @@ mod tests {
     #[test]
     fn waits_grow_are_never_longer_than_the_longest_and_never_the_same_for_everybody() {
         let seconds = |seconds| Span(Duration::from_secs(seconds));
-        let retry = Retry { attempts: 9, base: seconds(1), max: seconds(60) };
+        let retry = Retry { attempts: 9, base: seconds(1), max: seconds(60), total: None };
         let mut firsts = HashSet::new();
         for _ in 0..20 {
             let waits: Vec<Duration> = waits(retry).collect();
@@ -527,7 +534,7 @@ mod tests {
 
     #[test]
     fn a_page_on_which_no_id_can_be_read_is_no_empty_one() {
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(Bounds::default());
         for page in 0..10 {
             guards.check(&[], 100, Some(&page.to_string())).unwrap();
         }

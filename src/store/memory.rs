@@ -1,7 +1,7 @@
 //! What a source remembers across restarts, a file a key beside its snapshots, for the owner's eyes alone.
 //!
 //! Read anew at each use: another process may have pulled the source meanwhile. What cannot be written is kept while
-//! the process lasts.
+//! the process lasts, and so is what a command notes that only tries a source.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -20,16 +20,19 @@ const MAX_BYTES: u64 = 16 << 20;
 pub struct SourceMemory {
     layout: Layout,
     place: Place,
-    /// What could not be written.
+    /// Whether the source is only tried.
+    trial: bool,
+    /// What could not be written, or is not to be.
     unwritten: InProcess,
     /// Whether it was said that something cannot be read: it is asked for at each request.
     is_told: AtomicBool,
 }
 
 impl SourceMemory {
-    /// The memory of a place; nothing is touched yet.
-    pub fn new(layout: Layout, place: Place) -> Self {
-        Self { layout, place, unwritten: InProcess::default(), is_told: AtomicBool::new(false) }
+    /// The memory of a place; nothing is touched yet. On a `trial` it only reads, but for what
+    /// [replaces](Memory::replace) something.
+    pub fn new(layout: Layout, place: Place, trial: bool) -> Self {
+        Self { layout, place, trial, unwritten: InProcess::default(), is_told: AtomicBool::new(false) }
     }
 
     fn read(&self, key: &str) -> Result<Option<String>, StoreError> {
@@ -63,6 +66,10 @@ impl Memory for SourceMemory {
     }
 
     fn put(&self, key: &'static str, text: &str) {
+        if self.trial { self.unwritten.put(key, text) } else { self.replace(key, text) }
+    }
+
+    fn replace(&self, key: &'static str, text: &str) {
         match self.write(key, text) {
             Ok(()) => self.unwritten.forget(key),
             Err(error) => {
@@ -82,8 +89,12 @@ mod tests {
     use super::*;
 
     fn memory(folder: &std::path::Path) -> SourceMemory {
+        of(folder, false)
+    }
+
+    fn of(folder: &std::path::Path, trial: bool) -> SourceMemory {
         let layout = Layout { output: folder.to_owned(), cache: folder.join("cache") };
-        SourceMemory::new(layout, Place::Folder("crm".parse().unwrap()))
+        SourceMemory::new(layout, Place::Folder("crm".parse().unwrap()), trial)
     }
 
     #[test]
@@ -110,5 +121,19 @@ mod tests {
         fs::remove_file(folder.path().join("cache")).unwrap();
         one.put("key", "later");
         assert_eq!(memory(folder.path()).get("key").as_deref(), Some("later"));
+    }
+
+    #[test]
+    fn a_trial_reads_what_is_there_and_writes_nothing_but_what_replaces_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let trial = of(folder.path(), true);
+        trial.put("key", "tried");
+        assert_eq!(trial.get("key").as_deref(), Some("tried"));
+        assert!(!folder.path().join("cache").exists());
+        memory(folder.path()).put("key", "pulled");
+        assert_eq!(of(folder.path(), true).get("key").as_deref(), Some("pulled"));
+        trial.replace("token", "new");
+        assert_eq!(memory(folder.path()).get("token").as_deref(), Some("new"));
+        assert_eq!(memory(folder.path()).get("key").as_deref(), Some("pulled"));
     }
 }

@@ -56,6 +56,7 @@ impl Folder {
             working_directory: self.path().to_owned(),
             user: rustix::process::geteuid().as_raw(),
             strict: true,
+            trial: false,
             clients: Clients::new(),
             clock,
         };

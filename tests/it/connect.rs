@@ -42,6 +42,7 @@ async fn the_sample_is_what_a_pull_would_take_in_the_currency_it_would_take() {
     let (crm, folder) = (crm.await, Folder::new());
     folder.write_config(&format!("[sources.hubspot]\n{}\npipelines = [\"default\"]\n", crm.section()));
     let told = folder.run(&["check", "--connect"]).assert_code(0).stdout.clone();
+    assert!(!folder.join("output").exists(), "nothing is written");
     assert!(told.contains("2 records, 1 left out by the configuration, 0 skipped"), "{told}");
     assert!(!told.contains("of another pipeline"), "{told}");
     let row = told.lines().find(|line| line.trim_start().starts_with("currency ")).unwrap();

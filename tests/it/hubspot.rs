@@ -502,6 +502,10 @@ impl Memory for NotedMeanwhile {
     fn put(&self, key: &'static str, text: &str) {
         self.noted.put(key, text);
     }
+
+    fn replace(&self, key: &'static str, text: &str) {
+        self.put(key, text);
+    }
 }
 
 #[tokio::test]

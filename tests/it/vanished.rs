@@ -203,12 +203,16 @@ async fn a_replaced_refresh_token_is_kept_where_only_its_owner_reads_it() {
     );
     let section = crm.section().replace(&format!("api_key = \"{TOKEN}\""), &app);
     folder.write_config(&format!("[sources.crm]\n{section}\n"));
-    for words in [&["check", "--connect"][..], &["pull"], &["pull"]] {
+    let cache = folder.join("output/sales_cache/crm");
+    // Each is asked with the token that the one before was given: it is kept also where nothing else is.
+    for (words, is_trial) in
+        [(&["check", "--connect"][..], true), (&["pull", "--dry-run"], true), (&["pull"], false), (&["pull"], false)]
+    {
         let outcome = folder.run(words);
         outcome.assert_code(0);
         assert!(!said(&outcome).contains("canary"), "{outcome:#?}");
+        assert_eq!(names(&cache) == [".memory-refresh_token"], is_trial, "{words:?} {:?}", names(&cache));
     }
-    let cache = folder.join("output/sales_cache/crm");
     let holds: BTreeMap<String, u32> = names(&cache)
         .into_iter()
         .filter(|name| std::fs::read_to_string(cache.join(name)).unwrap().contains("canary"))
