@@ -592,6 +592,20 @@ async fn a_stage_that_is_gone_stands_as_its_id_and_one_that_is_listed_as_deleted
 }
 
 #[tokio::test]
+async fn a_stage_that_is_gone_keeps_its_name_also_in_the_next_process_and_no_chance() {
+    let crm = FakePipedrive::start(deals(40)).await;
+    let context = context();
+    let before = pulled(&built_in(&crm.section(), &context)).await.unwrap();
+    crm.change(|account| account.delete_stage(3));
+    let after = pulled(&built_in(&crm.section(), &context)).await.unwrap();
+    let stages = |pulled: &Pulled| pulled.deals.iter().map(|deal| deal.stage.clone()).collect::<Vec<_>>();
+    assert_eq!(stages(&after), stages(&before));
+    assert!(after.found().contains(&(Rule::R09, "stage")));
+    let chances = |deals: &[Published]| deals.iter().map(|deal| deal.probability).collect::<Vec<_>>();
+    assert_eq!(chances(&after.published()), chances(&crm.model()), "what the stage says no more is not said");
+}
+
+#[tokio::test]
 async fn a_list_of_stages_that_is_empty_while_deals_stand_in_some_fails_the_pull() {
     let crm = FakePipedrive::start(deals(4)).await.with(|account| account.stages.clear());
     let (told, _) = failure(&built(&crm.section())).await;

@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::kept::ForADay;
+use crate::sources::labels::{Known, Seen};
 use crate::sources::pipedrive::account::Account;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::custom::Fields;
@@ -72,6 +73,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         account: ForADay::default(),
         fields: ForADay::default(),
         organizations: Organizations::default(),
+        seen: Seen::new(context.memory.clone()),
     };
     Ok(Built {
         source: Arc::new(source),
@@ -96,6 +98,7 @@ struct Pipedrive {
     account: ForADay<Account>,
     fields: ForADay<Fields>,
     organizations: Organizations,
+    seen: Seen,
 }
 
 #[async_trait]
@@ -106,6 +109,7 @@ impl Source for Pipedrive {
         let identity = self.client.identity()?;
         let account = self.account(identity).await.map_err(part("read the account"))?;
         let pipelines = Pipelines::ask(&self.client).await.map_err(part("read the pipelines"))?;
+        self.seen.note(account.id.as_deref(), &pipelines.stages, &pipelines.labels);
         let owners = users::all(&self.client).await.map_err(part("read the users"))?;
         let fields = self.fields(identity).await.map_err(part("read the fields of deals"))?;
         let wanted = pipeline_ids(&pipelines.labels, &self.pipelines)?;
@@ -135,7 +139,9 @@ impl Source for Pipedrive {
         let labels = opened.names.0.get(PIPELINES).cloned().unwrap_or_default();
         let pipelines = pipeline_ids(&labels, &self.pipelines)?;
         let wish = Wish { archived: self.archived, pipelines: &pipelines };
-        deals::page(&self.client, &Reader::new(&self.mapping, opened), &wish, after).await
+        let seen = self.seen.labels();
+        let reader = Reader { mapping: &self.mapping, opened, stages: Known::new(&opened.stages, &seen) };
+        deals::page(&self.client, &reader, &wish, after).await
     }
 
     async fn names(&self, _opened: &Opened, wanted: &Wanted) -> Result<Names, SourceError> {
