@@ -91,8 +91,10 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
         Finding::of_pull(Rule::R02, "id", message, counted.abs_diff(candidate.readable))
     });
     let empty = candidate.empty_fields().filter(|field| !MANDATORY.contains(field));
-    let empty =
-        empty.map(|field| Finding::of_pull(Rule::R07, field, Rule::R07.meaning().to_owned(), candidate.records));
+    let empty = empty.map(|field| {
+        let message = format!("{}{}", Rule::R07.meaning(), candidate.why_empty(field));
+        Finding::of_pull(Rule::R07, field, message, candidate.records)
+    });
     counted.into_iter().chain(empty).collect()
 }
 
@@ -101,6 +103,12 @@ impl<'a> Candidate<'a> {
     fn empty_fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let enough = self.records >= ENOUGH_RECORDS;
         self.matched.iter().filter(move |(_, found)| enough && *found == 0).map(|(field, _)| field.as_str())
+    }
+
+    /// Where the way to an empty field ends, in brackets; nothing where the source cannot tell.
+    fn why_empty(&self, field: &str) -> String {
+        let gap = self.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
+        gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default()
     }
 }
 
@@ -146,9 +154,7 @@ fn another_account(candidate: &Candidate<'_>, last_good: Option<&Head>) -> Optio
 fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl Iterator<Item = Hold> + 'a {
     let is_mandatory = |field: &&str| MANDATORY.contains(field) && !allowed.iter().any(|name| name == field);
     candidate.empty_fields().filter(is_mandatory).map(|field| {
-        let gap = candidate.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
-        let why = gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default();
-        let records = candidate.records;
+        let (records, why) = (candidate.records, candidate.why_empty(field));
         let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
         Hold { rule: GateRule::R07, reason }
     })
@@ -260,6 +266,11 @@ mod tests {
         let warned: Vec<String> = remark(&twenty).into_iter().map(|finding| finding.field).collect();
         assert_eq!(warned, ["owner"], "any other field only warns");
         assert!(remark(&few).is_empty());
+        let gaps = [("owner", "`$.owner.name`: `owner` is missing in 20"), ("stage", "`$.stage` is null in 20")];
+        let gaps = gaps.map(|(field, why)| (field.to_owned(), why.to_owned()));
+        let told = Candidate { gaps: &gaps, ..twenty };
+        assert_eq!(remark(&told)[0].message, format!("{} ({})", Rule::R07.meaning(), gaps[0].1));
+        assert!(judge(&told, None, ALLOW_NOTHING)[0].reason.contains(&gaps[1].1));
         let unmatched = ["stage".to_owned(), "value".to_owned()];
         assert_eq!(rules(&twenty, None, Allowed { unmatched: &unmatched, ..ALLOW_NOTHING }), []);
     }
