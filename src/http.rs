@@ -1,16 +1,17 @@
 //! The one HTTP client: bounded in time and bytes, no redirects, and no credential ever leaves the source's origin.
 //!
 //! `reqwest` has no timeouts and no size limit by default, obeys the environment's proxies and follows redirects with
-//! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's.
+//! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's, but
+//! for a request that only met the end of a connection kept from the answer before.
 
 mod body;
 mod record;
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use reqwest::{Certificate, Client, Method, Proxy, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
+use tracing::debug;
 
 use crate::http::body::Body;
 pub use crate::http::record::Exchange;
@@ -156,18 +158,25 @@ pub struct Request {
     pub headers: HeaderMap,
     /// A body, with its content type in `headers`.
     pub body: Option<Vec<u8>>,
+    /// Whether it changes nothing at the server, whatever its method: it may be sent twice.
+    pub only_asks: bool,
 }
 
 impl Request {
     /// A GET of `url`.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None }
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None, only_asks: true }
     }
 
     /// A POST of `body`, which is of the media type `kind`.
     pub fn post(url: Url, kind: &'static str, body: Vec<u8>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-        Self { method: Method::POST, url, headers, body: Some(body) }
+        Self { method: Method::POST, url, headers, body: Some(body), only_asks: false }
+    }
+
+    /// A POST whose `body` is a question, such as a search.
+    pub fn question(url: Url, kind: &'static str, body: Vec<u8>) -> Self {
+        Self { only_asks: true, ..Self::post(url, kind, body) }
     }
 }
 
@@ -287,6 +296,8 @@ pub struct Http {
     max_body: u64,
     pacer: Pacer,
     requests: AtomicU64,
+    /// Whether an answer came since a connection was last found to have ended.
+    is_answered: AtomicBool,
     record: Option<Arc<Record>>,
 }
 
@@ -301,6 +312,7 @@ impl Http {
             max_body: settings.max_body.0,
             pacer: Pacer::new(pace),
             requests: AtomicU64::new(0),
+            is_answered: AtomicBool::new(false),
             record: clients.record.clone(),
         })
     }
@@ -341,7 +353,8 @@ impl Http {
         &self.pacer
     }
 
-    /// Sends the request and reads the answer whole, whatever its status.
+    /// Sends the request and reads the answer whole, whatever its status. A question that meets the end of a kept
+    /// connection is asked once more, on another.
     pub async fn send(&self, request: Request) -> Result<Reply, HttpError> {
         self.send_at(&self.pacer, request).await
     }
@@ -349,6 +362,23 @@ impl Http {
     /// The same, at a pace of its own.
     pub async fn send_at(&self, pacer: &Pacer, mut request: Request) -> Result<Reply, HttpError> {
         request.url = self.own(request.url)?;
+        let again = request.only_asks.then(|| request.clone());
+        match (self.attempt(pacer, request).await, again) {
+            (Err(HttpError::Broken(error)), Some(request)) if self.has_kept_too_long(&error) => {
+                debug!("The server had ended the connection: asking again on another");
+                self.attempt(pacer, request).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    /// Whether nothing is wrong but that the server gave up a connection while it was kept for the next request, which
+    /// many do without a word. An answer must have come over it: a server that ends one after another is unwell.
+    fn has_kept_too_long(&self, error: &reqwest::Error) -> bool {
+        has_ended_unanswered(error) && self.is_answered.swap(false, Ordering::Relaxed)
+    }
+
+    async fn attempt(&self, pacer: &Pacer, request: Request) -> Result<Reply, HttpError> {
         pacer.wait().await;
         let Some(record) = &self.record else { return self.exchange(request).await };
         let (asked, begun) = (Exchange::asked(&request), Instant::now());
@@ -376,6 +406,7 @@ impl Http {
         while let Some(chunk) = response.chunk().await.map_err(|error| self.classify(error))? {
             body.take(&chunk)?;
         }
+        self.is_answered.store(true, Ordering::Relaxed);
         let reply = Reply { status, headers: response.headers().clone(), body: body.end()?, url };
         if (200..300).contains(&status) && has_body && !body::has_known_end(status, &reply.headers) {
             return Err(HttpError::Incomplete("nothing says where it ends"));
@@ -428,16 +459,34 @@ fn is_loopback(url: &Url) -> bool {
 
 /// rustls' own error stands somewhere in the chain where a certificate was the matter.
 fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
+    causes(error).any(|cause| {
         let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+        cause.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+    })
+}
+
+/// Whether the connection was there and ended before the head of an answer. hyper itself asks again only where not a
+/// byte of the request had been written.
+fn has_ended_unanswered(error: &reqwest::Error) -> bool {
+    let is_end = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
+            || io.is_some_and(|kind| ENDS.contains(&kind))
+    };
+    error.is_request() && !error.is_connect() && causes(error).any(is_end)
+}
+
+/// How the system says that the other side ended a connection.
+const ENDS: [ErrorKind; 4] = [
+    ErrorKind::ConnectionReset,
+    ErrorKind::ConnectionAborted,
+    ErrorKind::BrokenPipe,
+    // TLS, without a farewell.
+    ErrorKind::UnexpectedEof,
+];
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
 }
 
 /// A header that holds a secret: marked, so that nothing prints it.

@@ -100,10 +100,11 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
         Finding::of_pull(Rule::R02, "id", message, counted.abs_diff(candidate.readable))
     });
     let empty = candidate.empty_fields().filter(|field| !MANDATORY.contains(field));
-    let empty =
-        empty.map(|field| Finding::of_pull(Rule::R07, field, Rule::R07.meaning().to_owned(), candidate.records));
-    let doubt = candidate.doubt.filter(|(_, is_grave)| !is_grave);
-    let doubt = doubt.map(|(why, _)| Finding::of_pull(Rule::R07, PAGING, why.to_owned(), candidate.records));
+    let empty = empty.map(|field| {
+        let message = format!("{}{}", Rule::R07.meaning(), candidate.why_empty(field));
+        Finding::of_pull(Rule::R07, field, message, candidate.records)
+    });
+    let doubt = candidate.doubt.map(|(why, _)| Finding::of_pull(Rule::R07, PAGING, why.to_owned(), candidate.records));
     let duplicates = candidate.head.completeness.duplicates;
     let twice = (duplicates > 0).then(|| Finding::of_pull(Rule::R06, "id", Rule::R06.meaning().to_owned(), duplicates));
     counted.into_iter().chain(twice).chain(doubt).chain(empty).collect()
@@ -114,6 +115,12 @@ impl<'a> Candidate<'a> {
     fn empty_fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let enough = self.records >= ENOUGH_RECORDS;
         self.matched.iter().filter(move |(_, found)| enough && *found == 0).map(|(field, _)| field.as_str())
+    }
+
+    /// Where the way to an empty field ends, in brackets; nothing where the source cannot tell.
+    fn why_empty(&self, field: &str) -> String {
+        let gap = self.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
+        gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default()
     }
 }
 
@@ -177,9 +184,7 @@ fn another_account(candidate: &Candidate<'_>, last_good: Option<&Head>) -> Optio
 fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl Iterator<Item = Hold> + 'a {
     let is_mandatory = |field: &&str| MANDATORY.contains(field) && !allowed.iter().any(|name| name == field);
     candidate.empty_fields().filter(is_mandatory).map(|field| {
-        let gap = candidate.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
-        let why = gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default();
-        let records = candidate.records;
+        let (records, why) = (candidate.records, candidate.why_empty(field));
         let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
         Hold { rule: GateRule::R07, reason }
     })
@@ -284,11 +289,12 @@ mod tests {
         let head = head(20, None);
         let doubtful = |is_grave| Candidate { doubt: Some(("is that all?", is_grave)), ..candidate(&head) };
         assert_eq!(judge(&doubtful(true), None, ALLOW_NOTHING)[0].reason, "is that all?");
-        assert_eq!(remark(&doubtful(true)), []);
         let allowed = [PAGING.to_owned()];
         assert_eq!(rules(&doubtful(true), None, Allowed { unmatched: &allowed, ..ALLOW_NOTHING }), []);
         assert_eq!(rules(&doubtful(false), None, ALLOW_NOTHING), []);
-        assert_eq!(remark(&doubtful(false))[0].message, "is that all?");
+        for is_grave in [true, false] {
+            assert_eq!(remark(&doubtful(is_grave))[0].message, "is that all?");
+        }
     }
 
     #[test]
@@ -330,6 +336,11 @@ mod tests {
         let warned: Vec<String> = remark(&twenty).into_iter().map(|finding| finding.field).collect();
         assert_eq!(warned, ["owner"], "any other field only warns");
         assert!(remark(&few).is_empty());
+        let gaps = [("owner", "`$.owner.name`: `owner` is missing in 20"), ("stage", "`$.stage` is null in 20")];
+        let gaps = gaps.map(|(field, why)| (field.to_owned(), why.to_owned()));
+        let told = Candidate { gaps: &gaps, ..twenty };
+        assert_eq!(remark(&told)[0].message, format!("{} ({})", Rule::R07.meaning(), gaps[0].1));
+        assert!(judge(&told, None, ALLOW_NOTHING)[0].reason.contains(&gaps[1].1));
         let unmatched = ["stage".to_owned(), "value".to_owned()];
         assert_eq!(rules(&twenty, None, Allowed { unmatched: &unmatched, ..ALLOW_NOTHING }), []);
     }

@@ -1,5 +1,6 @@
 //! A pull, from the lock to the latest file. A complete snapshot is published or none at all.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,10 +227,13 @@ fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head
     for remark in others {
         tracing::warn!(source.name = %target.name, "{} ({:?})", remark.message, remark.rule);
     }
-    if !empty.is_empty() {
-        let fields: Vec<String> = empty.iter().map(|remark| format!("`{}`", remark.field)).collect();
-        let (fields, meaning) = (fields.join(", "), Rule::R07.meaning());
-        tracing::warn!(source.name = %target.name, "{fields}: {meaning} (R07)");
+    // Fields of which the same is to be said stand together: an account may use few of them.
+    let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for remark in empty {
+        fields.entry(&remark.message).or_default().push(format!("`{}`", remark.field));
+    }
+    for (message, fields) in fields {
+        tracing::warn!(source.name = %target.name, "{}: {message} (R07)", fields.join(", "));
     }
 }
 

@@ -8,6 +8,7 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::http::Reply;
 use crate::sources::source::SourceError;
+use crate::telemetry::Escaped;
 
 /// The text of an answer that should be JSON, without a byte order mark; empty for 204 and where there is no body.
 pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
@@ -48,6 +49,12 @@ pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
         }
     }
     if parts > MAX_PARTS { Err(SourceError::TooManyParts(MAX_PARTS)) } else { Ok(()) }
+}
+
+/// Where in a list a record is of which no id can be read: behind the deal before it, with a blank in front. Nothing where
+/// there is none.
+pub(super) fn after_deal(id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!(" after deal `{}`", Escaped(id)) }
 }
 
 /// Why a text of so many bytes is no JSON, or not the JSON it should be. The error's own words may quote the answer.

@@ -28,8 +28,6 @@ use crate::telemetry::in_one_line;
 
 /// Empty pages in a row that still name a next one.
 const MAX_EMPTY_PAGES: u32 = 3;
-/// Below this many records a field that finds nothing may be chance.
-const ENOUGH_RECORDS: u64 = 20;
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How many tries a pull may have beside the first of each request …
@@ -125,21 +123,6 @@ pub struct Fetched {
     pub finished_at: DateTime<Utc>,
     /// Requests sent, retries included.
     pub requests: u64,
-}
-
-impl Fetched {
-    /// Fields whose way leads nowhere in all of so many records that it is no chance (contract `rest` §2.3).
-    fn fields_that_find_nothing(&self) -> Vec<String> {
-        let records = self.matched.records;
-        let fields: BTreeSet<&String> = self.gaps.0.keys().map(|(field, _)| field).collect();
-        let found = fields.into_iter().filter_map(|field| {
-            let gaps = self.gaps.of(field);
-            let (why, _) = gaps.first().filter(|_| records >= ENOUGH_RECORDS)?;
-            let is_everywhere = gaps.iter().map(|(_, count)| count).sum::<u64>() >= records;
-            is_everywhere.then(|| format!("The field `{field}` finds nothing in all {records} records: {why}"))
-        });
-        found.collect()
-    }
 }
 
 /// In how many records each field had something (rule R07).
@@ -353,7 +336,6 @@ impl<'a> Walk<'a> {
             }
         }
         fetched.seen.sort();
-        fetched.fields_that_find_nothing().iter().for_each(|told| warn!("{told}"));
         fetched.finished_at = self.clock.now();
         Ok(fetched)
     }

@@ -290,6 +290,22 @@ async fn a_field_that_matches_nothing_is_said_once_and_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_the_way_to_a_field_ends_is_said_once_in_the_log_and_in_the_snapshot() {
+    let crm = FakeRest::start(deals(30)).await;
+    let folder = Folder::new();
+    let section = crm.section(Paging::Page).replace("$.account.name", "$.account.title");
+    folder.write_config(&format!("[sources.crm]\n{section}"));
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    let said: Vec<&str> = pulled.stderr.lines().filter(|line| line.contains("`$.account.title`")).collect();
+    assert_eq!(said.len(), 1, "{}", pulled.stderr);
+    assert!(said[0].contains("`company`: empty in every deal") && said[0].contains(" in 30) (R07)"), "{said:?}");
+    let findings = folder.json("output/sales_pipeline.json")["quality"]["findings"].clone();
+    let company = findings.as_array().unwrap().iter().find(|finding| finding["field"] == "company").unwrap();
+    assert!(company["message"].as_str().unwrap().contains("`$.account.title`"), "{company}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_account_is_held_also_after_a_pull_that_could_not_tell() {
     let crm = FakeHubspot::start(fake_hubspot::deals(30)).await;
     let crm = crm.fail_at(Route::Account, 2, fake_hubspot::Fault::MissingScopes("oauth"));

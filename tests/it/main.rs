@@ -28,6 +28,7 @@ mod packaging;
 mod pipedrive;
 mod probe;
 mod program;
+mod reconnect;
 mod rest;
 mod rest_lookups;
 mod rest_mistakes;

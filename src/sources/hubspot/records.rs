@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::finding::Findings;
+use crate::sources::answer;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{Reader, Record};
@@ -50,10 +51,10 @@ impl Records {
         self.skipped += unreadable.len() as u64;
         if let [(place, column), ..] = unreadable[..] {
             // The error's own words may quote the record.
-            let count = unreadable.len();
+            let (count, after) = (unreadable.len(), answer::after_deal(&before));
             tracing::warn!(
-                "{count} records of the page after deal `{before}` cannot be read and are left out; the first is record \
-                 {place} (column {column})"
+                "{count} records of a page{after} cannot be read and are left out; the first is record {place} \
+                 (column {column})"
             );
         }
         Ok(())

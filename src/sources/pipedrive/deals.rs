@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::model::finding::Findings;
+use crate::sources::answer;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::fields::Reader;
 use crate::sources::pipedrive::settings::{ARCHIVED, DEALS};
@@ -99,8 +100,8 @@ impl Records {
         let id = record.as_ref().and_then(|record| serde_json::from_str::<Id>(record.get("id")?.get()).ok());
         let (Some(record), Some(Id(id))) = (record, id) else {
             self.skipped += 1;
-            let after = &self.last;
-            tracing::warn!("Record {number} of the page after deal `{after}` cannot be read: left out");
+            let after = answer::after_deal(&self.last);
+            tracing::warn!("Record {number} of a page{after} cannot be read: left out");
             return Ok(());
         };
         if by_number(&self.last, &id).is_ge() {

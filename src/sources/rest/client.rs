@@ -127,6 +127,7 @@ impl Client {
                 url: draft.url.clone(),
                 headers: draft.headers.clone(),
                 body: draft.body.clone(),
+                only_asks: true,
             };
             for (key, value) in &draft.hidden {
                 request.url.query_pairs_mut().append_pair(key, value.expose_secret());

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::finding::Findings;
+use crate::sources::answer;
 use crate::sources::salesforce::client::read;
 use crate::sources::salesforce::fields::{Read, Reader};
 use crate::sources::salesforce::rows::Row;
@@ -63,8 +64,8 @@ pub(super) fn take(read: Read, place: u64, page: &mut Page) {
         }
         Read::Unreadable => {
             page.skipped += 1;
-            let after = page.ids.last().map_or("", String::as_str);
-            tracing::warn!("Record {place} of a page, after deal `{after}`, cannot be read: left out");
+            let after = answer::after_deal(page.ids.last().map_or("", String::as_str));
+            tracing::warn!("Record {place} of a page{after} cannot be read: left out");
         }
     }
 }
