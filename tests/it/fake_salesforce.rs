@@ -211,6 +211,7 @@ struct Salesforce {
     login: String,
     instance: String,
     cursors: HashMap<String, Cursor>,
+    cursors_made: u64,
     jobs: HashMap<String, Job>,
     jobs_made: u64,
     /// How many records a page holds at most, whatever is asked for.
@@ -261,6 +262,7 @@ impl FakeSalesforce {
             login: endpoint.clone(),
             instance: endpoint.clone(),
             cursors: HashMap::new(),
+            cursors_made: 0,
             jobs: HashMap::new(),
             jobs_made: 0,
             page_size: usize::MAX,

@@ -199,13 +199,40 @@ async fn fifty_thousand_deals_are_one_page_of_an_export_and_one_more_is_two() {
     if std::env::var_os("PIPELINE_TEST_QUICK").is_some() {
         return;
     }
-    for (count, pages) in [(50_000, 0), (50_001, 2)] {
+    for (count, way, lists, pages) in [(50_000, "", 0, 0), (50_000, "bulk_above = 49999", 0, 1), (50_001, "", 1, 2)] {
         let crm = FakeSalesforce::start(deals(count)).await;
-        let pulled = pulled_from(&crm).await;
+        let pulled = pulled(&built(&section(&crm, way))).await.unwrap();
         assert!(pulled.published() == crm.model(ZONE), "{count} deals");
-        assert_eq!((asked(&crm, Route::Results), crm.jobs_left()), (pages, 0));
-        assert_eq!(asked(&crm, Route::More), if pages == 0 { 24 } else { 0 });
+        assert_eq!((asked(&crm, Route::ResultPages), asked(&crm, Route::Results)), (lists, pages), "{count} deals");
+        assert_eq!((asked(&crm, Route::More), crm.jobs_left()), (if pages == 0 { 24 } else { 0 }, 0));
+        let cost = pulled.fetched.opened.cost.unwrap();
+        assert_eq!(cost.requests, pulled.fetched.requests, "{count} deals");
     }
+}
+
+#[tokio::test]
+async fn the_pages_of_a_large_export_are_read_two_at_a_time_and_one_by_one_where_nobody_tells_them() {
+    if std::env::var_os("PIPELINE_TEST_QUICK").is_some() {
+        return;
+    }
+    let export = || async { FakeSalesforce::start(deals(50_001)).await.result_page(8_000) };
+    let whole = |crm: FakeSalesforce| async move {
+        let pulled = pulled_from(&crm).await;
+        assert!(pulled.published() == crm.model(ZONE));
+        (asked(&crm, Route::ResultPages), crm)
+    };
+    let (lists, crm) = whole(export().await.habit(Habit::NamesOneRecord).fail_at(Route::Results, 1, Fault::Cut)).await;
+    let read: Vec<String> = crm
+        .requests()
+        .into_iter()
+        .filter(|asked| asked.route == Some(Route::Results))
+        .map(|asked| asked.query)
+        .collect();
+    assert_eq!((lists, read.len()), (2, 8), "seven pages, five in a list; one was asked for twice");
+    assert!(read[0] != read[1], "the second was asked for with the first");
+    let lacking = Fault::Error(404, "NOT_FOUND");
+    let (lists, crm) = whole(export().await.fail_at(Route::ResultPages, 1, lacking)).await;
+    assert_eq!((lists, asked(&crm, Route::Results)), (1, 7));
 }
 
 #[tokio::test]
@@ -587,7 +614,6 @@ async fn what_does_not_pass_ends_the_pull_at_once_in_words() {
         (Fault::Error(400, "OPERATION_TOO_LARGE"), "View All", Advice::GrantPermission),
         (Fault::Error(400, "EXCEEDED_ID_LIMIT"), "answers 400 (EXCEEDED_ID_LIMIT)", Advice::CheckAddress),
         (Fault::Error(400, "NUMBER_OUTSIDE_VALID_RANGE"), "answers 400 (NUMBER_OUTSIDE", Advice::CheckAddress),
-        (Fault::LostCursor, "no longer knows the place", Advice::CheckPaging),
         (Fault::Limit(Refusal::Total), "its limit for the day is reached", Advice::WaitForLimit),
         (Fault::Error(403, "INSUFFICIENT_ACCESS"), "may not read this", Advice::GrantPermission),
         (Fault::Error(403, "API_DISABLED_FOR_ORG"), "API Enabled", Advice::GrantPermission),
@@ -618,6 +644,26 @@ async fn a_part_of_the_first_request_that_fails_is_told_like_a_whole_one() {
         let (told, advice) = failure(&built(&crm.section())).await;
         assert!(told.contains(words) && advice == cure, "{part}: {told}");
     }
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_list_that_the_crm_forgot_is_asked_for_anew_and_only_once() {
+    for nth in 1..=3 {
+        let crm = FakeSalesforce::start(deals(650)).await.page_size(200).fail_at(Route::More, nth, Fault::LostCursor);
+        let crm = crm.after_each(|org, route| {
+            if route == Route::More {
+                org.delete(&deal_id(640));
+            }
+        });
+        let pulled = pulled_from(&crm).await;
+        assert_eq!((pulled.published(), pulled.is_whole()), (crm.model(ZONE), true), "page {}", nth + 1);
+        assert_eq!((asked(&crm, Route::Composite), pulled.fetched.fetched), (2, 650), "none came twice");
+    }
+    let crm = FakeSalesforce::start(deals(650)).await.page_size(200);
+    let crm = crm.fail_at(Route::More, 1, Fault::LostCursor).fail_at(Route::More, 2, Fault::LostCursor);
+    let (told, advice) = failure(&built(&crm.section())).await;
+    assert!(told.contains("no longer knows the place") && advice == Advice::CheckPaging, "{told}");
+    assert_eq!(asked(&crm, Route::Composite), 2);
 }
 
 #[tokio::test]
@@ -909,6 +955,7 @@ async fn whatever_happens_between_pages_each_deal_is_as_it_was_at_some_moment_an
                 noted.lock().unwrap().push(org.model(ZONE, &instance));
             }
         });
+        let crm = if seed % 4 == 1 { crm.fail_at(Route::More, 3, Fault::LostCursor) } else { crm };
         let source = built(&section(&crm, if seed % 4 == 3 { "bulk_above = 1" } else { "" }));
         let pulled = pulled(&source).await.unwrap_or_else(|error| panic!("seed {seed}: {}", told(&error)));
         if !pulled.is_whole() {

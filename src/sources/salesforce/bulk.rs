@@ -2,6 +2,7 @@
 //!
 //! For accounts so large that pages would cost too many requests. The job is deleted at the end, whatever became of it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use csv::{ReaderBuilder, StringRecord};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Reply;
 use crate::model::finding::Findings;
+use crate::sources::answer::part;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::Columns;
 use crate::sources::salesforce::fields::Reader;
@@ -19,9 +21,13 @@ use crate::sources::salesforce::rows::Row;
 use crate::sources::source::{Page, SourceError};
 
 /// The most deals of one page.
-pub(super) const PAGE: u64 = 50_000;
+const PAGE: u64 = 50_000;
+/// How many pages one list of them names.
+const LISTED: u64 = 5;
 /// The longest wait between two looks at a job; each look is a request.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// The most lists of pages of one job.
+const MOST_LISTS: usize = 2_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,8 +53,140 @@ struct Told {
     number_records_processed: Option<u64>,
 }
 
+/// Some pages of a result.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct List {
+    result_pages: Vec<Place>,
+    /// Where the list goes on: the documents have both names (contract §1.7).
+    #[serde(default, alias = "nextRecordUrl")]
+    next_records_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Place {
+    result_url: String,
+}
+
+/// One walk's export.
+pub(super) struct Export {
+    soql: String,
+    job: Mutex<Option<Job>>,
+    /// A page that was read together with the one before it, by its path.
+    ahead: Mutex<Option<(String, Reply)>>,
+}
+
+/// An export that was ordered.
+#[derive(Debug, Clone)]
+struct Job {
+    id: String,
+    /// How many records it holds, once it is done.
+    total: Option<u64>,
+    /// The paths of its pages in order, once they are asked for; none where each page says by itself where the next is.
+    pages: Option<Arc<[String]>>,
+}
+
+impl Export {
+    /// One that is not ordered yet.
+    pub(super) fn new(soql: String) -> Self {
+        Self { soql, job: Mutex::default(), ahead: Mutex::default() }
+    }
+
+    /// A page, the first one once the job is done; `after` and the page's `next` are paths.
+    pub(super) async fn page(
+        &self,
+        client: &Client,
+        first_wait: Duration,
+        after: Option<&str>,
+        reader: &Reader<'_>,
+    ) -> Result<Page, SourceError> {
+        let (id, total, pages) = self.done(client, first_wait).await.map_err(part("order an export of the deals"))?;
+        let path = after.or(pages.first().map(String::as_str));
+        let path = path.map_or_else(|| place(client, &id, None), ToOwned::to_owned);
+        let behind = pages.iter().skip_while(|page| **page != path).nth(1);
+        let reply = self.fetch(client, &path, behind.map(String::as_str)).await?;
+        let mut page = read(&reply, reader)?;
+        let told = reply.header("sforce-numberofrecords").and_then(|count| count.parse::<u64>().ok());
+        if told.is_some_and(|told| told != page.fetched()) {
+            return Err(SourceError::Cut(format!("it holds {} records, and not as many as it says", page.fetched())));
+        }
+        page.total = Some(total);
+        // The last page has the word itself in its place, and others leave it out.
+        let locator = reply.header("sforce-locator").filter(|locator| *locator != "null" && pages.is_empty());
+        page.next = behind.cloned().or_else(|| locator.map(|locator| place(client, &id, Some(locator))));
+        Ok(page)
+    }
+
+    /// Deletes the job, ended first if it is not done; the server would in a week.
+    pub(super) async fn close(&self, client: &Client) {
+        let Some(job) = self.job().take() else { return };
+        let path = client.path(&format!("jobs/query/{}", job.id));
+        if job.total.is_none() {
+            // A job that failed by itself has ended too.
+            let _ = client.patch(&path, &End { state: "Aborted" }).await;
+        }
+        if let Err(error) = client.delete(&path).await {
+            tracing::warn!("The export's job stays with the CRM for up to a week: {error}");
+        }
+    }
+
+    /// The walk's own job, done: what was ordered before a failure is not ordered again. Its id, how many records it
+    /// holds and, where they are more than a page, the pages.
+    async fn done(&self, client: &Client, wait: Duration) -> Result<(String, u64, Arc<[String]>), SourceError> {
+        let ordered = self.job().clone();
+        let mut job = match ordered {
+            Some(job) => job,
+            None => Job { id: create(client, &self.soql).await?, total: None, pages: None },
+        };
+        *self.job() = Some(job.clone());
+        let total = match job.total {
+            Some(total) => total,
+            None => self::wait(client, &job.id, wait).await?,
+        };
+        job.total = Some(total);
+        *self.job() = Some(job.clone());
+        let pages = match job.pages.take() {
+            Some(pages) => pages,
+            None if total > PAGE => pages(client, &job.id).await?.into(),
+            None => Arc::default(),
+        };
+        *self.job() = Some(Job { pages: Some(Arc::clone(&pages)), ..job.clone() });
+        Ok((job.id, total, pages))
+    }
+
+    /// A page, and at once the one behind it, which is there when it is wanted.
+    async fn fetch(&self, client: &Client, path: &str, behind: Option<&str>) -> Result<Reply, SourceError> {
+        if let Some((_, reply)) = self.ahead().take_if(|(ahead, _)| ahead == path) {
+            return Ok(reply);
+        }
+        let is_there = |path: &str| self.ahead().as_ref().is_some_and(|(ahead, _)| ahead == path);
+        let Some(behind) = behind.filter(|behind| !is_there(behind)) else { return client.table(path).await };
+        let (reply, next) = tokio::join!(client.table(path), client.table(behind));
+        // If it failed it is asked for again, and its failure told, when it is wanted.
+        *self.ahead() = next.ok().map(|next| (behind.to_owned(), next));
+        reply
+    }
+
+    fn job(&self) -> MutexGuard<'_, Option<Job>> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Option<(String, Reply)>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many requests the result of so many records takes.
+pub(super) fn requests(total: u64) -> u64 {
+    match total.div_ceil(PAGE) {
+        0 | 1 => 1,
+        pages => pages.div_ceil(LISTED) + pages,
+    }
+}
+
 /// Orders an export; the id of its job.
-pub(super) async fn create(client: &Client, soql: &str) -> Result<String, SourceError> {
+async fn create(client: &Client, soql: &str) -> Result<String, SourceError> {
     let order =
         Order { operation: "queryAll", query: soql, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
     let job: Told = client.post(&client.path("jobs/query"), &order).await?;
@@ -57,7 +195,7 @@ pub(super) async fn create(client: &Client, soql: &str) -> Result<String, Source
 }
 
 /// Waits until the job is done, ever longer between two looks; how many records it holds.
-pub(super) async fn wait(client: &Client, job: &str, first: Duration) -> Result<u64, SourceError> {
+async fn wait(client: &Client, job: &str, first: Duration) -> Result<u64, SourceError> {
     let mut wait = first.min(LONGEST_WAIT);
     loop {
         let told: Told = client.get(&client.path(&format!("jobs/query/{job}"))).await?;
@@ -78,39 +216,31 @@ pub(super) async fn wait(client: &Client, job: &str, first: Duration) -> Result<
     }
 }
 
-/// A page of the result; `after` is the locator of the page before. `next` is a locator.
-pub(super) async fn page(
-    client: &Client,
-    job: &str,
-    after: Option<&str>,
-    reader: &Reader<'_>,
-) -> Result<Page, SourceError> {
-    let mut parameters = Url::parse("form:").expect("a scheme alone is a URL");
-    parameters.query_pairs_mut().append_pair("maxRecords", &PAGE.to_string());
-    parameters.query_pairs_mut().extend_pairs(after.map(|locator| ("locator", locator)));
-    let query = parameters.query().unwrap_or_default();
-    let reply = client.table(&client.path(&format!("jobs/query/{job}/results?{query}"))).await?;
-    // The last page has the word itself in its place, and others leave it out.
-    let next = reply.header("sforce-locator").filter(|locator| *locator != "null").map(ToOwned::to_owned);
-    let told = reply.header("sforce-numberofrecords").and_then(|count| count.parse::<u64>().ok());
-    let mut page = read(&reply, reader)?;
-    if told.is_some_and(|told| told != page.fetched()) {
-        return Err(SourceError::Cut(format!("it holds {} records, and not as many as it says", page.fetched())));
+/// The paths of all pages of a result, which may be read at once; none where the account does not tell them.
+async fn pages(client: &Client, job: &str) -> Result<Vec<String>, SourceError> {
+    let (mut path, mut pages) = (client.path(&format!("jobs/query/{job}/resultPages")), Vec::new());
+    for _ in 0..MOST_LISTS {
+        let list = match client.get::<List>(&path).await {
+            Err(error) if pages.is_empty() && matches!(error.root(), SourceError::Unexpected { .. }) => {
+                return Ok(pages);
+            }
+            answered => answered?,
+        };
+        for place in list.result_pages {
+            pages.push(client.follow(&path, &place.result_url)?);
+        }
+        let Some(next) = list.next_records_url else { return Ok(pages) };
+        path = client.follow(&path, &next)?;
     }
-    page.next = next;
-    Ok(page)
+    Err(SourceError::Paging(format!("the export's pages fill more than {MOST_LISTS} lists")))
 }
 
-/// Deletes the job, ended first if it is not done; the server would in a week.
-pub(super) async fn delete(client: &Client, job: &str, is_done: bool) {
-    let path = client.path(&format!("jobs/query/{job}"));
-    if !is_done {
-        // A job that failed by itself has ended too.
-        let _ = client.patch(&path, &End { state: "Aborted" }).await;
-    }
-    if let Err(error) = client.delete(&path).await {
-        tracing::warn!("The export's job stays with the CRM for up to a week: {error}");
-    }
+/// The path of a page; without a locator that of the first.
+fn place(client: &Client, job: &str, locator: Option<&str>) -> String {
+    let mut parameters = Url::parse("form:").expect("a scheme alone is a URL");
+    parameters.query_pairs_mut().append_pair("maxRecords", &PAGE.to_string());
+    parameters.query_pairs_mut().extend_pairs(locator.map(|locator| ("locator", locator)));
+    client.path(&format!("jobs/query/{job}/results?{}", parameters.query().unwrap_or_default()))
 }
 
 fn read(reply: &Reply, reader: &Reader<'_>) -> Result<Page, SourceError> {
@@ -143,4 +273,26 @@ fn read(reply: &Reply, reader: &Reader<'_>) -> Result<Page, SourceError> {
 fn is_head(line: &StringRecord, columns: &Columns) -> bool {
     let names = columns.fields().iter().map(|field| field.path.as_str());
     line.len() == columns.fields().len() && line.iter().zip(names).all(|(cell, name)| cell.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_page_needs_no_list_of_pages_and_each_list_names_five() {
+        for (total, expected) in [(0, 1), (1, 1), (50_000, 1), (50_001, 3), (250_000, 6), (250_001, 8)] {
+            assert_eq!(requests(total), expected, "{total}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_pages_goes_on_under_either_of_its_names() {
+        for key in ["nextRecordsUrl", "nextRecordUrl"] {
+            let list: List =
+                serde_json::from_str(&format!(r#"{{"resultPages": [{{"resultUrl": "/a"}}], "{key}": "/b"}}"#)).unwrap();
+            assert_eq!((list.result_pages.len(), list.next_records_url.as_deref()), (1, Some("/b")));
+        }
+        assert_eq!(serde_json::from_str::<List>(r#"{"resultPages": []}"#).unwrap().next_records_url, None);
+    }
 }

@@ -19,6 +19,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Larger bodies are no errors of Salesforce's.
 const MAX_BODY: usize = 64 << 10;
 
+/// What is said of a stored result that is gone.
+const LOST_PLACE: &str = "the CRM no longer knows the place in its list where the next page begins";
+
 /// The codes that are known, so that no other word of an answer is repeated.
 const CODES: [&str; 31] = [
     "API_CURRENTLY_DISABLED",
@@ -118,9 +121,7 @@ fn class(
         (_, Some("QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "ORG_IN_MAINTENANCE")) | (406, _) => {
             SourceError::Server { status, wait }
         }
-        (_, Some("INVALID_QUERY_LOCATOR")) => {
-            SourceError::Paging("the CRM no longer knows the place in its list where the next page begins".to_owned())
-        }
+        (_, Some("INVALID_QUERY_LOCATOR")) => SourceError::Paging(LOST_PLACE.to_owned()),
         (_, Some("INVALID_FIELD" | "INVALID_TYPE")) => mapping(match name {
             Some(name) => format!("the user may not read `{name}`, or there is no such field"),
             None => "the user may not read one of the fields, or it does not exist".to_owned(),
@@ -148,6 +149,11 @@ fn class(
         (408 | 423 | 425 | 500 | 502..=504 | 520..=524, _) => SourceError::Server { status, wait },
         (_, code) => unexpected(code),
     }
+}
+
+/// Whether a stored result is gone: what is left of it can be asked for by a query of its own.
+pub(super) fn is_lost_place(error: &SourceError) -> bool {
+    matches!(error.root(), SourceError::Paging(told) if told == LOST_PLACE)
 }
 
 /// The field or relationship that a message names, if it is one: the message quotes the query too.

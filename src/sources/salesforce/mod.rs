@@ -29,7 +29,7 @@ mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,14 +38,16 @@ use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::kept::ForADay;
+use crate::sources::salesforce::bulk::Export;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
 use crate::sources::salesforce::describe::Described;
-use crate::sources::salesforce::errors::Refusal;
+use crate::sources::salesforce::errors::{Refusal, is_lost_place};
 use crate::sources::salesforce::fields::{Mapping, Reader};
 use crate::sources::salesforce::filter::Filter;
 use crate::sources::salesforce::id::long;
 use crate::sources::salesforce::opening::{Opening, Wanted};
+use crate::sources::salesforce::query::Order;
 use crate::sources::salesforce::settings::Settings;
 use crate::sources::source::{Cost, Expected, Fate, Mapped, Opened, Page, Source, SourceError};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
@@ -54,8 +56,8 @@ use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 const LIST: &str = "list";
 /// As an export.
 const EXPORT: &str = "export";
-/// What stands before a locator of an export, which may look like anything.
-const LOCATOR: &str = "export ";
+/// What stands before the path of a page of an export.
+const EXPORTED: &str = "export ";
 /// After so many queries that took too long an export is ordered, which may take as long as it needs.
 const TOO_SLOW: u32 = 2;
 
@@ -144,17 +146,18 @@ struct Walk {
     known: Arc<Known>,
     /// The first page, which came with the opening.
     first: Option<String>,
-    /// The query of an export.
-    soql: String,
-    job: Mutex<Option<Job>>,
+    so_far: Mutex<SoFar>,
+    export: Export,
 }
 
-/// An export that was ordered.
-#[derive(Debug, Clone)]
-struct Job {
-    id: String,
-    /// How many records it holds, once it is done.
-    total: Option<u64>,
+/// How far the list is read.
+#[derive(Debug, Default)]
+struct SoFar {
+    records: u64,
+    /// The id of the last record.
+    last: String,
+    /// How many records came before the list was asked for anew; nothing if it was not.
+    before: Option<u64>,
 }
 
 #[async_trait]
@@ -178,7 +181,12 @@ impl Source for Salesforce {
             way,
             warnings: known.warnings.iter().cloned().chain(opening.warnings).collect(),
             rates: opening.rates,
-            own: Some(Arc::new(Walk { soql: self.soql(&known, false)?, known, first, job: Mutex::default() })),
+            own: Some(Arc::new(Walk {
+                export: Export::new(self.soql(&known, Order::Any)?),
+                known,
+                first,
+                so_far: Mutex::default(),
+            })),
             ..Opened::default()
         })
     }
@@ -197,18 +205,17 @@ impl Source for Salesforce {
         };
         match after {
             None if opened.way == EXPORT => self.first_of_export(walk, &reader).await,
-            None => self.listed(walk.first.as_deref().unwrap_or_default(), "", &reader),
-            Some(after) => match after.strip_prefix(LOCATOR) {
-                Some(locator) => self.exported(walk, Some(locator), &reader).await,
-                None => self.listed(&self.client.text(after).await?, after, &reader),
+            None => self.listed(walk, walk.first.as_deref().unwrap_or_default(), "", &reader),
+            Some(after) => match after.strip_prefix(EXPORTED) {
+                Some(path) => self.exported(walk, Some(path), &reader).await,
+                None => self.listed(walk, &self.list(walk, after).await?, after, &reader),
             },
         }
     }
 
     async fn close(&self, opened: &Opened) {
-        let job = walk(opened).ok().and_then(|walk| walk.job.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(job) = job {
-            bulk::delete(&self.client, &job.id, job.total.is_some()).await;
+        if let Ok(walk) = walk(opened) {
+            walk.export.close(&self.client).await;
         }
     }
 
@@ -259,7 +266,7 @@ impl Salesforce {
         let identity = self.client.identity()?;
         let (mut known, mut is_new) = self.known(identity).await?;
         loop {
-            let deals = if self.is_too_slow() { None } else { Some(self.soql(&known, true)?) };
+            let deals = if self.is_too_slow() { None } else { Some(self.soql(&known, Order::ById)?) };
             let wanted = Wanted { deals, with_currencies: known.columns.has_currencies() };
             let answer = Opening::ask(&self.client, wanted, self.clock.now()).await;
             let (opening, deals) = answer.map_err(part("read the account and the first deals"))?;
@@ -301,12 +308,12 @@ impl Salesforce {
         self.timeouts.load(Ordering::Relaxed) >= TOO_SLOW && !self.has_no_exports.load(Ordering::Relaxed)
     }
 
-    fn soql(&self, known: &Known, is_ordered: bool) -> Result<String, SourceError> {
+    fn soql(&self, known: &Known, order: Order<'_>) -> Result<String, SourceError> {
         let ids = pipeline_ids(&known.record_types.clone().into_iter().collect(), &self.pipelines)?;
         let recent = query::recent(&known.columns, &self.mapping, self.closed_within, self.clock.now());
         let mut conditions = known.conditions.clone();
         conditions.extend(recent.into_iter().chain(query::of_record_types(&ids)));
-        let soql = query::soql(&known.columns, &conditions, is_ordered);
+        let soql = query::soql(&known.columns, &conditions, order);
         if soql.len() > query::MAX_QUERY {
             return Err(SourceError::Mapping("`fields` and `where` are longer than one query holds".to_owned()));
         }
@@ -317,16 +324,41 @@ impl Salesforce {
     fn cost(&self, way: &str, total: u64, spent: u64) -> Cost {
         let more = match way {
             // To order it, to look at it once, and to delete it.
-            EXPORT => 3 + total.div_ceil(bulk::PAGE).max(1),
+            EXPORT => 3 + bulk::requests(total),
             _ => total.div_ceil(list::PAGE).saturating_sub(1),
         };
         Cost { requests: spent + more, tokens: None, daily_limit: self.client.daily_limit() }
     }
 
-    fn listed(&self, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
+    /// A further page of the list as it comes. What is left of a list that the CRM forgot is asked for anew, once in a
+    /// walk (contract §3).
+    async fn list(&self, walk: &Walk, path: &str) -> Result<String, SourceError> {
+        let lost = match self.client.text(path).await {
+            Err(error) if is_lost_place(&error) => error,
+            answered => return answered,
+        };
+        let last = walk.so_far().last.clone();
+        let is_id = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_id || walk.so_far().before.is_some() {
+            return Err(lost);
+        }
+        tracing::warn!("{lost}: the deals behind `{last}` are asked for anew");
+        let page = opening::deals(&self.client, self.soql(&walk.known, Order::Behind(&last))?).await?;
+        let mut so_far = walk.so_far();
+        so_far.before = Some(so_far.records);
+        Ok(page)
+    }
+
+    fn listed(&self, walk: &Walk, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
         let mut page = list::page(text, reader)?;
         let asked = if asked.is_empty() { self.client.path("query") } else { asked.to_owned() };
         page.next = page.next.map(|next| self.client.follow(&asked, &next)).transpose()?;
+        let mut so_far = walk.so_far();
+        page.total = page.total.map(|total| total + so_far.before.unwrap_or_default());
+        so_far.records += page.fetched();
+        if let Some(last) = page.ids.last() {
+            so_far.last.clone_from(last);
+        }
         Ok(page)
     }
 
@@ -336,34 +368,22 @@ impl Salesforce {
             (Err(error), Some(first)) if is_without_exports(&error) => {
                 tracing::warn!("The account has no exports (Bulk API 2.0): its deals are read page by page");
                 self.has_no_exports.store(true, Ordering::Relaxed);
-                self.listed(first, "", reader)
+                self.listed(walk, first, "", reader)
             }
             (exported, _) => exported,
         }
     }
 
     async fn exported(&self, walk: &Walk, after: Option<&str>, reader: &Reader<'_>) -> Result<Page, SourceError> {
-        let job = self.job(walk).await.map_err(part("order an export of the deals"))?;
-        let mut page = bulk::page(&self.client, &job.id, after, reader).await?;
-        page.total = job.total;
-        page.next = page.next.map(|locator| format!("{LOCATOR}{locator}"));
+        let mut page = walk.export.page(&self.client, self.first_wait, after, reader).await?;
+        page.next = page.next.map(|path| format!("{EXPORTED}{path}"));
         Ok(page)
     }
+}
 
-    /// The walk's own export, done: what was ordered before a failure is not ordered again.
-    async fn job(&self, walk: &Walk) -> Result<Job, SourceError> {
-        let ordered = walk.job.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut job = match ordered {
-            Some(job) => job,
-            None => Job { id: bulk::create(&self.client, &walk.soql).await?, total: None },
-        };
-        let keep = |job: &Job| *walk.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job.clone());
-        keep(&job);
-        if job.total.is_none() {
-            job.total = Some(bulk::wait(&self.client, &job.id, self.first_wait).await?);
-            keep(&job);
-        }
-        Ok(job)
+impl Walk {
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -164,10 +164,19 @@ fn is_absent(refusal: &Refusal) -> bool {
     matches!(refusal.code, Some("INVALID_TYPE" | "INVALID_FIELD" | "INSUFFICIENT_ACCESS"))
 }
 
+/// The first page of a query of deals, as it comes.
+pub(super) async fn deals(client: &Client, soql: String) -> Result<String, SourceError> {
+    let answers = composite::ask(client, vec![of_deals(soql)]).await?;
+    answers.of(DEALS).map(|page| page.get().to_owned()).map_err(|refusal| refusal.error)
+}
+
+fn of_deals(soql: String) -> Query {
+    Query { name: DEALS, soql, with_deleted: true }
+}
+
 fn queries(wanted: Wanted) -> Vec<Query> {
     let look_up = |name, soql: &str| Query { name, soql: soql.to_owned(), with_deleted: false };
-    let deals = wanted.deals.map(|soql| Query { name: DEALS, soql, with_deleted: true });
-    let mut queries: Vec<Query> = deals.into_iter().collect();
+    let mut queries: Vec<Query> = wanted.deals.into_iter().map(of_deals).collect();
     queries.extend([
         look_up(
             STAGES,

@@ -11,11 +11,23 @@ use crate::sources::salesforce::filter::{instant, quoted};
 /// The longest query (contract §1.4).
 pub(super) const MAX_QUERY: usize = 100_000;
 
-/// The query; an export must not be ordered, which would end its being read in pieces (contract §1.7).
-pub(super) fn soql(columns: &Columns, conditions: &[String], is_ordered: bool) -> String {
-    let conditions: Vec<String> = conditions.iter().map(|condition| format!("({condition})")).collect();
+/// In which order the deals come.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Order<'a> {
+    /// In none: an export that is ordered could not be read in pieces (contract §1.7).
+    Any,
+    /// By their ids.
+    ById,
+    /// By their ids, and only those behind this one, which has letters and digits alone.
+    Behind(&'a str),
+}
+
+/// The query.
+pub(super) fn soql(columns: &Columns, conditions: &[String], order: Order<'_>) -> String {
+    let behind = if let Order::Behind(id) = order { Some(format!("Id > '{id}'")) } else { None };
+    let conditions: Vec<String> = conditions.iter().chain(&behind).map(|condition| format!("({condition})")).collect();
     let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let order = if is_ordered { " ORDER BY Id" } else { "" };
+    let order = if let Order::Any = order { "" } else { " ORDER BY Id" };
     format!("SELECT {} FROM Opportunity{filter}{order}", columns.list())
 }
 
@@ -69,10 +81,14 @@ mod tests {
     fn conditions_stand_in_brackets_of_their_own() {
         let conditions = ["A = 1 OR B = 2".to_owned(), "C = 3".to_owned()];
         assert_eq!(
-            soql(&columns(&[]), &conditions, true),
+            soql(&columns(&[]), &conditions, Order::ById),
             "SELECT Id, Name, StageName FROM Opportunity WHERE (A = 1 OR B = 2) AND (C = 3) ORDER BY Id"
         );
-        assert_eq!(soql(&columns(&[]), &[], false), "SELECT Id, Name, StageName FROM Opportunity");
+        assert_eq!(
+            soql(&columns(&[]), &conditions[1..], Order::Behind("006x")),
+            "SELECT Id, Name, StageName FROM Opportunity WHERE (C = 3) AND (Id > '006x') ORDER BY Id"
+        );
+        assert_eq!(soql(&columns(&[]), &[], Order::Any), "SELECT Id, Name, StageName FROM Opportunity");
     }
 
     #[test]

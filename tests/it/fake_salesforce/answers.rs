@@ -228,7 +228,8 @@ impl Salesforce {
         if query.select.is_none() {
             return Ok(Answer::raw(format!(r#"{{"totalSize":{},"done":true,"records":[]}}"#, ids.len())));
         }
-        let locator = id("0r8", self.cursors.len() as u64);
+        self.cursors_made += 1;
+        let locator = id("0r8", self.cursors_made);
         self.cursors.insert(locator.clone(), Cursor { query, all, ids, size });
         self.page(wish, &locator, 0)
     }

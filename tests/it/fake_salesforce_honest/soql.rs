@@ -46,6 +46,8 @@ async fn soql_that_is_not_known_is_refused_and_never_passed_over() {
         ("IsWon > true", "INVALID_QUERY_FILTER_OPERATOR"),
         ("Probability LIKE '5%'", "INVALID_QUERY_FILTER_OPERATOR"),
         ("Id = '0065g'", "INVALID_QUERY_FILTER_OPERATOR"),
+        ("Id > '0065g'", "INVALID_QUERY_FILTER_OPERATOR"),
+        ("OwnerId > '0055g00000XyZ12'", "INVALID_QUERY_FILTER_OPERATOR"),
         ("OwnerId = '0055g00000XyZ12AAA'", "INVALID_QUERY_FILTER_OPERATOR"),
     ];
     let queries = [
@@ -101,6 +103,7 @@ fn held() -> Vec<Deal> {
 async fn a_query_finds_what_its_conditions_say_in_the_order_it_names() {
     let crm = FakeSalesforce::start(held()).await.with(|org| org.delete(&deal_id(2)));
     let fifth = format!("Id = '{}'", &deal_id(3)[..15]);
+    let behind = format!("Id > '{}'", deal_id(0));
     for (clause, expected) in [
         ("Name = 'BLUE WHALE\\'S 100% \\\\ DAY'", vec![0]),
         ("Name LIKE 'blue%'", vec![0, 1]),
@@ -123,6 +126,7 @@ async fn a_query_finds_what_its_conditions_say_in_the_order_it_names() {
         ("CreatedDate < 2026-11-20T11:00:00Z", vec![0, 1]),
         ("CloseDate = 2026-12-31", vec![0, 1, 3]),
         (fifth.as_str(), vec![3]),
+        (behind.as_str(), vec![1, 3]),
         ("NOT (Amount = 30 OR Owner.Name = 'eve gone')", vec![1]),
         ("(Amount = 30 OR Name = 'A deal') AND (NOT IsClosed = true)", vec![0, 3]),
         ("IsDeleted = true", vec![]),

@@ -83,7 +83,7 @@ impl Names<'_> {
             return Err(self.wrong(name.at, &reason));
         }
         if (operator == Operator::Like && !is_text)
-            || (compares && matches!(kind, Kind::Truth | Kind::Id | Kind::Reference { .. }))
+            || (compares && matches!(kind, Kind::Truth | Kind::Reference { .. }))
         {
             return Err(wrong("INVALID_QUERY_FILTER_OPERATOR", self.soql, name.at, "invalid operator on this field"));
         }
