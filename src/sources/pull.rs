@@ -296,6 +296,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Fetched, PullError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
+        source.begin();
         let opened = self.step("open the source", || source.open()).await?;
         let _ = self.opened.set(opened.clone());
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
