@@ -592,6 +592,7 @@ async fn a_currency_of_the_accounts_own_is_told_and_its_amounts_are_not_priced()
     });
     let pulled = pulled_from(&crm).await;
     assert_eq!((pulled.deals[0].value, pulled.found().contains(&(Rule::D09, "currency"))), (None, true));
+    assert_eq!(pulled.published(), crm.model(), "it is in none of ours, and not in the account's own");
     assert!(pulled.warnings().contains("`POINT` is no ISO 4217 code"), "{}", pulled.warnings());
 }
 
