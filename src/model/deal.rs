@@ -104,7 +104,8 @@ pub struct Deal {
     pub updated_at: Option<DateTime<Utc>>,
     /// Open, won or lost; `None` where the source cannot say.
     pub status: Option<Status>,
-    /// The currency of `value`; `None` is the account's own, filled in before the file is written.
+    /// The currency of `value`; `None` is the account's own, filled in before the file is written, unless the deal is
+    /// [`in_unknown_currency`](Self::in_unknown_currency).
     pub currency: Option<Currency>,
     /// The pipeline's label.
     pub pipeline: Option<String>,
@@ -138,6 +139,9 @@ pub struct Deal {
     pub url: Option<String>,
     /// Fields mapped by the configuration, exact JSON each.
     pub custom: BTreeMap<String, Box<RawValue>>,
+    /// Whether the CRM names a currency that is none of ISO 4217: that is not the account's own.
+    #[serde(skip)]
+    pub in_unknown_currency: bool,
     /// Names to be filled in once all pages are in.
     #[serde(skip)]
     pub wanted: Vec<WantedName>,

@@ -283,6 +283,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Fetched, PullError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
+        source.begin();
         let opened = self.step("open the source", || source.open()).await?;
         let _ = self.opened.set(opened.clone());
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -444,12 +445,14 @@ fn jittered(wait: Duration) -> Duration {
     ExponentialBuilder::default().with_min_delay(wait).with_jitter().build().next().unwrap_or(wait)
 }
 
-/// Puts the account's own currency where a deal has none, and leaves out what the configuration does; `each` sees every
+/// Puts the account's own currency where the CRM says nothing of a deal's, and leaves out what the configuration does; `each` sees every
 /// deal before.
 pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
     let received = page.deals.len();
     for deal in &mut page.deals {
-        deal.currency = deal.currency.or(opened.currency);
+        if !deal.in_unknown_currency {
+            deal.currency = deal.currency.or(opened.currency);
+        }
         each(deal);
     }
     page.deals.retain(|deal| scope.wants(deal, now));

@@ -23,6 +23,10 @@ use crate::telemetry::in_one_line;
 /// A CRM account that can be read. No state but a token cache and what is good for longer than a pull.
 #[async_trait]
 pub trait Source: Send + Sync {
+    /// A walk begins: called once before it, where [`open`](Self::open) is called again after it failed. A source that
+    /// counts nothing within a walk need not answer.
+    fn begin(&self) {}
+
     /// Finds out what there is to read: account, stages, look-ups that must be known before the first page.
     async fn open(&self) -> Result<Opened, SourceError>;
 

@@ -386,6 +386,22 @@ async fn a_burst_is_waited_out_and_the_pull_goes_on() {
 }
 
 #[tokio::test]
+async fn three_bursts_are_waited_out_in_a_pull_wherever_they_are_and_the_fourth_is_the_end_of_the_day() {
+    let mut crm = FakePipedrive::start(deals(3)).await;
+    for route in [Route::Pipelines, Route::Users] {
+        for nth in [1, 2] {
+            crm = crm.fail_at(route, nth, Fault::Limit(Refusal::Burst));
+        }
+    }
+    let context = context();
+    let (told, _) = failure(&built_in(&crm.section(), &context)).await;
+    assert!(told.ends_with("read the users: the CRM answers 429: its limit for the day is reached"), "{told}");
+    let sent = crm.requests().len();
+    let (told, _) = failure(&built_in(&crm.section(), &context)).await;
+    assert!(told.contains("limit for the day") && crm.requests().len() == sent, "it is kept to: {told}");
+}
+
+#[tokio::test]
 async fn after_the_limit_of_the_day_nothing_is_asked_for_a_while_not_even_by_the_next_process() {
     let crm = FakePipedrive::start(deals(620)).await.daily(110);
     let context = context();
@@ -393,7 +409,7 @@ async fn after_the_limit_of_the_day_nothing_is_asked_for_a_while_not_even_by_the
     assert!(told.contains("its limit for the day is reached"), "{told}");
     assert_eq!((advice, crm.refused()), (Advice::WaitForLimit, 1), "it is not asked again");
     let (again, _) = failure(&built_in(&crm.section(), &context)).await;
-    assert!(again.contains("its limit for the day is reached, until 20"), "{again}");
+    assert!(again.ends_with("its limit for the day is reached"), "nobody said until when: {again}");
     assert_eq!(crm.refused(), 1, "not one more request");
 }
 
@@ -576,6 +592,7 @@ async fn a_currency_of_the_accounts_own_is_told_and_its_amounts_are_not_priced()
     });
     let pulled = pulled_from(&crm).await;
     assert_eq!((pulled.deals[0].value, pulled.found().contains(&(Rule::D09, "currency"))), (None, true));
+    assert_eq!(pulled.published(), crm.model(), "it is in none of ours, and not in the account's own");
     assert!(pulled.warnings().contains("`POINT` is no ISO 4217 code"), "{}", pulled.warnings());
 }
 

@@ -481,6 +481,16 @@ async fn names_of_parents_that_may_not_be_read_are_empty_and_counted() {
 }
 
 #[tokio::test]
+async fn a_name_of_a_parent_that_is_hidden_alone_is_empty_and_the_deals_own_name_stays() {
+    for (object, name) in [("Account", "Account.Name"), ("User", "Owner.Name")] {
+        let crm = FakeSalesforce::start(deals(30)).await.with(|org| org.hide(object, "Name"));
+        let pulled = pulled_from(&crm).await;
+        assert_eq!(pulled.published(), crm.model(ZONE), "{object}");
+        assert!(pulled.warnings().contains(&format!("may not read `{name}`")), "{object}: {}", pulled.warnings());
+    }
+}
+
+#[tokio::test]
 async fn a_field_that_is_hidden_during_the_day_is_noticed_at_the_next_pull() {
     let crm = FakeSalesforce::start(deals(30)).await;
     let source = built(&crm.section());
@@ -550,6 +560,11 @@ async fn several_currencies_come_with_the_orgs_own_rates_of_each_day() {
     let crm = FakeSalesforce::start(deals(40)).await.with(|org| org.multi_currency = true);
     let pulled = pulled_from(&crm).await;
     assert!(pulled.warnings().is_empty() && !pulled.fetched.opened.rates.unwrap().are_dated());
+    let multiple = FakeSalesforce::start(deals(40)).await.with(|org| org.multi_currency = true);
+    let crm = multiple.fail_at(Route::Composite, 1, Fault::Part(4, 403, "INSUFFICIENT_ACCESS"));
+    let pulled = pulled_from(&crm).await;
+    assert!(pulled.warnings().contains("the standing ones are used for every day"), "{}", pulled.warnings());
+    assert!(!pulled.fetched.opened.rates.unwrap().are_dated());
     let crm = FakeSalesforce::start(deals(40)).await.with(|org| {
         org.multi_currency = true;
         org.hide_object("CurrencyType");

@@ -361,7 +361,8 @@ impl Reading<'_> {
         deal.value = self.read("value", number::exact);
         let code = self.field("currency");
         deal.currency = code.as_deref().and_then(|code| Currency::from_str(code).ok());
-        if code.is_some() && deal.currency.is_none() {
+        deal.in_unknown_currency = code.is_some() && deal.currency.is_none();
+        if deal.in_unknown_currency {
             self.find(Rule::D09, "currency");
             deal.value = None;
         } else if deal.value.is_some() && deal.currency.or(of_account).is_none() {

@@ -108,7 +108,7 @@ impl Client {
         })
     }
 
-    /// A pull begins: it may be refused a few times.
+    /// A walk begins: it may be refused a few times.
     pub(super) fn begin(&self) {
         self.refused.store(0, Ordering::Relaxed);
     }
@@ -280,11 +280,11 @@ impl Client {
         let now = self.clock.now();
         match refusal(reply, now) {
             SourceError::Limit { status, .. } if self.refused.fetch_add(1, Ordering::Relaxed) >= MOST_WAITS => {
-                self.day_limit.reached(identity, now + DAILY_PAUSE);
+                self.day_limit.pause(identity, now + DAILY_PAUSE);
                 SourceError::DailyLimit { status, resets: None }
             }
             SourceError::DailyLimit { status, .. } => {
-                self.day_limit.reached(identity, now + DAILY_PAUSE);
+                self.day_limit.pause(identity, now + DAILY_PAUSE);
                 SourceError::DailyLimit { status, resets: None }
             }
             SourceError::Blocked { status, .. } => {

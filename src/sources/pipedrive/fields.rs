@@ -366,7 +366,8 @@ impl Reading<'_> {
         let brought = brought.and_then(|(_, value)| serde_json::from_str::<Compound>(value.get()).ok());
         let code = brought.and_then(|compound| compound.currency).or_else(|| self.field("currency"));
         deal.currency = code.as_deref().and_then(|code| Currency::from_str(code).ok());
-        if code.is_some() && deal.currency.is_none() {
+        deal.in_unknown_currency = code.is_some() && deal.currency.is_none();
+        if deal.in_unknown_currency {
             self.find(Rule::D09, "currency");
             deal.value = None;
         } else if deal.value.is_some() && deal.currency.or(of_account).is_none() {

@@ -103,9 +103,12 @@ struct Pipedrive {
 
 #[async_trait]
 impl Source for Pipedrive {
+    fn begin(&self) {
+        self.client.begin();
+    }
+
     async fn open(&self) -> Result<Opened, SourceError> {
         let before = (self.client.requests(), self.client.tokens());
-        self.client.begin();
         let identity = self.client.identity()?;
         let account = self.account(identity).await.map_err(part("read the account"))?;
         let pipelines = Pipelines::ask(&self.client).await.map_err(part("read the pipelines"))?;

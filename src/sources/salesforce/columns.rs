@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::sources::salesforce::describe::{Described, Field};
+use crate::sources::salesforce::describe::{Described, Field, OPPORTUNITY};
+use crate::sources::salesforce::errors::Named;
 use crate::sources::salesforce::fields::Mapping;
 use crate::sources::source::SourceError;
 
@@ -65,12 +66,10 @@ impl Columns {
         self.fields.push(field);
     }
 
-    /// Takes out what the CRM refused by `name`, a field or a relationship; what is lost by it, in words.
-    pub(super) fn refuse(&mut self, name: &str, mapping: &Mapping) -> Result<Vec<String>, SourceError> {
-        let is_meant =
-            |path: &str| path.split('.').any(|step| step.eq_ignore_ascii_case(name)) || path.eq_ignore_ascii_case(name);
+    /// Takes out what the CRM refused by its name; what is lost by it, in words.
+    pub(super) fn refuse(&mut self, refused: &Named, mapping: &Mapping) -> Result<Vec<String>, SourceError> {
         let (meant, kept): (Vec<Field>, Vec<Field>) =
-            std::mem::take(&mut self.fields).into_iter().partition(|field| is_meant(&field.path));
+            std::mem::take(&mut self.fields).into_iter().partition(|field| is_meant(field, refused));
         self.places.clear();
         for field in kept {
             self.add(field);
@@ -102,6 +101,19 @@ impl Columns {
     }
 }
 
+/// Whether a column is what the CRM refused: a field of its object, or all that is behind a relationship.
+fn is_meant(field: &Field, Named { name, object }: &Named) -> bool {
+    let is_name = |step: &str| step.eq_ignore_ascii_case(name);
+    let Some(object) = object else { return field.path.split('.').any(is_name) };
+    // Where a way leads to one of several objects, any of them may be the one, but not the deals' own.
+    let is_there = match &field.object {
+        Some(own) => own.eq_ignore_ascii_case(object),
+        None => !object.eq_ignore_ascii_case(OPPORTUNITY),
+    };
+    let whole = object.eq_ignore_ascii_case(OPPORTUNITY) && is_name(&field.path);
+    whole || (is_there && field.path.rsplit('.').next().is_some_and(is_name))
+}
+
 fn needed(path: &str) -> SourceError {
     SourceError::Forbidden { status: 200, lacking: vec![format!("to read `Opportunity.{path}`")] }
 }
@@ -123,6 +135,7 @@ mod tests {
 
     use super::*;
     use crate::settings::section;
+    use crate::sources::salesforce::describe::Kind;
 
     fn mapping(toml: &str) -> Mapping {
         Mapping::read(section(toml), Tz::UTC).unwrap()
@@ -166,14 +179,40 @@ mod tests {
 
     #[test]
     fn what_the_crm_refuses_by_name_is_taken_out_with_all_that_is_behind_it() {
+        for (name, object) in [("account", None), ("Name", Some("Account"))] {
+            let mut columns = with_account("Name");
+            let before = columns.fields().len();
+            let lost = columns.refuse(&named(name, object), &mapping("")).unwrap();
+            assert!(lost[0].contains("`company` stays empty"), "{lost:?}");
+            assert_eq!((columns.fields().len(), columns.place("Account.Name")), (before - 1, None));
+            let place = columns.fields().iter().position(|field| field.path == "StageName");
+            assert_eq!(columns.place("StageName"), place);
+            assert!(columns.refuse(&named("StageName", Some("Opportunity")), &mapping("")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_field_of_a_parent_that_is_refused_costs_none_of_the_same_name() {
+        let mut columns = with_account("Probability");
+        columns.refuse(&named("Probability", Some("Account")), &mapping("")).unwrap();
+        assert!(columns.place("Probability").is_some() && columns.place("Account.Probability").is_none());
+        let mut columns = with_account("Probability");
+        columns.refuse(&named("Probability", Some("Opportunity")), &mapping("")).unwrap();
+        assert!(columns.place("Probability").is_none() && columns.place("Account.Probability").is_some());
+    }
+
+    fn with_account(field: &str) -> Columns {
         let (mut columns, _) = Columns::choose(&mapping(""), &Described::of(&ALL)).unwrap();
-        columns.add(Field { path: "Account.Name".to_owned(), kind: super::super::describe::Kind::Text });
-        let before = columns.fields().len();
-        let lost = columns.refuse("account", &mapping("")).unwrap();
-        assert!(lost[0].contains("`company` stays empty"), "{lost:?}");
-        assert_eq!((columns.fields().len(), columns.place("Account.Name")), (before - 1, None));
-        assert_eq!(columns.place("StageName"), columns.fields().iter().position(|field| field.path == "StageName"));
-        assert!(columns.refuse("StageName", &mapping("")).is_err());
+        columns.add(Field {
+            path: format!("Account.{field}"),
+            kind: Kind::Text,
+            object: Some("Account".to_owned()),
+        });
+        columns
+    }
+
+    fn named(name: &str, object: Option<&str>) -> Named {
+        Named { name: name.to_owned(), object: object.map(ToOwned::to_owned) }
     }
 
     #[test]

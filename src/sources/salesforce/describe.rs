@@ -49,6 +49,8 @@ pub(super) struct Field {
     /// The way to it in the letters of the CRM, as `Account.Industry`.
     pub(super) path: String,
     pub(super) kind: Kind,
+    /// The object whose field it is; nothing where the way leads to one of several.
+    pub(super) object: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -150,24 +152,24 @@ impl Described {
 
     /// The field at the end of `path`, if it may be read.
     pub(super) fn field(&self, path: &str) -> Option<Field> {
-        let (mut object, mut written) = (self.objects.get(OPPORTUNITY)?, String::new());
+        let (mut object, mut written) = (OPPORTUNITY, String::new());
         let mut steps: Vec<&str> = path.split('.').collect();
         let last = steps.pop()?;
         for step in steps {
-            let (name, target) = object.relationships.get(&step.to_ascii_lowercase())?;
+            let (name, target) = self.objects.get(object)?.relationships.get(&step.to_ascii_lowercase())?;
             written.push_str(name);
             written.push('.');
-            object = self.objects.get(target.as_deref()?)?;
+            object = target.as_deref()?;
         }
-        let (name, kind) = object.fields.get(&last.to_ascii_lowercase())?;
-        Some(Field { path: written + name, kind: *kind })
+        let (name, kind) = self.objects.get(object)?.fields.get(&last.to_ascii_lowercase())?;
+        Some(Field { path: written + name, kind: *kind, object: Some(object.to_owned()) })
     }
 
     /// The name of a parent, if the deals lead to one: whether the parent may be read is only known when it is asked for.
     pub(super) fn name_of(&self, relationship: &str) -> Option<Field> {
         let own = self.objects.get(OPPORTUNITY)?;
-        let (name, _) = own.relationships.get(&relationship.to_ascii_lowercase())?;
-        Some(Field { path: format!("{name}.Name"), kind: Kind::Text })
+        let (name, object) = own.relationships.get(&relationship.to_ascii_lowercase())?;
+        Some(Field { path: format!("{name}.Name"), kind: Kind::Text, object: object.clone() })
     }
 }
 

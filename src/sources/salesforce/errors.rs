@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::http::Reply;
 use crate::sources::salesforce::columns::is_path;
+use crate::sources::salesforce::describe::OPPORTUNITY;
 use crate::sources::source::SourceError;
 
 /// How long a limit of requests at once is left alone (contract §3: 30 to 120 s).
@@ -67,6 +68,25 @@ struct Told {
     error_code: String,
 }
 
+/// What a message names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    /// A field, a relationship or an object.
+    pub(super) name: String,
+    /// The object that lacks the field; nothing where the message is of a relationship or of an object.
+    pub(super) object: Option<String>,
+}
+
+impl Named {
+    /// As the deals lead to it.
+    fn shown(&self) -> String {
+        match &self.object {
+            Some(object) if !object.eq_ignore_ascii_case(OPPORTUNITY) => format!("{object}.{}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
 /// What a refusal says.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -75,7 +95,7 @@ pub(super) struct Refusal {
     /// Salesforce's code, if it is one of those that are known.
     pub(super) code: Option<&'static str>,
     /// The field or relationship that does not exist for this user.
-    pub(super) name: Option<String>,
+    pub(super) name: Option<Named>,
     /// Whether a new session may help.
     pub(super) is_expired: bool,
 }
@@ -96,7 +116,8 @@ impl Refusal {
         let name = matches!(code, Some("INVALID_FIELD" | "INVALID_TYPE")).then(|| named(message)).flatten();
         // Of sessions that hold and are of the wrong sort a new one is no other (contract §2).
         let is_expired = status == 401 && code == Some("INVALID_SESSION_ID") && !message.contains("not valid for use");
-        Self { error: class(status, code, message, name.as_deref(), wait), code, name, is_expired }
+        let shown = name.as_ref().map(Named::shown);
+        Self { error: class(status, code, message, shown.as_deref(), wait), code, name, is_expired }
     }
 }
 
@@ -156,11 +177,14 @@ pub(super) fn is_lost_place(error: &SourceError) -> bool {
     matches!(error.root(), SourceError::Paging(told) if told == LOST_PLACE)
 }
 
-/// The field or relationship that a message names, if it is one: the message quotes the query too.
-fn named(message: &str) -> Option<String> {
+/// What a message names, if it is a name: the message quotes the query too.
+fn named(message: &str) -> Option<Named> {
     let marks = ["No such column '", "Didn't understand relationship '", "sObject type '", "No such relation '"];
-    let name = marks.iter().find_map(|mark| message.split_once(mark)?.1.split('\'').next())?;
-    is_path(name).then(|| name.to_owned())
+    let (mark, behind) = marks.iter().find_map(|mark| Some((*mark, message.split_once(mark)?.1)))?;
+    let (name, behind) = behind.split_once('\'')?;
+    let object = behind.strip_prefix(" on entity '").and_then(|behind| behind.split('\'').next());
+    let object = object.filter(|object| mark == marks[0] && is_path(object)).map(ToOwned::to_owned);
+    is_path(name).then(|| Named { name: name.to_owned(), object })
 }
 
 #[cfg(test)]
@@ -230,13 +254,19 @@ mod tests {
     fn the_hidden_field_is_named_and_nothing_else_of_the_message() {
         let columns = r"\nId, Name, Secret__c FROM Opportunity\n          ^\nERROR at Row:1:Column:18\nNo such column 'Secret__c' on entity 'Opportunity'. If you are canary";
         let refusal = read(400, "INVALID_FIELD", columns);
-        assert_eq!(refusal.name.as_deref(), Some("Secret__c"));
+        let named = |name: &str, object: Option<&str>| {
+            Some(Named { name: name.to_owned(), object: object.map(ToOwned::to_owned) })
+        };
+        assert_eq!(refusal.name, named("Secret__c", Some("Opportunity")));
         assert_eq!(
             refusal.error.to_string(),
             "the CRM answers 400: the user may not read `Secret__c`, or there is no such field"
         );
         let relationship = "Didn't understand relationship 'Account' in field path. canary";
-        assert_eq!(read(400, "INVALID_FIELD", relationship).name.as_deref(), Some("Account"));
+        assert_eq!(read(400, "INVALID_FIELD", relationship).name, named("Account", None));
+        let of_parent = read(400, "INVALID_FIELD", "No such column 'Name' on entity 'Account'. If you are canary");
+        assert_eq!(of_parent.name, named("Name", Some("Account")));
+        assert!(of_parent.error.to_string().contains("may not read `Account.Name`"), "{}", of_parent.error);
         assert_eq!(read(400, "INVALID_FIELD", "No such column 'a canary' on").name, None);
     }
 

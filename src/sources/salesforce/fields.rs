@@ -323,7 +323,8 @@ impl<'a> Reading<'a> {
         deal.value = self.as_a("value", number::exact);
         if let Some(code) = self.field("currency") {
             deal.currency = code.parse().ok();
-            if deal.currency.is_none() {
+            deal.in_unknown_currency = deal.currency.is_none();
+            if deal.in_unknown_currency {
                 deal.value = None;
                 self.find(Rule::D09, "currency");
             }

@@ -113,8 +113,12 @@ impl Opening {
                 dated
             }
             // Only accounts that keep track of rates by day have this.
-            Err(refusal) if is_absent(&refusal) => Vec::new(),
-            Err(refusal) => return Err(refusal.error),
+            Err(refusal) if refusal.code == Some("INVALID_TYPE") => Vec::new(),
+            refused => {
+                let lost = "The exchange rates by day cannot be read: the standing ones are used for every day";
+                self.or_without(refused.map(|_| ()), lost)?;
+                Vec::new()
+            }
         };
         self.currency = rates::corporate(&currencies).or(self.currency);
         self.rates = rates::rates(&currencies, &dated, now);

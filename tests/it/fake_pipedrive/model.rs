@@ -77,7 +77,7 @@ impl Account {
     fn published(&self, deal: &Deal) -> Published {
         let pipeline = self.listed_pipelines().find(|(id, _)| *id == deal.pipeline);
         let stage = self.listed_stages().find(|(id, _)| *id == deal.stage);
-        let known = |code: &Option<String>| code.as_deref().is_none_or(|code| code.parse::<money::Currency>().is_ok());
+        let is_known = |code: &String| code.parse::<money::Currency>().is_ok();
         let own = || self.me().currency.clone();
         Published {
             id: deal.id.to_string(),
@@ -89,13 +89,14 @@ impl Account {
             company: self.company_of(deal).map(ToOwned::to_owned),
             stage: Some(stage.map_or_else(|| deal.stage.to_string(), |(_, stage)| stage.name.clone())),
             // An amount in a currency that is no ISO code can be priced by nobody.
-            value: deal.value.as_deref().filter(|_| known(&deal.currency)).and_then(exact),
+            value: deal.value.as_deref().filter(|_| deal.currency.as_ref().is_none_or(is_known)).and_then(exact),
             probability: self.probability(deal),
             owner: deal.owner.and_then(|id| self.users.get(&id)).map(|user| user.name.clone()),
             created_at: Some(deal.added_at),
             updated_at: Some(deal.updated_at),
             status: deal.status,
-            currency: deal.currency.clone().filter(|_| known(&deal.currency)).unwrap_or_else(own),
+            // None where it is nobody's, and the account's own only where the deal has none.
+            currency: deal.currency.clone().map_or_else(own, |code| if is_known(&code) { code } else { String::new() }),
             pipeline: pipeline.map_or_else(|| deal.pipeline.to_string(), |(_, pipeline)| pipeline.name.clone()),
             pipeline_id: deal.pipeline.to_string(),
             stage_id: Some(deal.stage.to_string()),
