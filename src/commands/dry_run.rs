@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
-use crate::commands::exchange::Redactor;
+use crate::commands::exchange;
 use crate::commands::exit::Exit;
 use crate::commands::pull::choose;
 use crate::commands::table::{self, Lean};
@@ -21,6 +21,7 @@ use crate::jobs::{Jobs, Target, names};
 use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Findings};
 use crate::model::ordered::Ordered;
+use crate::redact::Redactor;
 use crate::sources::raw;
 use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
@@ -31,6 +32,8 @@ const MOST_PAGES: u64 = 10;
 const WIDEST: usize = 48;
 /// How many lines of a record are shown.
 const TALLEST: usize = 60;
+/// How many objects of a record that stand in each other are shown in lines of their own.
+const DEEPEST: usize = 12;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DryRun {
@@ -104,9 +107,9 @@ pub(super) fn run(inputs: &Inputs, arguments: &DryRun, sources: &[String], out: 
     for target in &targets {
         let secrets = target.built.secrets.iter().map(|(_, secret)| secret);
         let redactor = Redactor::new(secrets, &config.keyring);
-        let watch = Watch { clients: &clients, redactor: &redactor, show: arguments.show_http };
+        let mut watch = Watch { clients: &clients, redactor, show: arguments.show_http };
         let limit = usize::try_from(arguments.limit.unwrap_or(5)).unwrap_or(usize::MAX);
-        match runtime.block_on(sample(&jobs, target, limit, &watch))? {
+        match runtime.block_on(sample(&jobs, target, limit, &mut watch))? {
             Ok(sample) if arguments.format == Format::Table => write_sample(&sample, out)?,
             Ok(sample) => samples.push(sample),
             Err(error) => {
@@ -126,23 +129,24 @@ pub(super) fn run(inputs: &Inputs, arguments: &DryRun, sources: &[String], out: 
 /// Looks at what is exchanged while a source works.
 struct Watch<'a> {
     clients: &'a Clients,
-    redactor: &'a Redactor,
+    redactor: Redactor,
     show: bool,
 }
 
 impl Watch<'_> {
     /// Does one step, and hands over its answer with what was exchanged for it.
     async fn step<T>(
-        &self,
+        &mut self,
         asking: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<(T, Vec<Exchange>), SourceError> {
         let answer = asking.await;
         let exchanges = self.clients.taken();
+        exchanges.iter().for_each(|exchange| self.redactor.learn(&exchange.headers));
         if self.show {
             let mut err = io::stderr().lock();
             // Nobody is left to tell where even stderr is closed.
             for exchange in &exchanges {
-                let _ = write!(err, "{}", self.redactor.exchange(exchange));
+                let _ = write!(err, "{}", exchange::shown(exchange, &self.redactor));
             }
         }
         Ok((answer?, exchanges))
@@ -154,12 +158,12 @@ async fn sample(
     jobs: &Jobs,
     target: &Target,
     limit: usize,
-    watch: &Watch<'_>,
+    watch: &mut Watch<'_>,
 ) -> io::Result<Result<Sample, SourceError>> {
     let mut reading = Reading::new(jobs, target);
     let deadline = jobs.pull_deadline;
     match timeout(deadline.0, reading.read(limit, watch)).await {
-        Ok(Ok(names)) => reading.into_sample(&names, limit, watch.redactor).map(Ok),
+        Ok(Ok(names)) => reading.into_sample(&names, limit, &watch.redactor).map(Ok),
         Ok(Err(error)) => Ok(Err(error)),
         Err(_) => Ok(Err(SourceError::Http(HttpError::TimedOut(deadline)))),
     }
@@ -193,7 +197,7 @@ impl<'a> Reading<'a> {
         Self { jobs, target, sample, deals: Vec::new(), findings: Findings::default(), before: Vec::new() }
     }
 
-    async fn read(&mut self, limit: usize, watch: &Watch<'_>) -> Result<Names, SourceError> {
+    async fn read(&mut self, limit: usize, watch: &mut Watch<'_>) -> Result<Names, SourceError> {
         let crm = &self.target.built.source;
         let (opened, exchanges) = watch.step(crm.open()).await?;
         self.before = exchanges;
@@ -250,10 +254,13 @@ impl<'a> Reading<'a> {
             let lead = names::record(&deal)?;
             let lead = names::lead(&lead, names, &mut self.findings)?;
             let lead = String::from_utf8(lead.into_owned()).map_err(io::Error::other)?;
-            let raw = record.map(|record| RawValue::from_string(redactor.text(record.get()))).transpose()?;
-            self.sample.deals.push(Shown { deal: RawValue::from_string(lead)?, raw });
+            let deal = redactor.json(&*RawValue::from_string(lead)?);
+            self.sample.deals.push(Shown { deal, raw: record.map(|record| redactor.json(&record)) });
         }
         self.sample.findings = self.findings.into_list();
+        for id in self.sample.findings.iter_mut().flat_map(|finding| &mut finding.sample_ids) {
+            *id = redactor.text(id);
+        }
         Ok(self.sample)
     }
 }
@@ -325,28 +332,37 @@ fn plain(value: &RawValue) -> String {
 /// A record in lines, every number as it came.
 fn lines(record: &RawValue) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
-    indent(record, "", "", &mut lines)?;
+    indent(record, 0, "", &mut lines)?;
     if lines.len() > TALLEST {
-        let more = lines.len() - TALLEST;
         lines.truncate(TALLEST);
-        lines.push(format!("… {more} more lines (--format json has them)"));
+        lines.push("… more lines (--format json has them)".to_owned());
     }
     Ok(lines)
 }
 
-fn indent(value: &RawValue, indentation: &str, before: &str, lines: &mut Vec<String>) -> io::Result<()> {
-    let text = value.get();
-    if !text.starts_with('{') || text.len() + before.len() + indentation.len() <= WIDEST {
-        lines.push(format!("{indentation}{before}{text}"));
+/// Adds the lines of a value, but no more than are shown: a record may be of any depth and length.
+fn indent(value: &RawValue, depth: usize, before: &str, lines: &mut Vec<String>) -> io::Result<()> {
+    if lines.len() > TALLEST {
+        return Ok(());
+    }
+    let (text, indentation) = (value.get(), "  ".repeat(depth));
+    let is_short = text.len() + before.len() + indentation.len() <= WIDEST;
+    if !text.starts_with('{') || is_short || depth == DEEPEST {
+        lines.push(cut(&format!("{indentation}{before}{}", beginning(text))));
         return Ok(());
     }
     lines.push(format!("{indentation}{before}{{"));
     for (key, value) in serde_json::from_str::<Ordered<&RawValue>>(text)?.0 {
         let before = format!("{}: ", serde_json::to_string(&key)?);
-        indent(value, &format!("{indentation}  "), &before, lines)?;
+        indent(value, depth + 1, &before, lines)?;
     }
     lines.push(format!("{indentation}}}"));
     Ok(())
+}
+
+/// As much of a text as can be shown, and a little more, so that it is seen to be cut.
+fn beginning(text: &str) -> &str {
+    text.char_indices().nth(WIDEST + 1).map_or(text, |(end, _)| &text[..end])
 }
 
 fn cut(text: &str) -> String {

@@ -159,6 +159,8 @@ pub(crate) enum Habit {
     LinksRelatively,
     /// The next link repeats the caller's whole query, credentials too.
     EchoesQuery,
+    /// The next link carries the newest token.
+    LinksWithToken,
     /// Cursors are numbers.
     NumbersCursors,
     /// Counts are texts.
@@ -690,6 +692,10 @@ impl Crm {
                 let query = uri.query().unwrap_or_default();
                 let echoed: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("skip=")).collect();
                 format!("{path}?skip={next}&{}", echoed.join("&"))
+            }
+            () if self.has(Habit::LinksWithToken) => {
+                let given = self.tokens.as_ref().map_or(0, |tokens| tokens.given);
+                format!("{path}?skip={next}&access_token=canary-access-{given}")
             }
             () => format!("{path}?skip={next}"),
         }
