@@ -22,8 +22,9 @@ use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Findings};
 use crate::model::ordered::Ordered;
 use crate::redact::Redactor;
+use crate::sources::pull::keep_wanted;
 use crate::sources::raw;
-use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{End, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How many pages are read in search of deals that the configuration wants.
@@ -72,6 +73,9 @@ struct Sample {
     skipped: u64,
     /// Whether the list goes on.
     more: bool,
+    /// Why it may go on all the same, where nothing says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<String>,
     deals: Vec<Shown>,
     findings: Vec<Finding>,
     #[serde(skip)]
@@ -141,7 +145,9 @@ impl Watch<'_> {
     ) -> Result<(T, Vec<Exchange>), SourceError> {
         let answer = asking.await;
         let exchanges = self.clients.taken();
-        exchanges.iter().for_each(|exchange| self.redactor.learn(&exchange.headers));
+        for exchange in &exchanges {
+            self.redactor.learn(&exchange.headers);
+        }
         if self.show {
             let mut err = io::stderr().lock();
             // Nobody is left to tell where even stderr is closed.
@@ -190,6 +196,7 @@ impl<'a> Reading<'a> {
             filtered: 0,
             skipped: 0,
             more: false,
+            doubt: None,
             deals: Vec::new(),
             findings: Vec::new(),
             mapped: target.built.source.mapping().into_iter().map(|mapped| mapped.field).collect(),
@@ -202,7 +209,11 @@ impl<'a> Reading<'a> {
         let (opened, exchanges) = watch.step(crm.open()).await?;
         self.before = exchanges;
         let read = self.read_pages(&opened, limit, watch).await;
-        watch.step(async { Ok(crm.close(&opened).await) }).await?;
+        let closing = async {
+            crm.close(&opened).await;
+            Ok(())
+        };
+        watch.step(closing).await?;
         read?;
         self.deals.truncate(limit);
         let mut wanted = Wanted::default();
@@ -214,13 +225,16 @@ impl<'a> Reading<'a> {
         Ok(names)
     }
 
-    async fn read_pages(&mut self, opened: &Opened, limit: usize, watch: &Watch<'_>) -> Result<(), SourceError> {
+    async fn read_pages(&mut self, opened: &Opened, limit: usize, watch: &mut Watch<'_>) -> Result<(), SourceError> {
         let mut after: Option<String> = None;
         loop {
             let page = self.target.built.source.page(opened, after.as_deref());
             let (page, exchanges) = watch.step(page).await?;
             after.clone_from(&page.next);
             self.sample.more = after.is_some();
+            if let (None, End::Doubtful { why, .. }) = (&after, &page.end) {
+                self.sample.doubt = Some(why.clone());
+            }
             self.take(page, opened, exchanges);
             if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {
                 return Ok(());
@@ -231,18 +245,17 @@ impl<'a> Reading<'a> {
     fn take(&mut self, mut page: Page, opened: &Opened, exchanges: Vec<Exchange>) {
         let now = self.jobs.clock.now();
         let fetched = page.fetched();
-        page.deals.retain(|deal| self.target.built.scope.wants(deal, now));
+        keep_wanted(&mut page, &self.target.built.scope, opened, now, |_| ());
         self.sample.pages += 1;
         self.sample.fetched += fetched;
         self.sample.skipped += page.skipped;
-        self.sample.filtered += fetched - page.skipped - page.deals.len() as u64;
+        self.sample.filtered += page.filtered;
         self.findings.merge(page.findings);
         let both = exchanges.iter().chain(&self.before);
         let answers: Vec<&str> = both.filter_map(|exchange| std::str::from_utf8(&exchange.body).ok()).collect();
         let ids: Vec<&str> = page.deals.iter().map(|deal| deal.id.as_str()).collect();
         let mut records = raw::behind(&ids, &answers);
-        for mut deal in page.deals {
-            deal.currency = deal.currency.or(opened.currency);
+        for deal in page.deals {
             let record = records.remove(&deal.id);
             self.deals.push((deal, record));
         }
@@ -254,7 +267,7 @@ impl<'a> Reading<'a> {
             let lead = names::record(&deal)?;
             let lead = names::lead(&lead, names, &mut self.findings)?;
             let lead = String::from_utf8(lead.into_owned()).map_err(io::Error::other)?;
-            let deal = redactor.json(&*RawValue::from_string(lead)?);
+            let deal = redactor.json(&RawValue::from_string(lead)?);
             self.sample.deals.push(Shown { deal, raw: record.map(|record| redactor.json(&record)) });
         }
         self.sample.findings = self.findings.into_list();
@@ -270,7 +283,11 @@ fn write_sample(sample: &Sample, out: &mut impl Write) -> io::Result<()> {
     let source = Escaped(&sample.source);
     writeln!(out, "{source} ({}): nothing is written", if sample.demo { "invented deals" } else { "live" })?;
     let of = if *pages == 1 { "the first page".to_owned() } else { format!("the first {pages} pages") };
-    let more = if sample.more { "there are more" } else { "all there are" };
+    let more = match (sample.more, &sample.doubt) {
+        (true, _) => "there are more".to_owned(),
+        (false, Some(doubt)) => format!("perhaps all there are: {}", Escaped(doubt)),
+        (false, None) => "all there are".to_owned(),
+    };
     writeln!(out, "  {of}: {fetched} records, {filtered} filtered, {skipped} skipped; {more}")?;
     for (index, shown) in sample.deals.iter().enumerate() {
         writeln!(out, "\ndeal {} of {}", index + 1, sample.deals.len())?;

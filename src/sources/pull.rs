@@ -445,8 +445,8 @@ fn jittered(wait: Duration) -> Duration {
     ExponentialBuilder::default().with_min_delay(wait).with_jitter().build().next().unwrap_or(wait)
 }
 
-/// Puts the account's own currency where the CRM says nothing of a deal's, and leaves out what the configuration does; `each` sees every
-/// deal before.
+/// Puts the account's own currency where the CRM says nothing of a deal's, and leaves out what the configuration does;
+/// `each` sees every deal before.
 pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
     let received = page.deals.len();
     for deal in &mut page.deals {

@@ -67,7 +67,9 @@ fn find_lists<'a>(value: &'a RawValue, depth: usize, lists: &mut Vec<Vec<&'a Raw
             let list = serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default();
             lists.push(list.clone());
             if depth > 0 {
-                list.into_iter().for_each(|value| find_lists(value, depth - 1, lists));
+                for value in list {
+                    find_lists(value, depth - 1, lists);
+                }
             }
         }
         Some(b'{') if depth > 0 => members(value).into_iter().for_each(|(_, value)| {
