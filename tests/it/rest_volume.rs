@@ -17,9 +17,9 @@ use crate::program::{Folder, Running, is_long, print_figure};
 use crate::skip::could_not_run;
 
 /// The most that may be resident, in KiB, whatever the number of deals …
-const RESIDENT: u64 = 100 * 1024;
+const RESIDENT: u64 = 64 * 1024;
 /// … and for each of them, in bytes: its place, its id and what tells pages apart, while lists grow by doubling.
-const RESIDENT_A_DEAL: u64 = 200;
+const RESIDENT_A_DEAL: u64 = 100;
 const PAGE: u64 = 1_000;
 
 #[derive(Deserialize)]
