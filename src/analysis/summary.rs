@@ -91,6 +91,9 @@ pub struct Summary {
     pub lost: Block,
     /// Counted, not priced.
     pub unpriced: u64,
+    /// Of these, those with a value in a currency that has no rate.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_rate: BTreeMap<Currency, u64>,
     /// Priced, without a probability.
     pub unweighted: u64,
     /// Deals by stage.
@@ -118,6 +121,7 @@ pub fn summarize(whole: &Head, newest: &[Newest<'_>]) -> Summary {
         won: block(&whole.totals.won),
         lost: block(&whole.totals.lost),
         unpriced: whole.totals.unpriced,
+        without_rate: whole.totals.without_rate.clone(),
         unweighted: whole.totals.unweighted,
         stage_breakdown: whole.stage_breakdown.clone(),
         complete: newest.iter().all(|source| source.head.is_some_and(is_complete)),
@@ -170,8 +174,11 @@ pub fn markdown(summary: &Summary) -> String {
     }
     let (value, weighted) = (number::text(summary.total_value), number::text(summary.weighted_value));
     let _ = writeln!(text, "| All in the file | {} | {value}{currency} | {weighted}{currency} |", summary.total_leads);
-    if summary.unpriced + summary.unweighted > 0 {
-        let _ = writeln!(text, "\n{} not priced, {} without a probability.", summary.unpriced, summary.unweighted);
+    let unweighted = (summary.unweighted > 0).then(|| format!("{} without a probability", summary.unweighted));
+    let noted: Vec<String> =
+        snapshot::not_priced(summary.unpriced, &summary.without_rate).into_iter().chain(unweighted).collect();
+    if !noted.is_empty() {
+        let _ = writeln!(text, "\n{}.", noted.join(", "));
     }
     text.push_str("\n| source | snapshot | deals | open value | complete |\n| --- | --- | ---: | ---: | --- |\n");
     for (name, source) in &summary.sources {

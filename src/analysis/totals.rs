@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use crate::model::deal::{Figures, Status};
-use crate::model::money::{Currency, Fx, OwnRates, Rates, Worth};
+use crate::model::money::{Currency, Fx, OwnRates, Rate, Rates};
 use crate::model::number;
 use crate::model::ordered::Ordered;
 use crate::model::pipeline::Stage;
 use crate::model::snapshot::{CurrencyTotals, NO_STAGE, StageBreakdown, StatusTotals, Totals};
 
 /// A sum left the range of exact decimals (28 digits): better no figure than a wrong one.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 #[error("the sum of the deals' values has more than 28 digits")]
 pub struct Overflow;
 
@@ -27,20 +28,27 @@ fn sum(one: Decimal, other: Decimal) -> Result<Decimal, Overflow> {
 /// A count of deals by status and currency, being filled.
 #[derive(Debug, Default)]
 pub struct Fold {
-    /// The CRM's own rates, for currencies that the configuration names none for.
-    own_rates: Option<OwnRates>,
+    /// Each account's own rates, for currencies that the configuration names none for; the last is that of the deals
+    /// being added.
+    accounts: Vec<Option<OwnRates>>,
     leads: u64,
     groups: BTreeMap<Option<Status>, Group>,
     stages: HashMap<String, usize>,
     breakdown: Vec<(String, u64)>,
 }
 
+/// Deals of one currency that have one rate: those of an account whose closing days no change of rates parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Period {
+    account: usize,
+    period: usize,
+}
+
 /// The deals of one status.
 #[derive(Debug, Default)]
 struct Group {
     count: u64,
-    /// By currency, then by period of the CRM's own rates.
-    by_currency: BTreeMap<Currency, BTreeMap<usize, Native>>,
+    by_currency: BTreeMap<Currency, BTreeMap<Period, Native>>,
     /// Deals without a value or a currency.
     unpriced: u64,
 }
@@ -84,22 +92,22 @@ impl Native {
 }
 
 impl Fold {
-    /// An empty one, with the CRM's own rates.
-    pub fn new(own_rates: Option<OwnRates>) -> Self {
-        Self { own_rates, ..Self::default() }
+    /// The deals that follow are of an account with these rates of its own.
+    pub fn begin_account(&mut self, own_rates: Option<OwnRates>) {
+        self.accounts.push(own_rates);
     }
 
-    /// Takes in one deal.
+    /// Takes in one deal of the account that was begun last.
     pub fn add(&mut self, deal: &Figures<'_>) -> Result<(), Overflow> {
         self.leads += 1;
         self.count_stage(deal.stage.as_deref().unwrap_or(NO_STAGE));
+        let period = self.period(deal);
         let group = self.groups.entry(deal.status).or_default();
         group.count += 1;
         let (Some(value), Some(currency)) = (deal.value(), deal.currency) else {
             group.unpriced += 1;
             return Ok(());
         };
-        let period = self.own_rates.as_ref().map_or(0, |rates| rates.period(deal.close_date()));
         let native = group.by_currency.entry(currency).or_default().entry(period).or_default();
         native.count += 1;
         native.value = sum(native.value, value)?;
@@ -111,6 +119,14 @@ impl Fold {
             }
         }
         Ok(())
+    }
+
+    fn period(&self, deal: &Figures<'_>) -> Period {
+        let own = self.accounts.last().and_then(Option::as_ref);
+        Period {
+            account: self.accounts.len().saturating_sub(1),
+            period: own.map_or(0, |own| own.period(deal.close_date())),
+        }
     }
 
     fn count_stage(&mut self, label: &str) {
@@ -125,13 +141,15 @@ impl Fold {
     /// The figures in the base currency: the configured one, else the account's, else the one most deals are in.
     pub fn finish(mut self, rates: &Rates, account: Option<Currency>, stages: &[Stage]) -> Result<Figured, Overflow> {
         let base = rates.base.or(account).or_else(|| self.commonest());
-        let own = self.own_rates.take();
-        let exchange = base.map(|base| Exchange { base, rates, own: own.as_ref() });
+        let exchange = base.map(|base| Exchange { base, rates, accounts: &self.accounts });
         let mut all = StatusTotals::default();
         let mut totals = Totals::default();
         for (status, group) in &self.groups {
             let priced = group.price(exchange)?;
             totals.unpriced += priced.unpriced;
+            for (currency, count) in priced.without_rate {
+                *totals.without_rate.entry(currency).or_default() += count;
+            }
             totals.unweighted += priced.unweighted;
             all.value = sum(all.value, priced.totals.value)?;
             all.weighted = sum(all.weighted, priced.totals.weighted)?;
@@ -153,7 +171,7 @@ impl Fold {
             stage_breakdown: Ordered(self.breakdown),
             totals,
             currency: base,
-            fx: exchange.and_then(|exchange| exchange.told(self.groups.values())),
+            fx: exchange.and_then(|exchange| exchange.told(&self.groups)),
         })
     }
 
@@ -170,48 +188,83 @@ impl Fold {
 struct Priced {
     totals: StatusTotals,
     unpriced: u64,
+    without_rate: BTreeMap<Currency, u64>,
     unweighted: u64,
 }
 
-/// The ways from a currency into that of the totals: the configured rates first, else the CRM's own.
+/// The ways from a currency into that of the totals: the configured rates first, else the account's own.
 #[derive(Clone, Copy)]
 struct Exchange<'a> {
     base: Currency,
     rates: &'a Rates,
-    own: Option<&'a OwnRates>,
+    accounts: &'a [Option<OwnRates>],
 }
 
-impl Exchange<'_> {
-    fn convert(&self, amount: Decimal, currency: Currency, period: usize) -> Option<Decimal> {
+impl<'a> Exchange<'a> {
+    fn convert(&self, amount: Decimal, currency: Currency, period: Period) -> Option<Decimal> {
         let configured = self.rates.convert(amount, currency, self.base);
-        configured.or_else(|| self.own?.convert(amount, currency, self.base, period))
+        configured.or_else(|| self.own(period)?.convert(amount, currency, self.base, period.period))
+    }
+
+    fn own(&self, period: Period) -> Option<&'a OwnRates> {
+        self.accounts.get(period.account)?.as_ref()
     }
 
     /// The rates of all currencies that deals are in; nothing where all are in that of the totals.
-    fn told<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Option<Fx> {
-        let met: BTreeSet<Currency> = groups.flat_map(|group| group.by_currency.keys()).copied().collect();
-        let (mut worth, mut sources, mut as_of) = (BTreeMap::new(), BTreeSet::new(), None);
-        for currency in met.into_iter().filter(|currency| *currency != self.base) {
-            if let Some(rate) = self.rates.convert(Decimal::ONE, currency, self.base) {
-                sources.insert("config");
-                worth.insert(currency, Worth(rate));
-            } else if let Some((own, rate)) =
-                self.own.and_then(|own| Some((own, own.convert(Decimal::ONE, currency, self.base, own.period(None))?)))
-            {
-                sources.insert(if own.are_dated() { "crm by close date" } else { "crm" });
-                as_of = Some(own.as_of());
-                worth.insert(currency, Worth(rate));
+    fn told(&self, groups: &BTreeMap<Option<Status>, Group>) -> Option<Fx> {
+        let (mut told, mut met) = (Told::default(), BTreeSet::from([self.base]));
+        for (currency, periods) in groups.values().flat_map(|group| &group.by_currency) {
+            met.insert(*currency);
+            for period in periods.keys().filter(|_| *currency != self.base) {
+                if let Some(rate) = self.rates.convert(Decimal::ONE, *currency, self.base) {
+                    told.tell("config", *currency, rate);
+                } else if let Some(own) = self.own(*period)
+                    && let Some(rate) = own.convert(Decimal::ONE, *currency, self.base, own.period(None))
+                {
+                    told.tell(if own.are_dated() { "crm by close date" } else { "crm" }, *currency, rate);
+                    told.as_of = told.as_of.into_iter().chain([own.as_of()]).min();
+                }
             }
         }
-        let source = sources.into_iter().collect::<Vec<_>>().join(" and ");
-        (!worth.is_empty()).then_some(Fx { source, as_of, rates: worth })
+        let only = match self.accounts {
+            [Some(own)] if told.as_of.is_some() => Some(own.only(&met)),
+            _ => None,
+        };
+        told.into_fx(only)
+    }
+}
+
+/// The rates that were used, being gathered.
+#[derive(Default)]
+struct Told {
+    sources: BTreeSet<&'static str>,
+    /// The oldest of the accounts' own.
+    as_of: Option<DateTime<Utc>>,
+    rates: BTreeMap<Currency, BTreeSet<Decimal>>,
+}
+
+impl Told {
+    fn tell(&mut self, source: &'static str, currency: Currency, rate: Decimal) {
+        self.sources.insert(source);
+        self.rates.entry(currency).or_default().insert(rate);
+    }
+
+    fn into_fx(self, crm: Option<OwnRates>) -> Option<Fx> {
+        let source = self.sources.into_iter().collect::<Vec<_>>().join(" and ");
+        let one = |(currency, rates): (Currency, BTreeSet<Decimal>)| match rates.into_iter().collect::<Vec<_>>()[..] {
+            [rate] => Some((currency, Rate(rate))),
+            _ => None,
+        };
+        let is_any = !self.rates.is_empty();
+        let rates = self.rates.into_iter().filter_map(one).collect();
+        is_any.then_some(Fx { source, as_of: self.as_of, rates, crm })
     }
 }
 
 impl Group {
     fn price(&self, exchange: Option<Exchange<'_>>) -> Result<Priced, Overflow> {
         let mut totals = StatusTotals { count: self.count, ..StatusTotals::default() };
-        let (mut unpriced, mut unweighted) = (self.unpriced, 0);
+        let (mut unpriced, mut unweighted, mut without_rate) = (self.unpriced, 0, BTreeMap::new());
         for (currency, periods) in &self.by_currency {
             let mut whole = Native::default();
             for (period, native) in periods {
@@ -219,6 +272,7 @@ impl Group {
                 let in_base = |amount| exchange.and_then(|exchange| exchange.convert(amount, *currency, *period));
                 let (Some(value), Some(weighted)) = (in_base(native.value), in_base(native.weighted)) else {
                     unpriced += native.count;
+                    *without_rate.entry(*currency).or_default() += native.count;
                     continue;
                 };
                 totals.value = sum(totals.value, value)?;
@@ -238,7 +292,7 @@ impl Group {
             totals.value = base.round(totals.value);
             totals.weighted = base.round(totals.weighted);
         }
-        Ok(Priced { totals, unpriced, unweighted })
+        Ok(Priced { totals, unpriced, without_rate, unweighted })
     }
 }
 
@@ -299,7 +353,8 @@ mod tests {
             r#"{"value": 7, "status": "won", "currency": "CHF"}"#,
         ];
         let finished = |rates: &Rates| {
-            let mut fold = Fold::new(Some(own.clone()));
+            let mut fold = Fold::default();
+            fold.begin_account(Some(own.clone()));
             for lead in leads {
                 fold.add(&serde_json::from_str(lead).unwrap()).unwrap();
             }
@@ -310,12 +365,42 @@ mod tests {
         assert_eq!((figures.totals.won.value, figures.totals.unpriced), (Decimal::from(10), 1));
         assert_eq!(figures.totals.open.by_currency[&code("USD")].value, Decimal::from(300), "natively in one sum");
         let fx = figures.fx.unwrap();
+        assert_eq!(fx.crm.as_ref(), Some(&own), "all of them were used");
         let told = |fx: &Fx| fx.rates.iter().map(|(code, worth)| format!("{code} {}", worth.0)).collect::<Vec<_>>();
         assert_eq!((fx.source.as_str(), told(&fx)), ("crm by close date", vec!["GBP 1.25".into(), "USD 0.5".into()]));
         let configured = Rates { base: Some(code("EUR")), worth: [(code("USD"), Decimal::ONE)].into() };
         let figures = finished(&configured);
         assert_eq!(figures.totals.open.value, Decimal::from(300), "the configured rate goes before");
         assert_eq!(figures.fx.unwrap().source, "config and crm by close date");
+    }
+
+    #[test]
+    fn deals_of_several_accounts_are_priced_each_by_the_rates_of_its_own() {
+        let code = |code: &str| code.parse::<Currency>().unwrap();
+        let account = |rate: i64| {
+            let as_of = format!("2026-11-22T0{rate}:00:00Z").parse().unwrap();
+            let rates = [(code("USD"), Decimal::from(rate)), (code("GBP"), Decimal::new(8, 1))];
+            OwnRates::new(code("EUR"), as_of, rates, [])
+        };
+        let mut fold = Fold::default();
+        for own in [Some(account(2)), Some(account(4)), None] {
+            fold.begin_account(own);
+            for lead in [
+                r#"{"value": 100, "status": "open", "currency": "USD"}"#,
+                r#"{"value": 80, "status": "won", "currency": "GBP"}"#,
+            ] {
+                fold.add(&serde_json::from_str(lead).unwrap()).unwrap();
+            }
+        }
+        let rates = Rates { base: Some(code("EUR")), worth: BTreeMap::new() };
+        let figures = fold.finish(&rates, None, &[]).unwrap();
+        assert_eq!((figures.totals.open.value, figures.totals.won.value), (Decimal::from(75), Decimal::from(200)));
+        let without: Vec<String> =
+            figures.totals.without_rate.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        assert_eq!((figures.totals.unpriced, without), (2, vec!["1 GBP".to_owned(), "1 USD".to_owned()]));
+        let fx = figures.fx.unwrap();
+        assert_eq!(fx.rates.keys().collect::<Vec<_>>(), [&code("GBP")], "they do not agree on dollars");
+        assert_eq!((fx.source.as_str(), fx.as_of, fx.crm), ("crm", Some(account(2).as_of()), None));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
 use crate::model::name::SourceName;
+use crate::model::snapshot::not_priced;
 use crate::signals::{Handlers, Request};
 use crate::sources::pull::{Progress, PullError};
 use crate::store::state::DutyState;
@@ -191,11 +192,9 @@ fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut imp
         Ok(published) => {
             let head = &published.head;
             let open = &head.totals.open;
-            let unpriced = match head.totals.unpriced {
-                0 => String::new(),
-                count => format!("; {count} not priced"),
-            };
-            let vanished = vanished_in_words(head).map_or_else(String::new, |words| format!("; {words}"));
+            let noted = |words: Option<String>| words.map_or_else(String::new, |words| format!("; {words}"));
+            let unpriced = noted(not_priced(head.totals.unpriced, &head.totals.without_rate));
+            let vanished = noted(vanished_in_words(head));
             let demo = if head.demo { " (invented deals)" } else { "" };
             writeln!(
                 out,

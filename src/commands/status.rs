@@ -1,5 +1,6 @@
 //! `status`: each source's data, judged by its own schedule; works with and without the daemon.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use chrono::{DateTime, Utc};
@@ -15,7 +16,8 @@ use crate::commands::{complain, load_or_demo, vanished_in_words};
 use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
 use crate::jobs::board::is_from_future;
-use crate::model::snapshot::Head;
+use crate::model::money::Currency;
+use crate::model::snapshot::{Head, not_priced};
 use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
@@ -79,6 +81,7 @@ struct SourceStatus {
     open: Option<Block>,
     proof: Option<String>,
     unpriced: Option<u64>,
+    without_rate: BTreeMap<Currency, u64>,
     skipped: Option<u64>,
     demo: bool,
     schedule: String,
@@ -168,6 +171,7 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         }),
         proof: head.map(|head| head.completeness.proof.clone()),
         unpriced: head.map(|head| head.totals.unpriced),
+        without_rate: head.map(|head| head.totals.without_rate.clone()).unwrap_or_default(),
         skipped: head.map(|head| head.completeness.skipped),
         demo: target.built.demo,
         schedule: source.schedule.to_string(),
@@ -268,10 +272,11 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     for warning in &source.warnings {
         writeln!(out, "\n{name}: {warning}")?;
     }
-    for (count, what) in [(source.unpriced, "not priced"), (source.skipped, "skipped: they could not be read")] {
-        if let Some(count) = count.filter(|count| *count > 0) {
-            writeln!(out, "\n{name}: {count} {what}")?;
-        }
+    if let Some(words) = not_priced(source.unpriced.unwrap_or(0), &source.without_rate) {
+        writeln!(out, "\n{name}: {words}")?;
+    }
+    if let Some(skipped) = source.skipped.filter(|count| *count > 0) {
+        writeln!(out, "\n{name}: {skipped} skipped: they could not be read")?;
     }
     if let Some(hold) = &source.hold {
         let (since, reasons) = (table::age(hold.since, now), hold.reasons.join("; "));

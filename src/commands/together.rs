@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::analysis::summary::{SourceBlock, Summary};
 use crate::commands::table;
+use crate::model::snapshot::not_priced;
 
 /// How much older than the newest data is worth a word, though nothing failed.
 const OLDER: TimeDelta = TimeDelta::hours(1);
@@ -24,16 +25,15 @@ pub(super) fn line(summary: &Summary, now: DateTime<Utc>) -> String {
             table::money(open.weighted, open.currency)
         ),
     ];
-    if summary.unpriced > 0 {
-        parts.push(format!("{} not priced", summary.unpriced));
-    }
+    parts.extend(not_priced(summary.unpriced, &summary.without_rate));
     let lag = |(name, source)| Some(format!("{name} {}", lag(source, summary.timestamp, now)?));
     let lagging: Vec<String> = summary.sources.iter().filter_map(lag).collect();
     parts.extend(lagging.iter().take(NAMED).cloned());
     if lagging.len() > NAMED {
         parts.push(format!("and {} more", lagging.len() - NAMED));
     }
-    parts.join("; ")
+    let demo = if summary.demo { " (invented deals)" } else { "" };
+    format!("{}{demo}", parts.join("; "))
 }
 
 /// How a source lags behind; the whole reason stands where its own pull is told.

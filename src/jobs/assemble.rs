@@ -98,9 +98,13 @@ pub fn assemble(
         gaps: fetched.gaps,
     };
     let mut findings = fetched.findings;
-    let mut index = Lines::into(index);
-    let fold = Fold::new(fetched.opened.rates);
-    let (fold, leads) = write_leads(fold, sorted, leads, &fetched.names, &mut findings, |lead| index.add(lead))?;
+    let (mut index, mut fold) = (Lines::into(index), Fold::default());
+    fold.begin_account(fetched.opened.rates);
+    let leads = write_leads(sorted, leads, &fetched.names, &mut findings, |lead| {
+        let figures: Figures<'_> = serde_json::from_slice(lead).map_err(io::Error::from)?;
+        fold.add(&figures)?;
+        Ok(index.add(&figures)?)
+    })?;
     let index = index.finish()?;
     let figures = fold.finish(rates, fetched.opened.currency, &fetched.opened.stages)?;
     let head = Head {
@@ -146,28 +150,24 @@ pub fn head_of(figures: Figured, source: String, timestamp: DateTime<Utc>) -> He
     }
 }
 
-/// Passes every record once through names and totals, which `fold` counts, into its line, and shows each to `each`.
+/// Passes every record once through names into its line, and shows each to `each`.
 pub fn write_leads(
-    mut fold: Fold,
     sorted: Sorted,
     leads: File,
     names: &Names,
     findings: &mut Findings,
-    mut each: impl FnMut(&Figures<'_>) -> io::Result<()>,
-) -> Result<(Fold, File), AssembleError> {
+    mut each: impl FnMut(&[u8]) -> Result<(), AssembleError>,
+) -> Result<File, AssembleError> {
     let mut out = BufWriter::with_capacity(64 << 10, leads);
     let mut first = true;
     sorted.for_each::<AssembleError>(|record| {
         let lead = names::lead(record, names, findings)?;
-        let figures: Figures<'_> = serde_json::from_slice(&lead).map_err(io::Error::from)?;
-        fold.add(&figures)?;
-        each(&figures)?;
+        each(&lead)?;
         lead_line(&mut out, &lead, first)?;
         first = false;
         Ok(())
     })?;
-    let leads = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    Ok((fold, leads))
+    Ok(out.into_inner().map_err(io::IntoInnerError::into_error)?)
 }
 
 /// Different records that could be read, less those that the CRM's count leaves out. Where it leaves any out, each

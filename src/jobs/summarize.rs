@@ -9,15 +9,18 @@ use tracing::warn;
 
 use crate::advice::Advice;
 use crate::analysis::summary::{self, Summary};
-use crate::analysis::totals::Fold;
+use crate::analysis::totals::{Fold, Overflow};
 use crate::jobs::assemble::{AssembleError, head_of, write_leads};
 use crate::jobs::board::Newest;
 use crate::jobs::{Jobs, Target};
+use crate::model::deal::Figures;
 use crate::model::finding::Findings;
 use crate::model::snapshot::{Completeness, Head, JoinedSource};
 use crate::sources::source::Names;
 use crate::store::error::StoreError;
 use crate::store::format;
+use crate::store::layout::SnapshotId;
+use crate::store::spool::Spool;
 use crate::store::summary::{Merged, Object, merge, set};
 
 /// Above this many deals a joined file holds no leads.
@@ -99,21 +102,17 @@ struct JoinedLead<'a> {
     source: &'a str,
 }
 
-/// Joins the newest snapshots: all leads in id order, each with its source.
+/// Joins the newest snapshots: all leads in id order, each with its source, priced by `[fx]`, else by the rates of its
+/// own CRM, as its snapshot holds them.
 fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, std::fs::File), AssembleError> {
-    let mut spool = jobs.store.spool()?;
+    let (mut spool, mut fold) = (jobs.store.spool()?, Fold::default());
     for part in parts {
         let Some(newest) = &part.newest else { continue };
-        let tail = serde_json::to_string(&JoinedLead { source: part.target.name.as_str() }).map_err(io::Error::from)?;
-        let path = jobs.store.layout.snapshot(&part.target.place, newest.id);
-        format::read(&path, &mut |lead| {
-            let id = identity(lead)?;
-            spool.push(&format!("{id}\0{}", part.target.name), None, joined(lead, &tail).as_bytes())
-        })
-        .map_err(StoreError::on("read snapshot", &path))?;
+        fold.begin_account(newest.head.fx.as_ref().and_then(|fx| fx.crm.clone()));
+        add_part(jobs, part, newest.id, &mut fold, &mut spool)?;
     }
     let (scratch, mut findings, names) = (jobs.store.scratch()?, Findings::default(), Names::default());
-    let (fold, leads) = write_leads(Fold::default(), spool.sort()?, scratch, &names, &mut findings, |_| Ok(()))?;
+    let leads = write_leads(spool.sort()?, scratch, &names, &mut findings, |_| Ok(()))?;
     let figures = fold.finish(&jobs.rates, None, &[])?;
     let too_many = figures.total_leads > MAX_JOINED;
     // The instant of the newest data in it; each source's own stands in `sources`.
@@ -127,6 +126,30 @@ fn join(jobs: &Jobs, parts: &[Part<'_>], now: DateTime<Utc>) -> Result<(Head, st
         ..head_of(figures, "all".to_owned(), timestamp)
     };
     Ok((head, if too_many { jobs.store.scratch()? } else { leads }))
+}
+
+/// Takes the leads of one part into the totals and among all leads.
+fn add_part(
+    jobs: &Jobs,
+    part: &Part<'_>,
+    id: SnapshotId,
+    fold: &mut Fold,
+    spool: &mut Spool,
+) -> Result<(), AssembleError> {
+    let name = &part.target.name;
+    let tail = serde_json::to_string(&JoinedLead { source: name.as_str() }).map_err(io::Error::from)?;
+    let path = jobs.store.layout.snapshot(&part.target.place, id);
+    let mut overflow: Option<Overflow> = None;
+    format::read(&path, &mut |lead| {
+        let figures: Figures<'_> = serde_json::from_str(lead.get())?;
+        if let Err(error) = fold.add(&figures) {
+            overflow = Some(error);
+        }
+        let id = identity(lead)?;
+        spool.push(&format!("{id}\0{name}"), None, joined(lead, &tail).as_bytes())
+    })
+    .map_err(StoreError::on("read snapshot", &path))?;
+    overflow.map_or(Ok(()), |overflow| Err(overflow.into()))
 }
 
 fn identity(lead: &RawValue) -> io::Result<String> {
@@ -151,6 +174,7 @@ fn joined_source(part: &Part<'_>) -> JoinedSource {
         timestamp: part.newest.as_ref().map(|newest| newest.head.timestamp),
         deals: part.newest.as_ref().map_or(0, |newest| newest.head.total_leads),
         complete: part.newest.is_some(),
+        fx: part.newest.as_ref().and_then(|newest| newest.head.fx.clone()),
         stale_since: part.stale_since,
         stale_because: part.stale_because.clone(),
     }

@@ -106,7 +106,8 @@ impl Rates {
 const CONVERTED_DIGITS: u32 = 10;
 
 /// A CRM's own rates: how many units of a currency one unit of the account's is, perhaps from day to day.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenRates", into = "WrittenRates")]
 pub struct OwnRates {
     /// The currency that the others are measured by.
     base: Currency,
@@ -158,6 +159,20 @@ impl OwnRates {
         self.changes.partition_point(|change| *change <= day)
     }
 
+    /// These rates, of these currencies only.
+    #[must_use]
+    pub fn only(&self, currencies: &BTreeSet<Currency>) -> Self {
+        let standing = self.standing.iter().map(|(currency, rate)| (*currency, *rate));
+        let dated =
+            self.dated.iter().flat_map(|(currency, days)| days.iter().map(|(day, rate)| (*currency, *day, *rate)));
+        Self::new(
+            self.base,
+            self.as_of,
+            standing.filter(|(currency, _)| currencies.contains(currency)),
+            dated.filter(|(currency, ..)| currencies.contains(currency)),
+        )
+    }
+
     /// What `amount` is worth in `base` in a period; `None` where there is no rate.
     pub fn convert(&self, amount: Decimal, currency: Currency, base: Currency, period: usize) -> Option<Decimal> {
         if currency == base {
@@ -177,6 +192,40 @@ impl OwnRates {
     }
 }
 
+/// A CRM's own rates as a file holds them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct WrittenRates {
+    base: Currency,
+    as_of: DateTime<Utc>,
+    standing: BTreeMap<Currency, Rate>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    dated: BTreeMap<Currency, BTreeMap<NaiveDate, Rate>>,
+}
+
+impl From<WrittenRates> for OwnRates {
+    fn from(written: WrittenRates) -> Self {
+        let standing = written.standing.into_iter().map(|(currency, rate)| (currency, rate.0));
+        let dated = written
+            .dated
+            .into_iter()
+            .flat_map(|(currency, days)| days.into_iter().map(move |(day, rate)| (currency, day, rate.0)));
+        Self::new(written.base, written.as_of, standing, dated)
+    }
+}
+
+impl From<OwnRates> for WrittenRates {
+    fn from(own: OwnRates) -> Self {
+        let rates =
+            |days: BTreeMap<NaiveDate, Decimal>| days.into_iter().map(|(day, rate)| (day, Rate(rate))).collect();
+        Self {
+            base: own.base,
+            as_of: own.as_of,
+            standing: own.standing.into_iter().map(|(currency, rate)| (currency, Rate(rate))).collect(),
+            dated: own.dated.into_iter().map(|(currency, days)| (currency, rates(days))).collect(),
+        }
+    }
+}
+
 /// The rates by which a snapshot's totals were converted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fx {
@@ -184,14 +233,19 @@ pub struct Fx {
     pub source: String,
     /// When the CRM's were read, UTC; `None` where all are configured.
     pub as_of: Option<DateTime<Utc>>,
-    /// What one unit is worth in the snapshot's currency; of dated rates that of `as_of`.
-    pub rates: BTreeMap<Currency, Worth>,
+    /// What one unit is worth in the snapshot's currency; of dated rates that of `as_of`. A currency that several
+    /// sources of a joined file price differently stands with each of them instead.
+    pub rates: BTreeMap<Currency, Rate>,
+    /// The CRM's own rates as it keeps them, so that every total can be computed again from the file alone; `None`
+    /// where none was used, and in a joined file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crm: Option<OwnRates>,
 }
 
-/// What one unit of a currency is worth in another.
+/// How much of one currency a unit of another is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Worth(#[serde(with = "number")] pub Decimal);
+pub struct Rate(#[serde(with = "number")] pub Decimal);
 
 #[cfg(test)]
 mod tests {
@@ -229,6 +283,25 @@ mod tests {
             assert_eq!(convert(from, into, on).as_deref(), worth, "{from} to {into} on {on:?}");
         }
         assert!(rates.are_dated() && rates.period(Some(day("2026-06-30"))) == 1);
+    }
+
+    #[test]
+    fn a_crms_rates_come_back_from_a_file_as_they_were() {
+        let day = |text: &str| text.parse::<NaiveDate>().unwrap();
+        let (eur, usd, gbp, jpy) = (currency("EUR"), currency("USD"), currency("GBP"), currency("JPY"));
+        let rates = OwnRates::new(
+            eur,
+            "2026-11-22T08:00:00Z".parse().unwrap(),
+            [(usd, Decimal::new(110, 2)), (gbp, Decimal::new(8, 1)), (jpy, Decimal::from(160))],
+            [(usd, day("2026-01-01"), Decimal::new(120, 2)), (gbp, day("2026-07-01"), Decimal::new(85, 2))],
+        );
+        let text = serde_json::to_string(&rates).unwrap();
+        assert_eq!(serde_json::from_str::<OwnRates>(&text).unwrap(), rates, "{text}");
+        let only = serde_json::to_string(&rates.only(&BTreeSet::from([usd]))).unwrap();
+        assert_eq!(
+            only,
+            r#"{"base":"EUR","as_of":"2026-11-22T08:00:00Z","standing":{"USD":1.1},"dated":{"USD":{"2026-01-01":1.2}}}"#
+        );
     }
 
     #[test]

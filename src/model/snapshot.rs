@@ -60,8 +60,21 @@ pub struct Totals {
     pub lost: StatusTotals,
     /// Deals without a value or without a rate: counted, not priced.
     pub unpriced: u64,
+    /// Of these, those with a value in a currency that has no rate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_rate: BTreeMap<Currency, u64>,
     /// Priced deals without a probability.
     pub unweighted: u64,
+}
+
+/// How many deals have no price, in words, and which currencies lack a rate; nothing where all have one.
+pub fn not_priced(unpriced: u64, without_rate: &BTreeMap<Currency, u64>) -> Option<String> {
+    let lacking: Vec<String> = without_rate.iter().map(|(currency, count)| format!("{count} in {currency}")).collect();
+    match (unpriced, &lacking[..]) {
+        (0, _) => None,
+        (_, []) => Some(format!("{unpriced} not priced")),
+        (_, lacking) => Some(format!("{unpriced} not priced (no rate for {})", lacking.join(", "))),
+    }
 }
 
 /// Whether all deals are there, and how we know.
@@ -138,6 +151,9 @@ pub struct JoinedSource {
     pub deals: u64,
     /// Whether its snapshot is there and complete.
     pub complete: bool,
+    /// The rates of its own totals, where deals of other currencies were converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fx: Option<Fx>,
     /// Since when its pulls fail or are held, UTC.
     pub stale_since: Option<DateTime<Utc>>,
     /// Why: held or failing, and what for.

@@ -203,11 +203,13 @@ pub struct Retry {
     /// The longest wait.
     #[serde(default = "default_max")]
     pub max: Span,
+    /// How long one request is tried in all, its waits included; `None`: as long as the pull may take.
+    pub total: Option<Span>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: default_attempts(), base: default_base(), max: default_max() }
+        Self { attempts: default_attempts(), base: default_base(), max: default_max(), total: None }
     }
 }
 

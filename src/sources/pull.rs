@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
         let opened = self.step("open the source", || source.open()).await?;
         let _ = self.opened.set(opened.clone());
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(source.bounds());
         let mut fetched = Fetched {
             listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
             counted: opened.expected.filter(|expected| !expected.exact).map(|expected| expected.count),
@@ -309,6 +309,7 @@ impl<'a> Walk<'a> {
         Answer: Future<Output = Result<T, SourceError>>,
     {
         let asking = async {
+            let began = self.clock.instant();
             let mut waits = waits(self.built.retry);
             let mut failed_part = None;
             loop {
@@ -322,7 +323,9 @@ impl<'a> Walk<'a> {
                     waits = self::waits(self.built.retry);
                     failed_part = part;
                 }
-                let Some(wait) = waits.next().and_then(|wait| self.wait(&error, wait)) else { return Err(error) };
+                let Some(wait) = waits.next().and_then(|wait| self.wait(&error, wait, began)) else {
+                    return Err(error);
+                };
                 self.retries.fetch_add(1, Ordering::Relaxed);
                 let (error, wait_ms) = (in_one_line(&error), u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 warn!(error, wait_ms, "Trying again: {step}");
@@ -340,8 +343,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The wait before the next try, if one may help: what the CRM asks for and a little more, so that not all who wait
-    /// come back at once, if the deadline leaves that much.
-    fn wait(&self, error: &SourceError, backoff: Duration) -> Option<Duration> {
+    /// come back at once, if the deadline and what one request may take leave that much. `began` is its first try.
+    fn wait(&self, error: &SourceError, backoff: Duration, began: Instant) -> Option<Duration> {
         if !error.is_transient() || self.stop.is_cancelled() {
             return None;
         }
@@ -350,16 +353,19 @@ impl<'a> Walk<'a> {
             warn!("No other try: this pull has had as many as it may");
             return None;
         }
-        let Some(asked) = error.wait() else { return Some(backoff) };
+        let now = self.clock.instant();
+        let tried = now.saturating_duration_since(began);
+        let in_all = |wait: &Duration| self.built.retry.total.is_none_or(|total| tried + *wait <= total.0);
+        let Some(asked) = error.wait() else { return Some(backoff).filter(in_all) };
         let asked = Some(asked.max(Duration::from_secs(1))).filter(|asked| *asked <= MAX_WAIT)?;
         let wait = asked + jittered(asked / 10);
-        let left = self.ends_at.saturating_duration_since(self.clock.instant());
-        (wait < left).then_some(wait)
+        let left = self.ends_at.saturating_duration_since(now);
+        Some(wait).filter(|wait| *wait < left).filter(in_all)
     }
 }
 
 /// The waits between the tries of one request: each about twice as long as the one before.
-fn waits(Retry { attempts, base, max }: Retry) -> impl Iterator<Item = Duration> {
+fn waits(Retry { attempts, base, max, .. }: Retry) -> impl Iterator<Item = Duration> {
     let waits = ExponentialBuilder::default().with_min_delay(base.0).with_max_delay(max.0).with_jitter();
     // The jitter goes on top of the longest.
     waits.with_max_times(attempts.saturating_sub(1)).build().map(move |wait| wait.min(max.0))
@@ -391,7 +397,7 @@ mod tests {
     #[test]
     fn waits_grow_are_never_longer_than_the_longest_and_never_the_same_for_everybody() {
         let seconds = |seconds| Span(Duration::from_secs(seconds));
-        let retry = Retry { attempts: 9, base: seconds(1), max: seconds(60) };
+        let retry = Retry { attempts: 9, base: seconds(1), max: seconds(60), total: None };
         let mut firsts = HashSet::new();
         for _ in 0..20 {
             let waits: Vec<Duration> = waits(retry).collect();

@@ -38,6 +38,11 @@ pub trait Source: Send + Sync {
     /// nothing there need not answer.
     async fn close(&self, _opened: &Opened) {}
 
+    /// How long the list may be before the walk is taken for one without an end.
+    fn bounds(&self) -> Bounds {
+        Bounds::default()
+    }
+
     /// How many keys of `table` one call of [`names`](Self::names) takes: a failure repeats no more than that.
     fn names_at_once(&self, _table: &str) -> usize {
         usize::MAX
@@ -58,6 +63,22 @@ pub trait Source: Send + Sync {
 
     /// How many requests this source has sent since the start.
     fn requests(&self) -> u64;
+}
+
+/// How long a list may be: a longer one is a list without an end, or one that nobody meant to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The most pages.
+    pub pages: u64,
+    /// The most records.
+    pub records: u64,
+}
+
+impl Default for Bounds {
+    /// As `rest`'s contract (§2.1) has them.
+    fn default() -> Self {
+        Self { pages: 10_000, records: 1_000_000 }
+    }
 }
 
 /// What is known before the first page.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::fake_hubspot::{self, FakeHubspot};
 use crate::fake_pipedrive::{self, FakePipedrive};
 use crate::fake_rest::{self, FakeRest, Paging};
+use crate::fake_salesforce::{self, FakeSalesforce};
 use crate::program::{Folder, wait_for};
 use crate::schema::assert_schema;
 
@@ -66,6 +67,27 @@ impl Crm for FakePipedrive {
     fn grow(&self) {
         self.change(|account| {
             account.create(fake_pipedrive::bare_deal(0));
+        });
+    }
+}
+
+impl Crm for FakeSalesforce {
+    fn section(&self) -> String {
+        self.section()
+    }
+
+    fn endpoint(&self) -> String {
+        self.endpoint()
+    }
+
+    fn assert_published(&self, deals: &[Deal]) {
+        let published: Vec<_> = deals.iter().map(fake_salesforce::Published::of).collect();
+        assert_eq!(published, self.model(Tz::UTC));
+    }
+
+    fn grow(&self) {
+        self.change(|org| {
+            org.create(fake_salesforce::bare_deal("").with("Amount", fake_salesforce::Cell::number("1234.56")));
         });
     }
 }
@@ -125,6 +147,7 @@ async fn servers() -> BTreeMap<&'static str, Box<dyn Crm>> {
         ("hubspot", Box::new(FakeHubspot::start(fake_hubspot::deals(250)).await) as Box<dyn Crm>),
         ("pipedrive", Box::new(FakePipedrive::start(fake_pipedrive::deals(600)).await)),
         ("rest", Box::new(Rest::start(120).await)),
+        ("salesforce", Box::new(FakeSalesforce::start(fake_salesforce::deals(2_100)).await)),
     ])
 }
 

@@ -1,4 +1,4 @@
-//! Fifty mistakes in a `rest` section: each is found by `check`, without a request, with its line and what to do.
+//! More than fifty mistakes in a `rest` section: each is found by `check`, without a request, with its line and what to do.
 
 use std::fs;
 use std::path::Path;

@@ -128,6 +128,51 @@ async fn a_redirect_on_the_same_origin_is_followed_where_that_is_wanted() {
     assert!(told.contains("the CRM redirects more than 5 times"), "{told}");
 }
 
+#[tokio::test]
+async fn a_list_that_is_longer_than_it_may_be_is_no_list_and_so_is_a_table() {
+    for (paging, bound, why) in [
+        (Paging::Page, "max_pages = 2", "the list is longer than 2 pages"),
+        (Paging::Cursor, "max_pages = 2", "the list is longer than 2 pages"),
+        (Paging::NextUrl, "max_records = 11", "the list is longer than 11 records"),
+        (Paging::Range, "max_pages = 2", "the list is longer than 2 pages"),
+        (Paging::None, "max_records = 11", "the list is longer than 11 records"),
+    ] {
+        let crm = FakeRest::start(deals(12)).await.page_size(5);
+        let bounded =
+            |bound: &str| with(&crm.section(paging), "paging", &format!("paging = {{ {}, {bound} }}", paging.keys(5)));
+        let told = failure(&bounded(bound)).await;
+        assert!(told.contains(why), "{paging:?}: {told}");
+        // The fourth page of a list that is counted is the empty one.
+        let enough = bound.replace("11", "12").replace("pages = 2", "pages = 4");
+        assert_eq!(pulled(&bounded(&enough)).await.unwrap().0.len(), 12, "{paging:?}");
+    }
+    let crm = FakeRest::start(deals(1)).await.page_size(1);
+    let table = |bound: &str| {
+        let line = format!(
+            r#"lookup.stages = {{ path = "/cursor/stages", paging = {{ type = "cursor", cursor = "$.meta.next", param = "cursor", {bound} }}, records = "$.data", key = "$.id", value = "$.name" }}"#
+        );
+        with(&crm.section(Paging::None), "lookup.stages", &line)
+    };
+    assert!(failure(&table("max_pages = 3")).await.contains("read look-up `stages`: the list is longer than 3 pages"));
+    assert_eq!(pulled(&table("max_pages = 4")).await.unwrap().1.opened.names.0["stages"].len(), 4);
+}
+
+#[tokio::test]
+async fn what_a_next_address_lacks_of_the_first_query_goes_along_where_that_is_wanted() {
+    let line = r#"request = { path = "/next_url/deals", query = { view = "all", skip = "0", a = [1, 2] }, array = "brackets" }"#;
+    for (merge, query) in [
+        ("", "skip=5"),
+        (r#", size_param = "limit", size = 5, merge_query = true"#, "skip=5&a%5B%5D=1&a%5B%5D=2&view=all&limit=5"),
+    ] {
+        let crm = FakeRest::start(deals(12)).await.page_size(5);
+        let section = with(&crm.section(Paging::NextUrl), "request", line);
+        let keys = format!("{}{merge}", Paging::NextUrl.keys(5));
+        let (all, _) = pulled(&with(&section, "paging", &format!("paging = {{ {keys} }}"))).await.unwrap();
+        assert_eq!(all.len(), 12);
+        assert_eq!(crm.requests()[3].query, query);
+    }
+}
+
 /// A list that may be read only as a whole or not at all.
 #[derive(Debug, Clone, Copy)]
 enum Broken {

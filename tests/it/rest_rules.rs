@@ -352,6 +352,34 @@ async fn the_limits_of_the_crm_are_kept_and_obeyed() {
 }
 
 #[tokio::test]
+async fn how_often_and_after_what_a_request_is_tried_again_can_be_said() {
+    let tries = |crm: &FakeRest, retry: &str| {
+        with(&with(&crm.section(Paging::Page), "retry", ""), "rate", &format!("rate = {{ retry = {{ {retry} }} }}"))
+    };
+    for (fault, retry, requests) in [
+        (Fault::Status(503), r#"attempts = 3, base = "1ms", max = "2ms""#, 3),
+        (Fault::Status(503), r#"base = "1ms", max = "2ms", statuses = [429]"#, 1),
+        (Fault::Status(409), r#"base = "1ms", max = "2ms", statuses = [409]"#, 4),
+        (Fault::Status(503), r#"attempts = 9, base = "1s", total = "500ms""#, 1),
+        (Fault::Limit("5"), r#"total = "4s""#, 1),
+    ] {
+        let crm = FakeRest::start(deals(2)).await.fail_always(fault);
+        failure(&tries(&crm, retry)).await;
+        assert_eq!(crm.requests().len(), requests, "{retry}");
+    }
+    let crm = FakeRest::start(deals(2)).await.fail_always(Fault::Limit("660"));
+    failure(&with(&crm.section(Paging::Page), "retry", "")).await;
+    assert_eq!(crm.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_program_may_be_told_to_name_itself_otherwise() {
+    let crm = FakeRest::start(deals(2)).await.require_header("user-agent", "ours/7");
+    let toml = format!("{}\nheaders = {{ User-Agent = \"ours/7\" }}", crm.section(Paging::Page));
+    assert_eq!(pulled(&toml).await.unwrap().0.len(), 2);
+}
+
+#[tokio::test]
 async fn words_named_once_stand_where_the_requests_ask_for_them() {
     let crm = FakeRest::start(deals(2)).await;
     let line = r#"request = { path = "/{way}/deals", query = { view = "{view}" } }

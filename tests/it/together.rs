@@ -1,6 +1,10 @@
 //! Several sources as one: totals in the base currency, and no source that goes missing in silence.
 
+use rust_decimal::Decimal;
+use serde_json::Value;
+
 use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::fake_salesforce::{self, FakeSalesforce};
 use crate::program::{Folder, wait_for};
 use crate::schema::assert_schema;
 
@@ -40,6 +44,37 @@ async fn sources_add_up_in_the_base_currency_and_what_has_no_rate_is_counted() {
         assert_eq!(by_currency[code]["value"].to_string(), "501.0", "{code}");
     }
     assert_eq!(latest["totals"]["unpriced"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_other_sources_an_org_keeps_the_prices_of_its_own_rates() {
+    let org = FakeSalesforce::start(fake_salesforce::deals(40)).await.with(|org| {
+        org.multi_currency = true;
+        org.date_rate("USD", "1.25", "2026-01-01", "2026-07-01");
+        org.date_rate("USD", "1.5", "2026-07-01", "9999-12-31");
+    });
+    let other = FakeRest::start(deals(4)).await;
+    let folder = Folder::new();
+    let rest = other.section(Paging::Cursor);
+    folder.write_config(&format!("currency = \"EUR\"\n[sources.org]\n{}\n[sources.other]\n{rest}", org.section()));
+    folder.run(&["pull"]).assert_code(0);
+    assert_schema(&folder.join("output/sales_pipeline.json"));
+    let newest = |name: &str| {
+        let snapshots = folder.snapshots(name);
+        folder.json(&format!("output/sales_cache/{name}/{}", snapshots.last().unwrap()))
+    };
+    let (org, other, joined) = (newest("org"), newest("other"), folder.json("output/sales_pipeline.json"));
+    for status in ["open", "won", "lost"] {
+        for figure in ["value", "weighted"] {
+            let of = |head: &Value| head["totals"][status][figure].to_string().parse::<Decimal>().unwrap();
+            assert_eq!(of(&joined), of(&org) + of(&other), "{status} {figure}");
+        }
+    }
+    let source = |head: &Value| head["fx"]["source"].as_str().map(str::to_owned);
+    assert_eq!((source(&joined), source(&other)), (source(&org), None));
+    assert_eq!(source(&org).as_deref(), Some("crm by close date"));
+    assert_eq!(org["fx"]["crm"]["dated"]["USD"]["2026-07-01"], 1.5);
+    assert_eq!((&joined["sources"][0]["fx"], &joined["totals"]["unpriced"]), (&org["fx"], &org["totals"]["unpriced"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

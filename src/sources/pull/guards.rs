@@ -3,15 +3,14 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The most pages of one pull.
-const MAX_PAGES: u64 = 10_000;
-/// The most records of one pull.
-const MAX_RECORDS: u64 = 1_000_000;
+use crate::sources::source::Bounds;
+
 /// Empty pages in a row that still name a next one.
 const MAX_EMPTY_PAGES: u32 = 3;
+
 /// What tells a walk that goes in circles from one that goes on.
-#[derive(Default)]
 pub(in crate::sources) struct Guards {
+    bounds: Bounds,
     cursors: HashSet<String>,
     seen: HashSet<u64>,
     pages: u64,
@@ -20,12 +19,17 @@ pub(in crate::sources) struct Guards {
 }
 
 impl Guards {
+    /// For a walk that has not begun.
+    pub(in crate::sources) fn new(bounds: Bounds) -> Self {
+        Self { bounds, cursors: HashSet::new(), seen: HashSet::new(), pages: 0, records: 0, empty: 0 }
+    }
+
     /// Judges one page: the ids of its records, how many there were, and where it says the next one is.
     pub(in crate::sources) fn check(&mut self, ids: &[String], records: u64, next: Option<&str>) -> Result<(), String> {
         self.pages += 1;
         self.records += records;
-        if self.records > MAX_RECORDS {
-            return Err(format!("the list is longer than {MAX_RECORDS} records"));
+        if self.records > self.bounds.records {
+            return Err(format!("the list is longer than {} records", self.bounds.records));
         }
         self.empty = if records == 0 { self.empty + 1 } else { 0 };
         // Of a page on which no id can be read, only the cursor tells it from another.
@@ -40,8 +44,8 @@ impl Guards {
         if self.empty > MAX_EMPTY_PAGES {
             return Err(format!("{MAX_EMPTY_PAGES} empty pages in a row, and each names a next one"));
         }
-        if self.pages >= MAX_PAGES {
-            return Err(format!("the list is longer than {MAX_PAGES} pages"));
+        if self.pages >= self.bounds.pages {
+            return Err(format!("the list is longer than {} pages", self.bounds.pages));
         }
         if !self.cursors.insert(next.to_owned()) {
             return Err("the next page is one that was read already".to_owned());
@@ -56,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_page_on_which_no_id_can_be_read_is_no_empty_one() {
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(Bounds::default());
         for page in 0..10 {
             guards.check(&[], 100, Some(&page.to_string())).unwrap();
         }

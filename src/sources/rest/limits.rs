@@ -2,6 +2,7 @@
 //!
 //! The pace is kept by waiting beforehand. What the CRM says of its limits is obeyed; none of it is guessed.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use crate::http::{Pace, Pacer, Reply};
 use crate::memory::Memory;
 use crate::settings::{Problem, Section, Span};
+use crate::sources::Retry;
 use crate::sources::source::SourceError;
 
 #[derive(Deserialize)]
@@ -72,6 +74,15 @@ struct GiveUp {
     cooloff: Span,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatusKeys {
+    statuses: Option<BTreeSet<u16>>,
+}
+
+/// Statuses that can be a failure.
+const FAILURES: std::ops::Range<u16> = 400..600;
+
 /// The limits of one CRM.
 pub(super) struct Limits {
     /// Requests in a span of time.
@@ -82,6 +93,10 @@ pub(super) struct Limits {
     reset: Option<(HeaderName, ResetUnit)>,
     quota: Option<Quota>,
     giveup: Option<GiveUp>,
+    /// How often a failed request is tried, where it is said here.
+    pub(super) retry: Option<Retry>,
+    /// The statuses after which it is tried again; `None`: those that usually pass.
+    statuses: Option<BTreeSet<u16>>,
     /// How many requests the last answer left.
     left: Mutex<Option<u64>>,
     memory: Arc<dyn Memory>,
@@ -92,9 +107,13 @@ const LEFT_ALONE: &str = "left_alone";
 
 impl Limits {
     /// Reads the section.
-    pub(super) fn read(section: &Section, memory: Arc<dyn Memory>) -> Result<Self, Vec<Problem>> {
-        let keys: Keys = section.read(&[])?;
+    pub(super) fn read(mut section: Section, memory: Arc<dyn Memory>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
+        let retry = read_retry(&mut section).map_err(|found| problems.extend(found)).unwrap_or_default();
+        let keys: Keys = match section.read(&["retry"]) {
+            Ok(keys) => keys,
+            Err(found) => return Err(problems.into_iter().chain(found).collect()),
+        };
         let pace = match (keys.requests, keys.per) {
             (Some(0), _) => Err(Problem::at("requests", "must be at least 1")),
             (_, Some(Span(per))) if per.is_zero() => Err(Problem::at("per", "must be longer than nothing")),
@@ -131,6 +150,8 @@ impl Limits {
             reset,
             quota: keys.quota,
             giveup: keys.giveup,
+            retry: retry.as_ref().map(|(retry, _)| *retry),
+            statuses: retry.and_then(|(_, statuses)| statuses),
             left: Mutex::default(),
             memory,
         })
@@ -188,10 +209,20 @@ impl Limits {
 
     /// The class of an answer that is not 2xx, with the wait that the CRM asks for in its own way.
     pub(super) fn refusal(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
-        match SourceError::of_status(reply, now) {
+        match self.class(reply, now) {
             SourceError::Limit { status, wait: None } => SourceError::Limit { status, wait: self.reset(reply, now) },
             SourceError::Server { status, wait: None } => SourceError::Server { status, wait: self.reset(reply, now) },
             other => other,
+        }
+    }
+
+    /// The class of an answer that is not 2xx: whether another try may help is as `statuses` has it.
+    fn class(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
+        let (usual, status) = (SourceError::of_status(reply, now), reply.status);
+        match self.statuses.as_ref().map(|statuses| statuses.contains(&status)) {
+            Some(true) if !usual.is_transient() => SourceError::Server { status, wait: reply.retry_after(now) },
+            Some(false) if usual.is_transient() => SourceError::Unexpected { status, category: None },
+            _ => usual,
         }
     }
 
@@ -204,6 +235,26 @@ impl Limits {
             ResetUnit::EpochMs => DateTime::from_timestamp_millis(number)?,
         };
         (until - now).to_std().ok()
+    }
+}
+
+/// Reads `retry`, and its `statuses`, which no other kind of source has.
+fn read_retry(section: &mut Section) -> Result<Option<(Retry, Option<BTreeSet<u16>>)>, Vec<Problem>> {
+    if !section.0.contains_key("retry") {
+        return Ok(None);
+    }
+    let mut own = section.table("retry")?;
+    let statuses = own.split_off(&["statuses"]).read::<StatusKeys>(&[]).and_then(|StatusKeys { statuses }| {
+        let is_right = statuses.iter().flatten().all(|status| FAILURES.contains(status));
+        let wrong = || Problem::at("statuses", "holds what is no failure").hint("statuses of 400 to 599");
+        if is_right { Ok(statuses) } else { Err(vec![wrong()]) }
+    });
+    match (own.read::<Retry>(&["statuses"]), statuses) {
+        (Ok(retry), Ok(statuses)) => Ok(Some((retry, statuses))),
+        (retry, statuses) => {
+            let found = [retry.err(), statuses.err()].into_iter().flatten().flatten();
+            Err(found.map(|problem| problem.under(&["retry"])).collect())
+        }
     }
 }
 
@@ -225,8 +276,8 @@ mod tests {
     use crate::memory::InProcess;
     use crate::settings::section;
 
-    fn read(section: &Section) -> Result<Limits, Vec<Problem>> {
-        Limits::read(section, Arc::new(InProcess::default()))
+    fn read(toml: &str) -> Result<Limits, Vec<Problem>> {
+        Limits::read(section(toml), Arc::new(InProcess::default()))
     }
 
     fn reply(status: u16, headers: &[(&'static str, &'static str)]) -> Reply {
@@ -242,7 +293,7 @@ mod tests {
     #[test]
     fn the_wait_stands_in_a_header_of_the_crms_own_where_it_sends_no_retry_after() {
         let wait = |unit: &str, value: &'static str, more: &[(&'static str, &'static str)]| {
-            let limits = read(&section(&format!("reset_header = 'X-Reset'\nreset_unit = '{unit}'"))).unwrap();
+            let limits = read(&format!("reset_header = 'X-Reset'\nreset_unit = '{unit}'")).unwrap();
             let headers: Vec<_> = [("x-reset", value)].into_iter().chain(more.iter().copied()).collect();
             limits.refusal(&reply(429, &headers), now()).wait().map(|wait| wait.as_secs())
         };
@@ -254,9 +305,24 @@ mod tests {
         assert_eq!(wait("epoch_s", "1795334300", &[]), None, "past");
     }
 
+    #[test]
+    fn which_statuses_are_tried_again_can_be_said() {
+        let usual = read("retry = { attempts = 2 }").unwrap();
+        let own = read("retry = { statuses = [409, 429] }").unwrap();
+        let tried = |limits: &Limits, status| limits.refusal(&reply(status, &[("retry-after", "7")]), now());
+        for (status, by_usual, by_own) in
+            [(409, false, true), (429, true, true), (500, true, false), (404, false, false)]
+        {
+            assert_eq!(tried(&usual, status).is_transient(), by_usual, "{status}");
+            assert_eq!(tried(&own, status).is_transient(), by_own, "{status}");
+        }
+        assert_eq!(tried(&own, 409).wait(), Some(Duration::from_secs(7)));
+        assert_eq!((usual.retry.unwrap().attempts, read("").unwrap().retry.is_none()), (2, true));
+    }
+
     #[tokio::test]
     async fn what_others_need_of_the_quota_is_left_to_them() {
-        let limits = read(&section("quota = { remaining_header = 'X-Left', floor = 100 }")).unwrap();
+        let limits = read("quota = { remaining_header = 'X-Left', floor = 100 }").unwrap();
         limits.follow(&reply(200, &[("x-left", "100")]), now()).unwrap();
         assert!(limits.wait(now()).await.is_ok());
         limits.follow(&reply(200, &[("x-left", "99")]), now()).unwrap();
@@ -268,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_block_page_the_crm_is_left_alone_for_a_while() {
         let toml = "giveup = { status = 403, content_type = 'text/html', cooloff = '15m' }";
-        let limits = read(&section(toml)).unwrap();
+        let limits = read(toml).unwrap();
         assert!(limits.follow(&reply(403, &[("content-type", "application/json")]), now()).is_ok());
         let blocked = limits.follow(&reply(403, &[("content-type", "text/html; charset=utf-8")]), now());
         assert!(matches!(blocked, Err(SourceError::LeftAlone { status: 403, .. })));
@@ -289,8 +355,11 @@ mod tests {
             ("reset_unit = 'seconds'", "reset_header"),
             ("quota = { floor = 1 }", "quota"),
             ("giveup = { status = 403 }", "giveup"),
+            ("retry = 3", "retry"),
+            ("retry = { attempt = 3 }", "retry"),
+            ("retry = { statuses = [200] }", "retry"),
         ] {
-            let problems = read(&section(toml)).err().unwrap();
+            let problems = read(toml).err().unwrap();
             assert_eq!(problems[0].path[0], key, "{toml}: {problems:?}");
         }
     }

@@ -36,13 +36,14 @@ mod vars;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
 use crate::http::Http;
 use crate::model::finding::Findings;
-use crate::settings::{Problem, Section};
+use crate::settings::{Problem, Section, Span};
 use crate::sources::rest::auth::Nothing;
 use crate::sources::rest::client::{Client, Connector};
 use crate::sources::rest::fields::{Gaps, Mapping, Reading, Refusal};
@@ -52,12 +53,16 @@ use crate::sources::rest::lookup::{Lookups, fingerprint};
 use crate::sources::rest::records::Record;
 use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
-use crate::sources::source::{Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
-use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+use crate::sources::source::{Bounds, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
+use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
+
+/// How long one request is tried in all where the section does not say (contract §2.1).
+const MOST_TRYING: Span = Span(Duration::from_secs(600));
 
 /// Builds the source; everything wrong with its section at once.
 pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
+    let is_retry_common = section.0.contains_key("retry");
     let common = keep(Common::split_off(&mut section), &mut problems);
     let settings = Settings::read(&mut section, context, &mut problems);
     let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&KEYS).copied().collect();
@@ -68,13 +73,18 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         let problem = Problem::at("pipelines", "no deal would be left: the fields say nothing of pipelines");
         problems.push(problem.hint("map `fields.pipeline` or `fields.pipeline_id`"));
     }
+    if is_retry_common && settings.limits.retry.is_some() {
+        problems.push(Problem::at("rate.retry", "stands beside `retry`").hint("one of the two"));
+    }
+    let retry = settings.limits.retry.unwrap_or(common.retry);
+    let retry = Retry { total: retry.total.or(Some(MOST_TRYING)), ..retry };
     let (secrets, warnings) = (settings.secrets(), settings.warnings());
     let rest = Rest::new(settings, connected, context).map_err(|found| problems.extend(found)).ok();
     let Some(rest) = rest.filter(|_| problems.is_empty()) else { return Err(problems) };
     Ok(Built {
         source: Arc::new(rest),
         scope: common.scope,
-        retry: common.retry,
+        retry,
         allow: common.allow.clone(),
         scope_hash: String::new(),
         demo: false,
@@ -164,6 +174,10 @@ impl Source for Rest {
             }
         }
         Ok(names)
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.deals.paging().bounds()
     }
 
     fn names_at_once(&self, table: &str) -> usize {

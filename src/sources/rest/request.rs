@@ -252,7 +252,7 @@ impl Request {
         let hidden = self.revealed_params(keyring)?;
         let url = match &turn.link {
             // Letter by letter as the server gave it.
-            Some(link) => http.url(link)?,
+            Some(link) => self.linked(http.url(link)?, keyring, turn)?,
             None => self.url(http, keyring, turn)?,
         };
         let is_kept = turn.link.is_none() || turn.keeps_body;
@@ -279,16 +279,30 @@ impl Request {
 
     fn url(&self, http: &Http, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
         let mut url = http.url(&self.path)?;
+        add(&mut url, self.pairs(keyring, turn)?);
+        Ok(url)
+    }
+
+    /// A next address, with the parameters of the first request that it lacks where those are to go along.
+    fn linked(&self, mut link: Url, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
+        if turn.merges_query {
+            let there: Vec<String> = link.query_pairs().map(|(key, _)| key.into_owned()).collect();
+            let mut pairs = self.pairs(keyring, turn)?;
+            pairs.retain(|(key, _)| !there.contains(key));
+            add(&mut link, pairs);
+        }
+        Ok(link)
+    }
+
+    /// The parameters that are no secrets, the page's own last.
+    fn pairs(&self, keyring: &Keyring, turn: &Turn) -> Result<Vec<(String, String)>, SourceError> {
         let mut pairs = Vec::new();
         for (key, value) in self.query.iter().filter(|(_, value)| !value.is_secret()) {
             let texts = value.texts(keyring)?;
             pairs.extend(self.array.pairs(key, texts, matches!(value, Template::List(_))));
         }
         pairs.extend(turn.query.iter().cloned());
-        if !pairs.is_empty() {
-            url.query_pairs_mut().extend_pairs(pairs);
-        }
-        Ok(url)
+        Ok(pairs)
     }
 
     fn revealed_params(&self, keyring: &Keyring) -> Result<Vec<(String, SecretString)>, SecretError> {
@@ -308,6 +322,12 @@ impl Array {
             Self::Brackets if is_list => texts.into_iter().map(|text| (format!("{key}[]"), text)).collect(),
             _ => texts.into_iter().map(|text| (key.to_owned(), text)).collect(),
         }
+    }
+}
+
+fn add(url: &mut Url, pairs: Vec<(String, String)>) {
+    if !pairs.is_empty() {
+        url.query_pairs_mut().extend_pairs(pairs);
     }
 }
 

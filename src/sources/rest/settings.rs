@@ -103,7 +103,7 @@ impl Settings {
         let mapping = part(section, "fields", problems, |table| Mapping::read(table, &tables, context.zone));
         let status = read_status(section, mapping.as_ref(), problems);
         let success = part(section, "success", problems, |table| Success::read(&table));
-        let limits = part(section, "rate", problems, |table| Limits::read(&table, Arc::clone(&context.memory)));
+        let limits = part(section, "rate", problems, |table| Limits::read(table, Arc::clone(&context.memory)));
         let (mut lookups, mapping, OwnKeys { headers, follow_redirects }) = (lookups?, mapping?, own?);
         for (name, table, paths) in mapping.columns() {
             if let Some(lookup) = lookups.get_mut(table) {

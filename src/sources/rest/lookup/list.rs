@@ -93,7 +93,7 @@ impl ListTable {
     }
 
     async fn walk(&self, client: &Client) -> Result<(Names, Option<String>), SourceError> {
-        let mut guards = Guards::default();
+        let mut guards = Guards::new(self.list.paging().bounds());
         let mut names = Names::default();
         let mut total = self.list.count(client).await?;
         let mut rows = 0;

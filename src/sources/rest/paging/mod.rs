@@ -8,24 +8,23 @@ mod cursor;
 mod link;
 mod place;
 mod range;
+mod settings;
 mod total;
 
 use reqwest::header::HeaderMap;
-use serde::Deserialize;
 
-use crate::settings::{Problem, Section};
-use crate::sources::rest::auth::{Nothing, unknown_type};
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
 use crate::sources::rest::paging::link::{Link, relation};
 pub(super) use crate::sources::rest::paging::place::Turn;
-use crate::sources::rest::paging::place::{In, PageSize, Place};
+use crate::sources::rest::paging::place::{PageSize, Place};
 use crate::sources::rest::paging::range::Range;
 pub(super) use crate::sources::rest::paging::total::Count;
 use crate::sources::rest::paging::total::Total;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::records::Record;
+use crate::sources::source::Bounds;
 
 /// How one list is paged; `[sources.x.paging]`.
 #[derive(Default)]
@@ -38,6 +37,8 @@ pub(super) struct Paging {
     end_statuses: Vec<u16>,
     keeps_headers: bool,
     keeps_body: bool,
+    merges_query: bool,
+    bounds: Bounds,
 }
 
 #[derive(Default)]
@@ -56,51 +57,6 @@ enum Way {
     #[default]
     Unsaid,
 }
-
-/// What several ways have in common.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SharedKeys {
-    #[serde(default, rename = "in")]
-    place: In,
-    size_param: Option<String>,
-    size: Option<u64>,
-    total_header: Option<String>,
-    #[serde(default)]
-    total_tolerance: u64,
-    has_more: Option<Path>,
-    #[serde(default)]
-    end_statuses: Vec<u16>,
-    #[serde(default = "everything")]
-    keep: Vec<Kept>,
-}
-
-/// What goes with a next address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Kept {
-    Headers,
-    Body,
-}
-
-fn everything() -> Vec<Kept> {
-    vec![Kept::Headers, Kept::Body]
-}
-
-/// The ways, and which of the common keys each has.
-const WAYS: [(&str, &[&str]); 7] = [
-    ("none", &["total", "total_header", "total_tolerance"]),
-    ("page", &COUNTED),
-    ("offset", &COUNTED),
-    ("cursor", &COUNTED),
-    ("next_url", &LINKED),
-    ("link_header", &LINKED),
-    ("range", &["total", "total_header", "total_tolerance"]),
-];
-
-const COUNTED: [&str; 8] =
-    ["in", "size_param", "size", "total", "total_header", "total_tolerance", "has_more", "end_statuses"];
-const LINKED: [&str; 8] = ["in", "size_param", "size", "total", "total_header", "total_tolerance", "has_more", "keep"];
 
 /// The page sizes that servers fall back on.
 const PAGE_SIZES: [u64; 12] = [10, 15, 20, 25, 30, 50, 60, 100, 200, 250, 500, 1000];
@@ -140,51 +96,6 @@ pub(super) enum Next {
 }
 
 impl Paging {
-    /// Reads the section; `type` decides which keys it has.
-    pub(super) fn read(mut section: Section) -> Result<Self, Vec<Problem>> {
-        if section.0.is_empty() {
-            return Ok(Self { way: Way::Unsaid, ..Self::default() });
-        }
-        let kind = section.split_off(&["type"]);
-        let known = WAYS.map(|(name, _)| name);
-        let word = kind.text("type");
-        let Some((word, shared)) = WAYS.iter().find(|(name, _)| Some(*name) == word) else {
-            return Err(vec![unknown_type(word, &known)]);
-        };
-        let mut common = section.split_off(shared);
-        let said_total = common.0.remove("total");
-        let also: Vec<&str> = shared.iter().copied().chain(["type"]).collect();
-        let mut problems = Vec::new();
-        let keys = common.read::<SharedKeys>(&[]).map_err(|found| problems.extend(found)).unwrap_or_default();
-        let size = PageSize::new(keys.place, keys.size_param, keys.size);
-        let size = size.map_err(|problem| problems.push(problem)).unwrap_or_default();
-        let total = total::read(said_total, keys.total_header);
-        let total = total.map_err(|found| problems.extend(found)).unwrap_or_default();
-        let way = match *word {
-            "none" => section.read(&also).map(|Nothing {}| Way::One),
-            "page" => Counted::by_page(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
-            "offset" => Counted::by_offset(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
-            "cursor" => Cursor::read(&section, &also, keys.place).map(Way::Cursor),
-            "next_url" => Link::by_url(&section, &also).map(Way::Link),
-            "link_header" => Link::by_header(&section, &also).map(Way::Link),
-            _ => Range::read(&section, &also).map(Way::Range),
-        };
-        let way = way.map_err(|found| problems.extend(found)).unwrap_or_default();
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        Ok(Self {
-            way,
-            size,
-            total,
-            total_tolerance: keys.total_tolerance,
-            has_more: keys.has_more,
-            end_statuses: keys.end_statuses,
-            keeps_headers: keys.keep.contains(&Kept::Headers),
-            keeps_body: keys.keep.contains(&Kept::Body),
-        })
-    }
-
     /// The places that this sets, so that nothing else may.
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
         let own = match &self.way {
@@ -197,7 +108,12 @@ impl Paging {
 
     /// A page's own part of the request; `None` is the first page.
     pub(super) fn turn(&self, after: Option<&str>) -> Turn {
-        let mut turn = Turn { keeps_headers: self.keeps_headers, keeps_body: self.keeps_body, ..Turn::default() };
+        let mut turn = Turn {
+            keeps_headers: self.keeps_headers,
+            keeps_body: self.keeps_body,
+            merges_query: self.merges_query,
+            ..Turn::default()
+        };
         if after.is_some() {
             turn.ends.clone_from(&self.end_statuses);
         }
@@ -221,6 +137,11 @@ impl Paging {
             Some(Total::Asked(count)) => Some(count),
             _ => None,
         }
+    }
+
+    /// How long the list may be.
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
     /// By how many records the total may be wrong.
@@ -428,36 +349,5 @@ mod tests {
         assert!(answered(&paging, Some("4/4"), 2, "{}", &part("records 0-1/5")).is_err());
         assert_eq!(next(&paging, None, 9, "{}"), Ok(None), "the whole list");
         assert!(next(&paging, Some("2/2"), 9, "{}").is_err());
-    }
-
-    #[test]
-    fn keys_that_need_each_other_are_asked_for_together() {
-        for (toml, key) in [
-            ("type = 'page'\nsize = 2", "size_param"),
-            ("type = 'page'\nsize_param = 'limit'", "size"),
-            ("type = 'offset'\nsize = 0\nsize_param = 'limit'", "size"),
-            ("type = 'offset'\nstep = 'size'", "step"),
-            ("type = 'offset'\nshort_page_is_end = true", "short_page_is_end"),
-            ("type = 'cursor'\nparam = 'x'", "cursor"),
-            ("type = 'next_url'\nnext = '$.a['", "next"),
-            ("type = 'pages'", "type"),
-            ("size = 2", "type"),
-            ("type = 'none'\nsize = 2", "size"),
-            ("type = 'range'\nsize = 0", "size"),
-            ("type = 'range'\nsize = 2\nhas_more = '$.more'", "has_more"),
-            ("type = 'next_url'", "next"),
-            ("type = 'next_url'\nnext_header = 'a b'", "next_header"),
-            ("type = 'link_header'\nend_statuses = [404]", "end_statuses"),
-            ("type = 'cursor'\ncursor = 'a b'\nparam = 'x'\ncursor_from = 'header'", "cursor"),
-            ("type = 'page'\nin = 'body'\nparam = 'page..number'", "param"),
-            ("type = 'page'\nin = 'header'\nparam = 'X Page'", "param"),
-            ("type = 'page'\ntotal = '$.n'\ntotal_header = 'X-Total'", "total_header"),
-            ("type = 'page'\ntotal = { path = '/count' }", "total"),
-            ("type = 'page'\ntotal = { path = '/count', method = 'HEAD', value = '$.n' }", "total"),
-            ("type = 'page'\nkeep = ['body']", "keep"),
-        ] {
-            let problems = Paging::read(section(toml)).err().unwrap();
-            assert_eq!(problems[0].path[0], key, "{toml}: {problems:?}");
-        }
     }
 }

@@ -44,6 +44,8 @@ pub(in crate::sources::rest) struct Turn {
     pub(in crate::sources::rest) keeps_headers: bool,
     /// Whether the request's method and body go with a link.
     pub(in crate::sources::rest) keeps_body: bool,
+    /// Whether the parameters of the first request go with a link that lacks them.
+    pub(in crate::sources::rest) merges_query: bool,
     /// Statuses that mean that this page is behind the last one.
     pub(in crate::sources::rest) ends: Vec<u16>,
     /// Whether a part is asked for, which 206 answers.
@@ -74,10 +76,10 @@ impl Place {
         }
     }
 
-    /// Whether this is sent again beside an address that the server gave; what stands in its query, that has already.
+    /// Whether this is sent again beside an address that the server gave, which mostly has what stands in the query.
     pub(super) fn goes_with_a_link(&self, turn: &Turn) -> bool {
         match self {
-            Self::Query(_) => false,
+            Self::Query(_) => turn.merges_query,
             Self::Header(_) => turn.keeps_headers,
             Self::Body(_) => turn.keeps_body,
         }
