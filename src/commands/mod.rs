@@ -64,8 +64,8 @@ Run it:         sales-pipeline run
 Is it right?    sales-pipeline check
 How is it?      sales-pipeline status
 
-Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 65 held, 69 a source unavailable, 73 cannot
-write, 75 another instance, 77 credentials refused, 78 configuration, 130 ended by a signal.";
+Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 65 held, 69 a source unavailable,
+73 cannot write, 75 another instance, 77 credentials refused, 78 configuration, 130 ended by a signal.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
