@@ -198,7 +198,11 @@ impl<'a> Reading<'a> {
         let (opened, exchanges) = watch.step(crm.open()).await?;
         self.before = exchanges;
         let read = self.read_pages(&opened, limit, watch).await;
-        watch.step(async { Ok(crm.close(&opened).await) }).await?;
+        let closed = async {
+            crm.close(&opened).await;
+            Ok(())
+        };
+        watch.step(closed).await?;
         read?;
         self.deals.truncate(limit);
         let mut wanted = Wanted::default();
