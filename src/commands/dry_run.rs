@@ -209,11 +209,11 @@ impl<'a> Reading<'a> {
         let (opened, exchanges) = watch.step(crm.open()).await?;
         self.before = exchanges;
         let read = self.read_pages(&opened, limit, watch).await;
-        let closing = async {
+        let closed = async {
             crm.close(&opened).await;
             Ok(())
         };
-        watch.step(closing).await?;
+        watch.step(closed).await?;
         read?;
         self.deals.truncate(limit);
         let mut wanted = Wanted::default();

@@ -66,10 +66,8 @@ fn find_lists<'a>(value: &'a RawValue, depth: usize, lists: &mut Vec<Vec<&'a Raw
         Some(b'[') => {
             let list = serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default();
             lists.push(list.clone());
-            if depth > 0 {
-                for value in list {
-                    find_lists(value, depth - 1, lists);
-                }
+            for value in list.into_iter().filter(|_| depth > 0) {
+                find_lists(value, depth - 1, lists);
             }
         }
         Some(b'{') if depth > 0 => members(value).into_iter().for_each(|(_, value)| {

@@ -302,6 +302,7 @@ async fn deals_are_asked_for_by_id_five_hundred_at_a_time_and_in_version_2() {
         assert!(asked.path.starts_with("/api/v2/"), "{}", asked.path);
         let params = ["limit", "sort_by", "sort_direction"].map(|name| asked.param(name).unwrap());
         assert_eq!(params, ["500", "id", "asc"]);
+        assert_eq!(asked.param("filter_id"), None, "it would silently switch the others off");
     }
 }
 
