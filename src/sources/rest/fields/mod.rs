@@ -474,6 +474,11 @@ mod tests {
         assert_eq!(good(toml, r#"{"id": 1, "d": null}"#).created_at, None);
         let (odd, findings) = deal_of(toml, r#"{"id": 1, "d": {"year": 2026, "month": 13, "day": "x"}}"#);
         assert_eq!((odd.unwrap().created_at, findings.len()), (None, 2));
+        let (doubtful, findings) =
+            deal_of(toml, r#"{"id": 1, "d": {"year": 2026, "month": 3, "day": null, "hour": 5}}"#);
+        let doubtful = doubtful.unwrap();
+        assert_eq!((doubtful.created_at, findings.len()), (None, 1), "an hour of no day");
+        assert_eq!(doubtful.close_date.unwrap().to_string(), "2026-03-01");
     }
 
     #[test]
