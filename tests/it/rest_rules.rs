@@ -125,6 +125,19 @@ async fn a_total_may_have_a_request_of_its_own_before_the_walk() {
     assert_eq!(pulled(&paged(&crm, Paging::Cursor, &keys)).await.unwrap().1.listed, Some((10, 14)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_total_nothing_but_the_end_of_the_list_is_claimed() {
+    let crm = FakeRest::start(deals(12)).await.page_size(5);
+    for (total, proof) in [("", "cursor exhausted"), (", total = \"$.meta.total\"", "cursor exhausted; count matches")]
+    {
+        let folder = Folder::new();
+        let keys = format!("{}{total}", Paging::Cursor.keys(5));
+        folder.write_config(&format!("[sources.crm]\n{}", paged(&crm, Paging::Cursor, &keys)));
+        folder.run(&["pull"]).assert_code(0);
+        assert_eq!(folder.json("output/sales_pipeline.json")["completeness"]["proof"], proof);
+    }
+}
+
 #[tokio::test]
 async fn a_total_counts_what_came_before_the_filter() {
     let crm = FakeRest::start(deals(12)).await.page_size(5);

@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use crate::model::money::Currency;
 use crate::model::number;
 use crate::sources::probe::dates;
+use crate::sources::probe::lookups::Table;
 use crate::sources::probe::records::{Column, Leaf};
 use crate::sources::probe::section::{Line, inline, list, quoted};
 use crate::sources::probe::words::{COMPANY_IDS, OWNER_NAMES, ROLES};
@@ -83,11 +84,13 @@ fn is_grouped(text: &str, thousands: char, point: char) -> bool {
 /// The proposed fields.
 pub(super) struct Fields<'a> {
     columns: &'a [Column],
+    tables: &'a [Table],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(columns: &'a [Column]) -> Self {
-        Self { columns }
+    /// Of these columns, some of whose ids have tables.
+    pub(super) fn of(columns: &'a [Column], tables: &'a [Table]) -> Self {
+        Self { columns, tables }
     }
 
     fn role(&self, name: &str) -> Option<&'a Column> {
@@ -130,7 +133,7 @@ impl<'a> Fields<'a> {
             return Some(plain("company", column));
         }
         let column = COMPANY_IDS.iter().find_map(|name| self.named(name))?;
-        Some(looked_up("company", "companies", column))
+        Some(self.looked_up("company", "companies", column))
     }
 
     /// The stage's label; else its id, for a deal needs a stage; else the status, if it says more than open or closed.
@@ -139,6 +142,9 @@ impl<'a> Fields<'a> {
             return Some(plain("stage", column));
         }
         if let Some(column) = self.role("stage_id") {
+            if self.table("stage").is_some() {
+                return Some(self.looked_up("stage", "stages", column));
+            }
             let reason = format!("{}; an id: `lookup` gives its name", column.reason());
             return Some(Line::new("stage", quoted(&column.path), reason));
         }
@@ -155,7 +161,22 @@ impl<'a> Fields<'a> {
             let join = format!("{{ join = {} }}", list(&[&first.path, &last.path]));
             return Some(Line::new("owner", join, first.reason()));
         }
-        self.role("owner_id").map(|column| looked_up("owner", "users", column))
+        self.role("owner_id").map(|column| self.looked_up("owner", "users", column))
+    }
+
+    fn table(&self, field: &str) -> Option<&'a Table> {
+        self.tables.iter().find(|table| table.field == field)
+    }
+
+    /// An id whose name is in another list: a question until that list is known.
+    fn looked_up(&self, field: &'static str, likely: &str, column: &Column) -> Line {
+        let table = self.table(field);
+        let name = table.map_or(likely, |table| &table.name);
+        let value = inline(&[("path".to_owned(), column.path.clone()), ("lookup".to_owned(), name.to_owned())]);
+        match table {
+            Some(table) => Line::new(field, value, format!("{}; an id: {}", column.reason(), table.reason())),
+            None => Line::asleep(field, value, format!("{}; an id: its name needs [lookup.{name}]", column.reason())),
+        }
     }
 
     /// Dates that no field has taken, for whoever misses one.
@@ -168,12 +189,6 @@ impl<'a> Fields<'a> {
 
 fn plain(field: &'static str, column: &Column) -> Line {
     Line::new(field, quoted(&column.path), column.reason())
-}
-
-/// An id whose name is in another list.
-fn looked_up(field: &'static str, table: &str, column: &Column) -> Line {
-    let value = inline(&[("path".to_owned(), column.path.clone()), ("lookup".to_owned(), table.to_owned())]);
-    Line::asleep(field, value, format!("{}; an id: its name needs [lookup.{table}]", column.reason()))
 }
 
 fn value(column: &Column) -> Line {
@@ -228,7 +243,7 @@ mod tests {
 
     fn proposed(records: &Value, field: &str) -> String {
         let found = find(records).unwrap();
-        let lines = Fields::of(&found.columns).lines();
+        let lines = Fields::of(&found.columns, &[]).lines();
         lines.iter().filter(|line| line.key == field).map(|line| line.text(0)).collect()
     }
 

@@ -1,11 +1,11 @@
 //! The signs of more pages, each with the request that proves it: a name alone is not believed.
 
 use crate::sources::probe::Answer;
+use crate::sources::probe::question::Question;
 use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
 use crate::sources::probe::signs::{Sign, signs};
 use crate::sources::probe::sizes::Sizes;
-use reqwest::Url;
 
 /// Parameters that page numbers go by.
 const PAGES: [&str; 4] = ["page", "_page", "page_number", "pageNumber"];
@@ -100,8 +100,8 @@ pub(super) fn ways(first: &Answer, found: &Found) -> Vec<Way> {
         let cursors = params_of(&sign.keys).into_iter();
         kinds.extend(cursors.map(|param| Kind::Cursor { path: sign.path(), param, cursor: Some(cursor.clone()) }));
     }
-    kinds.extend(asked_first(&first.url, &PAGES).map(|param| Kind::Page { param, start: 1 }));
-    kinds.extend(asked_first(&first.url, &OFFSETS).map(|param| Kind::Offset { param }));
+    kinds.extend(asked_first(&first.asked, &PAGES).map(|param| Kind::Page { param, start: 1 }));
+    kinds.extend(asked_first(&first.asked, &OFFSETS).map(|param| Kind::Offset { param }));
     let way = |kind| Way { kind, asked: 0 };
     // A link to another host is none: nothing is sent there.
     let tried = kinds.into_iter().map(way).filter(|way| way.question(first).is_some());
@@ -121,10 +121,11 @@ fn untried(signs: &[Sign<'_>]) -> Option<Kind> {
     })
 }
 
-/// The names, those that the URL itself holds in front.
-fn asked_first(url: &Url, names: &[&str]) -> impl Iterator<Item = String> {
-    let in_url = |name: &str| url.query_pairs().any(|(key, _)| key == name);
-    let (mut first, rest): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| in_url(name));
+/// The names, those that the request itself holds in front.
+fn asked_first(asked: &Question, names: &[&str]) -> impl Iterator<Item = String> {
+    let params = asked.params();
+    let is_said = |name: &str| params.iter().any(|(key, _)| key == name);
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_said(name));
     first.extend(rest);
     first.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
 }
@@ -165,14 +166,16 @@ fn next_link(answer: &Answer) -> Option<String> {
 
 impl Way {
     /// The request that tries it; `None` where there is nothing to try it with.
-    pub(super) fn question(&self, first: &Answer) -> Option<Url> {
-        let joined = |next: &str| first.url.join(next).ok().filter(|url| url.origin() == first.url.origin());
+    pub(super) fn question(&self, first: &Answer) -> Option<Question> {
+        let asked = &first.asked;
+        let on_origin = |next: &str| asked.url.join(next).ok().filter(|url| url.origin() == asked.url.origin());
+        let joined = |next: &str| on_origin(next).map(|url| asked.at(url));
         match &self.kind {
             Kind::Link => joined(&next_link(first)?),
             Kind::NextUrl { url, .. } => joined(url.as_deref()?),
-            Kind::Cursor { param, cursor, .. } => Some(with(&first.url, param, cursor.as_deref()?)),
-            Kind::Page { param, .. } => Some(with(&first.url, param, &(self.asked + 1).to_string())),
-            Kind::Offset { param } => Some(with(&first.url, param, "1")),
+            Kind::Cursor { param, cursor, .. } => Some(asked.with(param, cursor.as_deref()?)),
+            Kind::Page { param, .. } => Some(asked.with(param, self.asked + 1)),
+            Kind::Offset { param } => Some(asked.with(param, 1)),
         }
     }
 
@@ -202,14 +205,6 @@ impl Way {
     }
 }
 
-/// The URL with a parameter set.
-pub(super) fn with(url: &Url, param: &str, value: &str) -> Url {
-    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != param).collect();
-    let mut url = url.clone();
-    url.query_pairs_mut().clear().extend_pairs(others).append_pair(param, value);
-    url
-}
-
 impl Paging {
     /// The parameter that it sets.
     pub(super) fn param(&self) -> Option<&str> {
@@ -224,7 +219,7 @@ impl Paging {
         matches!(self.way, Kind::Page { .. } | Kind::Offset { .. })
     }
 
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self, asked: &Question) -> Vec<Line> {
         let line = |key, text: &str| Line::new(key, quoted(text), String::new());
         let typed = |word: &str, why: &str| Line::new("type", quoted(word), why.to_owned());
         let unproven = "nothing to try it with: all records came at once";
@@ -237,7 +232,11 @@ impl Paging {
             Kind::Cursor { path, param, .. } => {
                 let why = if self.is_proven { "sent back, it led to other records" } else { unproven };
                 let guess = if self.is_proven { "" } else { "a guess: the docs of the CRM know" };
-                vec![typed("cursor", why), line("cursor", path), Line::new("param", quoted(param), guess.to_owned())]
+                vec![
+                    typed("cursor", why),
+                    line("cursor", path),
+                    Line::new("param", quoted(&asked.place(param)), guess.to_owned()),
+                ]
             }
             Kind::Page { param, start } => {
                 let why = match (start, self.has_more) {
@@ -246,10 +245,10 @@ impl Paging {
                     _ => "page 1 held the same records, page 2 others",
                 };
                 let start = (*start == 0).then(|| Line::new("start", "0".to_owned(), String::new()));
-                [typed("page", why), line("param", param)].into_iter().chain(start).collect()
+                [typed("page", why), line("param", &asked.place(param))].into_iter().chain(start).collect()
             }
             Kind::Offset { param } => {
-                vec![typed("offset", "an offset of 1 left out the first record"), line("param", param)]
+                vec![typed("offset", "an offset of 1 left out the first record"), line("param", &asked.place(param))]
             }
         }
     }
@@ -290,9 +289,13 @@ fn total_header(answer: &Answer) -> Option<(&'static str, u64)> {
 /// The lines of `paging`.
 pub(super) fn lines(paging: Option<&Paging>, sizes: Option<&Sizes>, first: &Answer, found: &Found) -> Vec<Line> {
     let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(first, found))] };
-    let mut lines = paging.lines();
-    if let Some((param, size)) = sizes.and_then(Sizes::chosen) {
-        lines.push(Line::new("size_param", quoted(param), String::new()));
+    let mut lines = paging.lines(&first.asked);
+    let size = sizes.and_then(Sizes::chosen);
+    if first.asked.body.is_some() && (paging.param().is_some() || size.is_some()) {
+        lines.push(Line::new("in", quoted("body"), String::new()));
+    }
+    if let Some((param, size)) = size {
+        lines.push(Line::new("size_param", quoted(&first.asked.place(param)), String::new()));
         lines.push(Line::new("size", size.to_string(), String::new()));
     }
     lines.extend(paging.ends(first, found));
@@ -322,8 +325,12 @@ mod tests {
     use super::*;
     use crate::sources::probe::records::find;
 
+    fn asked() -> Question {
+        Question { url: "https://crm.example/v1/deals?a=1".parse().unwrap(), body: None }
+    }
+
     fn answer(body: Value) -> Answer {
-        Answer { url: "https://crm.example/v1/deals?a=1".parse().unwrap(), headers: HeaderMap::new(), body }
+        Answer { asked: asked(), headers: HeaderMap::new(), body }
     }
 
     fn kinds(body: Value) -> Vec<Kind> {
@@ -371,7 +378,7 @@ mod tests {
             }
             match last {
                 Judged::Yes(paging) => {
-                    Some(paging.lines().iter().map(|line| line.text(0)).collect::<Vec<_>>().join(" "))
+                    Some(paging.lines(&asked()).iter().map(|line| line.text(0)).collect::<Vec<_>>().join(" "))
                 }
                 Judged::No => None,
                 Judged::GoOn => Some("go on".to_owned()),

@@ -73,10 +73,10 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         let problem = Problem::at("pipelines", "no deal would be left: the fields say nothing of pipelines");
         problems.push(problem.hint("map `fields.pipeline` or `fields.pipeline_id`"));
     }
-    if is_retry_common && settings.limits.retry.is_some() {
+    if is_retry_common && settings.limits.retry().is_some() {
         problems.push(Problem::at("rate.retry", "stands beside `retry`").hint("one of the two"));
     }
-    let retry = settings.limits.retry.unwrap_or(common.retry);
+    let retry = settings.limits.retry().unwrap_or(common.retry);
     let retry = Retry { total: retry.total.or(Some(MOST_TRYING)), ..retry };
     let (secrets, warnings) = (settings.secrets(), settings.warnings());
     let rest = Rest::new(settings, connected, context).map_err(|found| problems.extend(found)).ok();

@@ -256,7 +256,7 @@ impl Request {
             Some(link) => self.linked(http.url(link)?, keyring, turn)?,
             None => self.url(http, keyring, turn)?,
         };
-        let is_kept = turn.link.is_none() || turn.keeps_body;
+        let is_kept = turn.link.is_none() || turn.along.body;
         let (method, mut headers, body) = match &self.payload {
             Payload::Json(body) if is_kept => {
                 (self.method.clone(), content("application/json"), Some(json(body, keyring, turn)?))
@@ -268,7 +268,7 @@ impl Request {
             Payload::None if is_kept => (self.method.clone(), HeaderMap::new(), None),
             _ => (Method::GET, HeaderMap::new(), None),
         };
-        let own = self.headers.iter().filter(|_| turn.link.is_none() || turn.keeps_headers);
+        let own = self.headers.iter().filter(|_| turn.link.is_none() || turn.along.headers);
         for (name, value) in extra.iter().chain(own) {
             insert(&mut headers, name, keyring.reveal(value)?.expose_secret())?;
         }
@@ -286,7 +286,7 @@ impl Request {
 
     /// A next address, with the parameters of the first request that it lacks where those are to go along.
     fn linked(&self, mut link: Url, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
-        if turn.merges_query {
+        if turn.along.query {
             let there: Vec<String> = link.query_pairs().map(|(key, _)| key.into_owned()).collect();
             let mut pairs = self.pairs(keyring, turn)?;
             pairs.retain(|(key, _)| !there.contains(key));

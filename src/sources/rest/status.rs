@@ -58,9 +58,9 @@ impl StatusRule {
         Ok(rule)
     }
 
-    /// Whether the rule looks at the deal's stage. One that lists nothing needs none: all deals are open.
+    /// Whether the rule looks at the deal's stage; one without any values says that all deals are open.
     pub(super) fn is_by_stage(&self) -> bool {
-        self.path.is_none() && [&self.won, &self.lost, &self.deleted].iter().any(|list| !list.is_empty())
+        self.path.is_none() && [&self.won, &self.lost, &self.deleted].iter().any(|values| !values.is_empty())
     }
 
     /// Sets the deal's status, and the probability that follows from it. Whether the deal still exists.

@@ -18,7 +18,7 @@ use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
 use crate::sources::rest::paging::link::{Link, relation};
 pub(super) use crate::sources::rest::paging::place::Turn;
-use crate::sources::rest::paging::place::{PageSize, Place};
+use crate::sources::rest::paging::place::{Along, PageSize, Place};
 use crate::sources::rest::paging::range::Range;
 pub(super) use crate::sources::rest::paging::total::Count;
 use crate::sources::rest::paging::total::Total;
@@ -35,9 +35,7 @@ pub(super) struct Paging {
     total_tolerance: u64,
     has_more: Option<Path>,
     end_statuses: Vec<u16>,
-    keeps_headers: bool,
-    keeps_body: bool,
-    merges_query: bool,
+    along: Along,
     bounds: Bounds,
 }
 
@@ -108,12 +106,7 @@ impl Paging {
 
     /// A page's own part of the request; `None` is the first page.
     pub(super) fn turn(&self, after: Option<&str>) -> Turn {
-        let mut turn = Turn {
-            keeps_headers: self.keeps_headers,
-            keeps_body: self.keeps_body,
-            merges_query: self.merges_query,
-            ..Turn::default()
-        };
+        let mut turn = Turn { along: self.along, ..Turn::default() };
         if after.is_some() {
             turn.ends.clone_from(&self.end_statuses);
         }

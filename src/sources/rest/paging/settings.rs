@@ -7,7 +7,7 @@ use crate::sources::rest::auth::{Nothing, unknown_type};
 use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
 use crate::sources::rest::paging::link::Link;
-use crate::sources::rest::paging::place::{In, PageSize};
+use crate::sources::rest::paging::place::{Along, In, PageSize};
 use crate::sources::rest::paging::range::Range;
 use crate::sources::rest::paging::{Paging, Way, total};
 use crate::sources::rest::path::Path;
@@ -106,9 +106,11 @@ impl Paging {
             total_tolerance: keys.total_tolerance,
             has_more: keys.has_more,
             end_statuses: keys.end_statuses,
-            keeps_headers: keys.keep.contains(&Kept::Headers),
-            keeps_body: keys.keep.contains(&Kept::Body),
-            merges_query: keys.merge_query,
+            along: Along {
+                headers: keys.keep.contains(&Kept::Headers),
+                body: keys.keep.contains(&Kept::Body),
+                query: keys.merge_query,
+            },
             bounds,
         })
     }
