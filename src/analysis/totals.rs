@@ -146,7 +146,7 @@ impl Fold {
         let mut totals = Totals::default();
         for (status, group) in &self.groups {
             let priced = group.price(exchange)?;
-            totals.unpriced += priced.unpriced;
+            totals.unpriced += priced.totals.unpriced;
             for (currency, count) in priced.without_rate {
                 *totals.without_rate.entry(currency).or_default() += count;
             }
@@ -187,7 +187,6 @@ impl Fold {
 
 struct Priced {
     totals: StatusTotals,
-    unpriced: u64,
     without_rate: BTreeMap<Currency, u64>,
     unweighted: u64,
 }
@@ -263,15 +262,15 @@ impl Told {
 
 impl Group {
     fn price(&self, exchange: Option<Exchange<'_>>) -> Result<Priced, Overflow> {
-        let mut totals = StatusTotals { count: self.count, ..StatusTotals::default() };
-        let (mut unpriced, mut unweighted, mut without_rate) = (self.unpriced, 0, BTreeMap::new());
+        let mut totals = StatusTotals { count: self.count, unpriced: self.unpriced, ..StatusTotals::default() };
+        let (mut unweighted, mut without_rate) = (0, BTreeMap::new());
         for (currency, periods) in &self.by_currency {
             let mut whole = Native::default();
             for (period, native) in periods {
                 whole.add(native)?;
                 let in_base = |amount| exchange.and_then(|exchange| exchange.convert(amount, *currency, *period));
                 let (Some(value), Some(weighted)) = (in_base(native.value), in_base(native.weighted)) else {
-                    unpriced += native.count;
+                    totals.unpriced += native.count;
                     *without_rate.entry(*currency).or_default() += native.count;
                     continue;
                 };
@@ -292,7 +291,7 @@ impl Group {
             totals.value = base.round(totals.value);
             totals.weighted = base.round(totals.weighted);
         }
-        Ok(Priced { totals, unpriced, without_rate, unweighted })
+        Ok(Priced { totals, without_rate, unweighted })
     }
 }
 

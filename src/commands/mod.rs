@@ -244,6 +244,11 @@ fn vanished_in_words(head: &Head) -> Option<String> {
     }
 }
 
+/// How many records the configuration left out, where there are any.
+fn left_out(filtered: u64) -> Option<String> {
+    (filtered > 0).then(|| format!("{filtered} left out by the configuration"))
+}
+
 /// Colours only for a person: on a terminal that wants them.
 fn colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()

@@ -20,7 +20,7 @@ use crate::config::{self, Inputs};
 use crate::http::{self, Http, Pace};
 use crate::jobs::Jobs;
 use crate::model::name::SourceName;
-use crate::secret::{Keyring, Secret};
+use crate::secret::{Keyring, Secret, is_secret_name};
 use crate::settings::Section;
 use crate::sources::probe::Probe;
 use crate::sources::probe::asking::{Client, Credentials};
@@ -32,8 +32,6 @@ use crate::telemetry::{Escaped, in_one_line};
 const MOST_REQUESTS: usize = 40;
 /// What an unknown CRM can surely bear.
 const PACE: Pace = Pace { requests: 5, per: Duration::from_secs(1) };
-/// Words of a parameter that holds a key, which has no place on a command line.
-const SECRETS: [&str; 6] = ["key", "token", "secret", "password", "auth", "signature"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -120,11 +118,8 @@ fn address(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL holds a user name or password: take it out, and use --header or --bearer".to_owned());
     }
-    let is_secret = |key: &str| {
-        let words: Vec<String> = key.to_lowercase().split(['_', '-', '.']).map(ToOwned::to_owned).collect();
-        words.iter().any(|word| SECRETS.iter().any(|secret| word.ends_with(secret))) && !key.contains("page")
-    };
-    if let Some((key, _)) = url.query_pairs().find(|(key, _)| is_secret(key)) {
+    // It has no place on a command line.
+    if let Some((key, _)) = url.query_pairs().find(|(key, _)| is_secret_name(key)) {
         let key = Escaped(&key);
         return Err(format!("the URL holds what may be a key in `{key}`: take it out, and use --query {key}"));
     }

@@ -121,7 +121,10 @@ fn short_form(top: &Top, section: &Section, report: &mut Report) -> Option<Chose
 
 /// A `rest` section to begin with.
 fn ready_section(endpoint: Option<&str>) -> String {
-    let endpoint = endpoint.unwrap_or("https://api.mycrm.example/v2");
+    let (endpoint, path) = endpoint.and_then(cut_deals).unwrap_or_else(|| {
+        let usual = "https://api.mycrm.example/v2";
+        (endpoint.filter(|endpoint| !endpoint.contains('?')).unwrap_or(usual).to_owned(), "/deals".to_owned())
+    });
     let short: Vec<&str> = KINDS.iter().filter(|kind| kind.short.is_some()).map(|kind| kind.name).collect();
     format!(
         "{} have one; for any other CRM put this into config/sales-pipeline.toml (docs/rest.md says more), set \
@@ -130,11 +133,20 @@ fn ready_section(endpoint: Option<&str>) -> String {
          \x20   kind     = \"rest\"\n\
          \x20   endpoint = \"{endpoint}\"\n\
          \x20   auth     = {{ type = \"bearer\", token = {{ env = \"MYCRM_API_KEY\" }} }}\n\
-         \x20   request  = {{ path = \"/deals\" }}\n\
+         \x20   request  = {{ path = \"{path}\" }}\n\
          \x20   records  = {{ path = \"$.data\" }}\n\
          \x20   fields   = {{ id = \"$.id\", name = \"$.name\", stage = \"$.stage\", value = \"$.amount\", currency = \"$.currency\" }}",
         short.join(", "),
     )
+}
+
+/// The address of a list of deals as endpoint and path, as the built-in CRMs take it too: look-ups are mostly beside
+/// the deals. A query may hold a key and is left out.
+fn cut_deals(address: &str) -> Option<(String, String)> {
+    let place = address.split(['?', '#']).next().unwrap_or(address);
+    let (endpoint, list) = place.trim_end_matches('/').rsplit_once('/')?;
+    let is_list = ["deal", "opportunit", "lead"].iter().any(|word| list.to_lowercase().contains(word));
+    (is_list && endpoint.contains("://")).then(|| (endpoint.to_owned(), place[endpoint.len()..].to_owned()))
 }
 
 pub(super) fn build_sources(

@@ -45,8 +45,17 @@ pub struct StatusTotals {
     /// The same, weighted.
     #[serde(with = "number")]
     pub weighted: Decimal,
+    /// Those without a value or without a rate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpriced: u64,
     /// The priced ones natively.
     pub by_currency: BTreeMap<Currency, CurrencyTotals>,
+}
+
+/// Whether a count is left out of a file because there is nothing to count.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Totals by status. A deal without a status is in none of the three.

@@ -394,7 +394,7 @@ pub enum SourceError {
     #[error("{0}")]
     Malformed(String),
     /// An answer of so many records and keys that it would not fit into memory.
-    #[error("the answer is larger than {0} parts")]
+    #[error("the answer has more than {0} parts")]
     TooManyParts(usize),
     /// The pages do not add up.
     #[error("{0}")]
@@ -507,7 +507,8 @@ impl SourceError {
             | Self::Server { .. }
             | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
-            Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
+            Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
+            Self::TooManyParts(_) => Advice::AskForLess,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
             Self::Limit { .. }

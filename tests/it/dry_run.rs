@@ -107,6 +107,28 @@ async fn a_key_of_figures_that_comes_back_as_a_number_is_hidden_and_what_is_prin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_goes_by_the_name_of_a_secret_is_warned_of_and_hidden_as_one() {
+    let deal = r#"{"id": 1, "title": "canary-2", "amount": 5, "currency": "EUR", "note": "canary-1"}"#;
+    let crm = FakeRest::start(vec![deal.to_owned()]).await;
+    let folder = folder_of(&crm, Paging::Cursor);
+    let section = folder.read("config/sales-pipeline.toml").replace(
+        "request = { ",
+        "headers = { X-Api-Key = \"canary-2\" }\nrequest = { query = { api_key = \"canary-1\", sort_key = \"id\" }, ",
+    );
+    folder.write_config(&section);
+    let checked = folder.run(&["check", "--connect"]);
+    for key in ["request.query.api_key", "headers.X-Api-Key"] {
+        let warning = format!("sources.crm.{key}: the secret stands in the file; move it out");
+        assert!(checked.assert_code(0).stdout.contains(&warning), "{}", checked.stdout);
+    }
+    assert!(!checked.stdout.contains("sort_key") && !checked.stdout.contains("canary"), "{}", checked.stdout);
+    let told = run(&folder, &["--show-http"]);
+    told.assert_code(0);
+    assert!(told.stderr.contains("deals?sort_key=id&limit=100&api_key=***\n"), "{}", told.stderr);
+    assert!(!told.stdout.contains("canary") && !told.stderr.contains("canary"), "{}{}", told.stdout, told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_the_crm_issued_is_hidden_wherever_it_comes_back() {
     let told = deals(4).into_iter().map(|deal| deal.replace("Deal ", "canary-access-1 of deal "));
     let crm = FakeRest::start(told.collect()).await.page_size(2).habit(Habit::LinksWithToken);

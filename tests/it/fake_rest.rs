@@ -159,6 +159,8 @@ pub(crate) enum Habit {
     LinksRelatively,
     /// The next link repeats the caller's whole query, credentials too.
     EchoesQuery,
+    /// JSON is labelled as plain text.
+    LabelsAsText,
     /// The next link carries the newest token.
     LinksWithToken,
     /// Cursors are numbers.
@@ -709,7 +711,8 @@ impl Crm {
         if page.body.is_empty() {
             return response.body(Body::empty()).unwrap();
         }
-        let response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        let kind = if self.has(Habit::LabelsAsText) { "text/plain" } else { "application/json; charset=utf-8" };
+        let response = response.header(header::CONTENT_TYPE, kind);
         if self.has(Habit::LabelsPlainAsPacked) {
             return response.header(header::CONTENT_ENCODING, "gzip").body(Body::from(page.body)).unwrap();
         }

@@ -26,6 +26,28 @@ fn status(folder: &Folder) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_leaves_out_and_what_it_lacks_is_said() {
+    let crm = FakeRest::start(deals(20)).await;
+    let folder = Folder::new();
+    let section = crm.section(Paging::Cursor).replace("status = {", "#").replace(
+        "records = { path",
+        "records = { where = [{ path = \"$.status\", op = \"eq\", value = \"won\" }], path",
+    );
+    folder.write_config(&format!("[sources.crm]\n{section}"));
+    let pulled = folder.run(&["pull"]);
+    assert!(pulled.assert_code(0).stdout.contains("; 15 left out by the configuration"), "{}", pulled.stdout);
+    let told = folder.run(&["status"]).stdout;
+    let warning = "crm: status: is not set: its deals count in none of open, won and lost; say which stages or values";
+    assert!(told.contains("\ncrm: 15 left out by the configuration\n") && told.contains(warning), "{told}");
+    assert_eq!(status(&folder)["filtered"], 15);
+
+    // What it recommends for a list of open deals needs no stage.
+    let open = section.replace("stage = { path = \"$.stage_id\", lookup = \"stages\" }, ", "");
+    folder.write_config(&format!("[sources.crm]\n{open}\nstatus = {{}}\nallow_unmatched = [\"stage\"]\n"));
+    folder.run(&["check"]).assert_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_answer_is_held_and_the_last_good_data_stays() {
     let (folder, crm) = pulled_once(30, "").await;
     let good = folder.read("output/sales_pipeline.json");

@@ -107,7 +107,7 @@ async fn null_an_html_page_a_cut_body_and_a_redirect_are_read_or_refused_whateve
             let crm = FakeRest::start(deals(12)).await.page_size(5).fail_always(fault);
             assert!(failure(&crm.section(paging)).await.contains(why), "{paging:?}");
         }
-        for habit in [Habit::Packs, Habit::LabelsPlainAsPacked, Habit::MarksByteOrder] {
+        for habit in [Habit::Packs, Habit::LabelsPlainAsPacked, Habit::MarksByteOrder, Habit::LabelsAsText] {
             let crm = FakeRest::start(deals(12)).await.page_size(5).habit(habit).fail(Fault::Cut);
             let (all, _) =
                 pulled(&crm.section(paging)).await.unwrap_or_else(|error| panic!("{paging:?}: {}", told(&error)));

@@ -61,7 +61,7 @@ impl Client {
             return Err(SourceError::of_status(&reply, self.clock.now()));
         }
         let headers = reply.headers.clone();
-        let text = answer::text(reply)?;
+        let text = answer::any_text(reply)?;
         answer::check_parts(&text)?;
         let body = if text.is_empty() { "null" } else { &text };
         let body = serde_json::from_str(body).map_err(|error| answer::not_json(&error, text.len()))?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::settings::Problem;
 use crate::sources::rest::conditions::{self, Condition};
-use crate::sources::rest::json::{Json, MAX_PARTS, Node};
+use crate::sources::rest::json::{Json, MAX_IN_ONE, Node};
 use crate::sources::rest::list_path::{Leniency, ListPath};
 use crate::sources::rest::path::{Path, Stop};
 use crate::sources::rest::scalar::Scalar;
@@ -84,7 +84,7 @@ impl Records {
     fn record<'a>(&self, key: Option<Cow<'a, str>>, json: Json<'a>) -> Result<Record<'a>, SourceError> {
         let outer = Node::of(json);
         if outer.is_too_large() {
-            return Err(SourceError::TooManyParts(MAX_PARTS));
+            return Err(SourceError::TooManyParts(MAX_IN_ONE));
         }
         let node = match &self.unwrap {
             None => outer,

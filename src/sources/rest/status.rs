@@ -130,6 +130,13 @@ mod tests {
     }
 
     #[test]
+    fn only_a_rule_that_lists_something_goes_by_the_stage() {
+        let by_stage = |toml: &str| StatusRule::read(&section(toml)).unwrap().is_by_stage();
+        assert!(by_stage("won = ['x']") && by_stage("by = 'stage'\ndeleted = [1]"));
+        assert!(!by_stage("") && !by_stage("won = []") && !by_stage("path = '$.s'\nwon = ['x']"));
+    }
+
+    #[test]
     fn a_value_that_means_two_things_is_a_problem() {
         for toml in
             ["won = ['x']\nlost = ['x']", "path = '$.s'\nby = 'stage'", "lost = [1]\ndeleted = ['1']", "path = '$['"]

@@ -137,10 +137,14 @@ fn joined<'a>(join: &[Path], separator: &str, record: &Record<'a>) -> Option<Sca
 }
 
 /// The date in ISO 8601, with every part padded: as text it has only one reading. Missing parts behind the day are
-/// zero; a part that is no whole number makes the text unreadable, so that it is counted and not guessed.
+/// zero; a part that is no whole number, or is missing before one that is there, makes the text unreadable, so that it is
+/// counted and not guessed.
 fn date_in_parts<'a>(parts: &[Path], record: &Record<'a>) -> Option<Scalar<'a>> {
     let year = record.value(parts.first()?)?;
-    let part = |index: usize, least: u32| match parts.get(index).and_then(|path| record.value(path)) {
+    let given: Vec<Option<Scalar<'_>>> = parts.iter().map(|path| record.value(path)).collect();
+    let last = given.iter().rposition(Option::is_some).unwrap_or_default();
+    let part = |index: usize, least: u32| match given.get(index).and_then(Option::as_ref) {
+        None if index < last => None,
         None => Some(least),
         Some(value) => value.text()?.parse::<u32>().ok(),
     };
@@ -356,6 +360,11 @@ mod tests {
         assert_eq!(good(toml, r#"{"id": 1, "d": null}"#).created_at, None);
         let (odd, findings) = deal_of(toml, r#"{"id": 1, "d": {"year": 2026, "month": 13, "day": "x"}}"#);
         assert_eq!((odd.unwrap().created_at, findings.len()), (None, 2));
+        let (doubtful, findings) =
+            deal_of(toml, r#"{"id": 1, "d": {"year": 2026, "month": 3, "day": null, "hour": 5}}"#);
+        let doubtful = doubtful.unwrap();
+        assert_eq!((doubtful.created_at, findings.len()), (None, 1), "an hour of no day");
+        assert_eq!(doubtful.close_date.unwrap().to_string(), "2026-03-01");
     }
 
     #[test]
