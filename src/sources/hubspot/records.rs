@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::finding::Findings;
+use crate::sources::answer::Skipped;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{Reader, Record};
@@ -32,14 +33,11 @@ impl Records {
     /// else is a page that came before, or an order that nobody asked for.
     pub(super) fn add(&mut self, listed: &Listed) -> Result<(), SourceError> {
         let before = self.last.clone();
-        let mut unreadable: Vec<(u64, usize)> = Vec::new();
+        let mut unreadable = Skipped::default();
         for (place, json) in (1..).zip(&listed.results) {
-            let record = match serde_json::from_str::<Record>(json.get()) {
-                Ok(record) => record,
-                Err(error) => {
-                    unreadable.push((place, error.column()));
-                    continue;
-                }
+            let Ok(record) = serde_json::from_str::<Record>(json.get()) else {
+                unreadable.add(place);
+                continue;
             };
             if by_number(&self.last, &record.id.0).is_ge() {
                 return Err(SourceError::Paging("the ids of the deals do not grow from page to page".to_owned()));
@@ -47,15 +45,8 @@ impl Records {
             self.last.clone_from(&record.id.0);
             self.all.push(record);
         }
-        self.skipped += unreadable.len() as u64;
-        if let [(place, column), ..] = unreadable[..] {
-            // The error's own words may quote the record.
-            let count = unreadable.len();
-            tracing::warn!(
-                "{count} records of the page after deal `{before}` cannot be read and are left out; the first is record \
-                 {place} (column {column})"
-            );
-        }
+        self.skipped += unreadable.count();
+        unreadable.tell(&before);
         Ok(())
     }
 
