@@ -203,11 +203,7 @@ mod tests {
 
     fn with_account(field: &str) -> Columns {
         let (mut columns, _) = Columns::choose(&mapping(""), &Described::of(&ALL)).unwrap();
-        columns.add(Field {
-            path: format!("Account.{field}"),
-            kind: Kind::Text,
-            object: Some("Account".to_owned()),
-        });
+        columns.add(Field { path: format!("Account.{field}"), kind: Kind::Text, object: Some("Account".to_owned()) });
         columns
     }
 
