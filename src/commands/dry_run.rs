@@ -172,6 +172,8 @@ struct Reading<'a> {
     sample: Sample,
     deals: Vec<(Deal, Option<Box<RawValue>>)>,
     findings: Findings,
+    /// What was exchanged for the step before: it may have brought the next page along.
+    before: Vec<Exchange>,
 }
 
 impl<'a> Reading<'a> {
@@ -188,22 +190,20 @@ impl<'a> Reading<'a> {
             findings: Vec::new(),
             mapped: target.built.source.mapping().into_iter().map(|mapped| mapped.field).collect(),
         };
-        Self { jobs, target, sample, deals: Vec::new(), findings: Findings::default() }
+        Self { jobs, target, sample, deals: Vec::new(), findings: Findings::default(), before: Vec::new() }
     }
 
     async fn read(&mut self, limit: usize, watch: &Watch<'_>) -> Result<Names, SourceError> {
         let crm = &self.target.built.source;
-        let (opened, _) = watch.step(crm.open()).await?;
-        let mut after: Option<String> = None;
-        loop {
-            let (page, exchanges) = watch.step(crm.page(&opened, after.as_deref())).await?;
-            after.clone_from(&page.next);
-            self.sample.more = after.is_some();
-            self.take(page, &opened, &exchanges);
-            if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {
-                break;
-            }
-        }
+        let (opened, exchanges) = watch.step(crm.open()).await?;
+        self.before = exchanges;
+        let read = self.read_pages(&opened, limit, watch).await;
+        let closed = async {
+            crm.close(&opened).await;
+            Ok(())
+        };
+        watch.step(closed).await?;
+        read?;
         self.deals.truncate(limit);
         let mut wanted = Wanted::default();
         self.deals.iter().for_each(|(deal, _)| wanted.add(deal));
@@ -214,7 +214,21 @@ impl<'a> Reading<'a> {
         Ok(names)
     }
 
-    fn take(&mut self, mut page: Page, opened: &Opened, exchanges: &[Exchange]) {
+    async fn read_pages(&mut self, opened: &Opened, limit: usize, watch: &Watch<'_>) -> Result<(), SourceError> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.target.built.source.page(opened, after.as_deref());
+            let (page, exchanges) = watch.step(page).await?;
+            after.clone_from(&page.next);
+            self.sample.more = after.is_some();
+            self.take(page, opened, exchanges);
+            if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, mut page: Page, opened: &Opened, exchanges: Vec<Exchange>) {
         let now = self.jobs.clock.now();
         let fetched = page.fetched();
         page.deals.retain(|deal| self.target.built.scope.wants(deal, now));
@@ -223,15 +237,16 @@ impl<'a> Reading<'a> {
         self.sample.skipped += page.skipped;
         self.sample.filtered += fetched - page.skipped - page.deals.len() as u64;
         self.findings.merge(page.findings);
-        let answers: Vec<&str> =
-            exchanges.iter().filter_map(|exchange| std::str::from_utf8(&exchange.body).ok()).collect();
+        let both = exchanges.iter().chain(&self.before);
+        let answers: Vec<&str> = both.filter_map(|exchange| std::str::from_utf8(&exchange.body).ok()).collect();
         let ids: Vec<&str> = page.deals.iter().map(|deal| deal.id.as_str()).collect();
         let mut records = raw::behind(&ids, &answers);
-        let records: Vec<_> = page.deals.iter().map(|deal| records.remove(&deal.id).map(ToOwned::to_owned)).collect();
-        for (mut deal, record) in page.deals.into_iter().zip(records) {
+        for mut deal in page.deals {
             deal.currency = deal.currency.or(opened.currency);
+            let record = records.remove(&deal.id);
             self.deals.push((deal, record));
         }
+        self.before = exchanges;
     }
 
     fn into_sample(mut self, names: &Names, limit: usize, redactor: &Redactor) -> io::Result<Sample> {

@@ -6,34 +6,70 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use serde_json::value::RawValue;
+use csv::{ReaderBuilder, StringRecord};
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::model::ordered::Ordered;
 
 /// How deep lists and ids are looked for.
 const DEEPEST: usize = 4;
 
-/// The records of the deals with these ids, as they came; without those that no answer holds.
-pub fn behind<'a>(ids: &[&str], answers: &[&'a str]) -> HashMap<String, &'a RawValue> {
+/// The records of the deals with these ids, as they came, a line of a table as an object of texts; without those that no
+/// answer holds.
+pub fn behind(ids: &[&str], answers: &[&str]) -> HashMap<String, Box<RawValue>> {
     let mut best = HashMap::new();
     for answer in answers {
-        let Ok(answer) = serde_json::from_str::<&RawValue>(answer) else { continue };
-        let mut lists = Vec::new();
-        find_lists(answer, DEEPEST, &mut lists);
-        for list in lists {
-            let found = most_ids(&list, ids);
-            if found.len() > best.len() {
-                best = found;
-            }
+        let found = match serde_json::from_str::<&RawValue>(answer) {
+            Ok(answer) => in_lists(ids, answer),
+            Err(_) => in_table(ids, answer),
+        };
+        if found.len() > best.len() {
+            best = found;
         }
     }
     best
 }
 
+fn in_lists(ids: &[&str], answer: &RawValue) -> HashMap<String, Box<RawValue>> {
+    let (mut lists, mut best) = (Vec::new(), HashMap::new());
+    find_lists(answer, DEEPEST, &mut lists);
+    for list in lists {
+        let found = most_ids(&list, ids);
+        if found.len() > best.len() {
+            best = found;
+        }
+    }
+    best.into_iter().map(|(id, record)| (id, record.to_owned())).collect()
+}
+
+/// The lines of a table, by the column that holds most of the ids.
+fn in_table(ids: &[&str], answer: &str) -> HashMap<String, Box<RawValue>> {
+    let mut lines = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(answer.as_bytes());
+    let Ok(lines) = lines.records().collect::<Result<Vec<StringRecord>, _>>() else { return HashMap::new() };
+    let Some((head, lines)) = lines.split_first() else { return HashMap::new() };
+    let of_column = |column: usize| {
+        let with_id = lines.iter().filter_map(|line| Some((line.get(column).filter(|cell| ids.contains(cell))?, line)));
+        with_id.collect::<HashMap<&str, &StringRecord>>()
+    };
+    // Of several most ones, `max_by_key` would take the last.
+    let best = (0..head.len()).rev().map(of_column).max_by_key(HashMap::len).unwrap_or_default();
+    let object = |line: &StringRecord| {
+        let cells = head.iter().zip(line.iter()).map(|(name, cell)| (name.to_owned(), cell.to_owned()));
+        to_raw_value(&Ordered(cells.collect::<Vec<_>>())).ok()
+    };
+    best.into_iter().filter_map(|(id, line)| Some((id.to_owned(), object(line)?))).collect()
+}
+
 /// Every list of the answer, outer ones first.
 fn find_lists<'a>(value: &'a RawValue, depth: usize, lists: &mut Vec<Vec<&'a RawValue>>) {
     match value.get().as_bytes().first() {
-        Some(b'[') => lists.extend(serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()),
+        Some(b'[') => {
+            let list = serde_json::from_str::<Vec<&RawValue>>(value.get()).unwrap_or_default();
+            lists.push(list.clone());
+            for value in list.into_iter().filter(|_| depth > 0) {
+                find_lists(value, depth - 1, lists);
+            }
+        }
         Some(b'{') if depth > 0 => members(value).into_iter().for_each(|(_, value)| {
             find_lists(value, depth - 1, lists);
         }),
@@ -98,6 +134,23 @@ mod tests {
         let expected = expected.map(|(id, record)| (id.to_owned(), record.to_owned()));
         assert_eq!(found(&["1", "2"], &[answer]), expected);
         assert_eq!(found(&["1", "2"], &["no JSON", answer]), expected);
+    }
+
+    #[test]
+    fn the_answers_of_several_questions_at_once_are_looked_into_each() {
+        let answer =
+            r#"{"parts": [{"body": {"records": [{"Id": "a"}]}, "id": "a"}, {"body": [{"Id": "b"}, {"Id": "a"}]}]}"#;
+        let expected = [("a", r#"{"Id": "a"}"#), ("b", r#"{"Id": "b"}"#)];
+        assert_eq!(found(&["a", "b"], &[answer]), expected.map(|(id, record)| (id.to_owned(), record.to_owned())));
+    }
+
+    #[test]
+    fn a_line_of_a_table_is_an_object_of_texts_by_the_names_at_its_head() {
+        let table = "\"Owner\",\"Id\",\"Name\"\n\"b\",\"a\",\"1 \"\"x\"\"\n\"\n\"c\",\"b\",\"\"\n";
+        let expected =
+            [("a", r#"{"Owner":"b","Id":"a","Name":"1 \"x\"\n"}"#), ("b", r#"{"Owner":"c","Id":"b","Name":""}"#)];
+        assert_eq!(found(&["a", "b"], &[table]), expected.map(|(id, record)| (id.to_owned(), record.to_owned())));
+        assert_eq!(found(&["a"], &["", "a", "<html>a</html>"]), []);
     }
 
     #[test]

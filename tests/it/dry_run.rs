@@ -84,21 +84,44 @@ fn the_demo_has_no_record_behind_its_deals() {
     folder.run(&["pull", "--limit", "1"]).assert_code(64);
 }
 
+/// The first twelve deals that a dry run shows, each beside its record.
+fn shown(section: &str) -> (Vec<Value>, Outcome) {
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{section}"));
+    let told = run(&folder, &["crm", "--limit", "12", "--format", "json", "--show-http"]);
+    told.assert_code(0);
+    assert!(told.stderr.contains(">   authorization: ***\n") || told.stderr.contains("x-api-token: ***\n"));
+    let samples: Value = serde_json::from_str(&told.stdout).unwrap();
+    let deals = samples[0]["deals"].as_array().unwrap().clone();
+    assert_eq!(deals.len(), 12);
+    (deals, told)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_source_shows_its_records_without_doing_anything_for_it() {
     let crm = FakeHubspot::start(fake_hubspot::deals(12)).await;
-    let folder = Folder::new();
-    folder.write_config(&format!("[sources.hubspot]\n{}", crm.section()));
-    let told = run(&folder, &["hubspot", "--limit", "12", "--format", "json", "--show-http"]);
-    told.assert_code(0);
-    assert!(told.stderr.contains(">   authorization: ***\n"), "{}", told.stderr);
+    let (deals, told) = shown(&crm.section());
     assert!(!told.stderr.contains(fake_hubspot::TOKEN));
-    let samples: Value = serde_json::from_str(&told.stdout).unwrap();
-    let deals = samples[0]["deals"].as_array().unwrap();
-    assert_eq!(deals.len(), 12);
     for shown in deals {
         assert_eq!(shown["deal"]["id"], shown["raw"]["id"]);
         assert_eq!(shown["deal"]["name"], shown["raw"]["properties"]["dealname"]);
+    }
+    let crm = FakePipedrive::start(fake_pipedrive::deals(12)).await;
+    let (deals, told) = shown(&crm.section());
+    assert!(!told.stderr.contains(fake_pipedrive::TOKEN));
+    for shown in deals {
+        assert_eq!(shown["deal"]["id"], shown["raw"]["id"].to_string());
+        assert_eq!(shown["deal"]["name"], shown["raw"]["title"]);
+    }
+    for way in ["", "bulk_above = 1"] {
+        let crm = FakeSalesforce::start(fake_salesforce::deals(12)).await.page_size(10).result_page(10);
+        let (deals, told) = shown(&format!("{}{way}\n", crm.section()));
+        assert!(!told.stderr.contains(fake_salesforce::CLIENT_SECRET));
+        for shown in deals {
+            assert_eq!(shown["deal"]["id"], shown["raw"]["Id"], "{way}");
+            assert_eq!(shown["deal"]["stage_id"], shown["raw"]["StageName"], "{way}");
+        }
+        assert_eq!(crm.jobs_left(), 0, "an export that was ordered is deleted");
     }
 }
 

@@ -13,22 +13,18 @@ mod version1;
 mod version2;
 mod wish;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::io::Write;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -40,6 +36,7 @@ pub(crate) use self::model::Published;
 
 use self::answers::Answer;
 use self::limits::Limits;
+use crate::fake::{Faults, Way, sent};
 use crate::window::Window;
 
 /// The API token that the account accepts.
@@ -168,8 +165,7 @@ struct Hub {
     /// How far the limits' clock is ahead of the real one.
     passed: Duration,
     habits: HashSet<Habit>,
-    queue: VecDeque<Fault>,
-    planned: Vec<(Route, usize, Fault)>,
+    faults: Faults<Route, Fault>,
     after_each: Option<Change>,
     asked: Vec<Asked>,
 }
@@ -205,8 +201,7 @@ impl FakePipedrive {
             limits: Limits::default(),
             passed: Duration::ZERO,
             habits: HashSet::new(),
-            queue: VecDeque::new(),
-            planned: Vec::new(),
+            faults: Faults::default(),
             after_each: None,
             asked: Vec::new(),
         }));
@@ -244,13 +239,13 @@ impl FakePipedrive {
 
     /// The next request fails so; called again, the one after it.
     pub(crate) fn fail(self, fault: Fault) -> Self {
-        self.hub().queue.push_back(fault);
+        self.hub().faults.add(fault);
         self
     }
 
     /// The request to `route` that is the `nth` since the start, counted from 1, fails so.
     pub(crate) fn fail_at(self, route: Route, nth: usize, fault: Fault) -> Self {
-        self.hub().planned.push((route, nth, fault));
+        self.hub().faults.plan(route, nth, fault);
         self
     }
 
@@ -369,9 +364,7 @@ impl Hub {
 
     fn fault(&mut self, route: Option<Route>) -> Option<Fault> {
         let nth = self.asked.iter().filter(|asked| asked.route == route).count();
-        let planned = self.planned.iter().position(|(on, when, _)| Some(*on) == route && *when == nth);
-        let planned = planned.map(|place| self.planned.swap_remove(place).2);
-        planned.or_else(|| self.queue.pop_front())
+        self.faults.due(route.as_ref(), nth)
     }
 
     fn respond(&mut self, asked: &Asked) -> Response {
@@ -446,28 +439,14 @@ impl Hub {
 
     /// Turns an answer into what goes over the wire, faults of the wire included.
     fn send(&self, answer: Answer, fault: Option<&Fault>) -> Response {
-        let mut response = Response::builder().status(answer.status).header(header::CONTENT_TYPE, answer.content_type);
-        for (name, value) in answer.headers {
-            response = response.header(name, value);
-        }
-        let mut body = answer.body.into_bytes();
-        if self.has(Habit::Packs) {
-            response = response.header(header::CONTENT_ENCODING, "gzip");
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(&body).unwrap();
-            body = encoder.finish().unwrap();
-        }
-        let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
-        let cut = || Err(std::io::Error::other("the fake ends the connection"));
-        let body = match fault {
-            Some(Fault::CutJson) => Body::from(half),
-            Some(Fault::Cut) => Body::from_stream(stream::iter([Ok(half), cut()])),
-            Some(Fault::Reset) => Body::from_stream(stream::iter([cut() as std::io::Result<Bytes>])),
-            Some(Fault::Stall) => {
-                Body::from_stream(stream::iter([Ok::<_, std::io::Error>(half)]).chain(stream::pending()))
-            }
-            _ => Body::from(body),
+        let way = match fault {
+            Some(Fault::CutJson) => Way::Half,
+            Some(Fault::Cut) => Way::Cut,
+            Some(Fault::Stall) => Way::Stall,
+            Some(Fault::Reset) => Way::Reset,
+            _ => Way::Whole,
         };
-        response.body(body).unwrap()
+        let packs = self.has(Habit::Packs);
+        sent((answer.status, answer.content_type), answer.headers, answer.body, packs, way)
     }
 }

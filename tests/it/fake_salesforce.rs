@@ -13,19 +13,15 @@ mod query;
 mod schema;
 mod soql;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::io::Write;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use chrono_tz::Tz;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -38,6 +34,7 @@ pub(crate) use self::schema::{Cell, Kind};
 use self::access::{Access, Quota};
 use self::answers::{Answer, Place, Wish};
 use self::bulk::Job;
+use crate::fake::{Faults, Way, sent};
 
 /// A session that is there from the start.
 pub(crate) const TOKEN: &str = "00D5g0000001canary!AQ4AQ.static";
@@ -221,8 +218,7 @@ struct Salesforce {
     /// How often a job is asked for in vain.
     polls: usize,
     habits: HashSet<Habit>,
-    queue: VecDeque<Fault>,
-    planned: Vec<(Route, usize, Fault)>,
+    faults: Faults<Route, Fault>,
     after_each: Option<Change>,
     asked: Vec<Asked>,
 }
@@ -269,8 +265,7 @@ impl FakeSalesforce {
             result_page: 50_000,
             polls: 0,
             habits: HashSet::new(),
-            queue: VecDeque::new(),
-            planned: Vec::new(),
+            faults: Faults::default(),
             after_each: None,
             asked: Vec::new(),
         }));
@@ -307,7 +302,7 @@ impl FakeSalesforce {
 
     /// The next request fails so; called again, the one after it.
     pub(crate) fn fail(self, fault: Fault) -> Self {
-        self.salesforce().queue.push_back(fault);
+        self.salesforce().faults.add(fault);
         self
     }
 
@@ -319,7 +314,7 @@ impl FakeSalesforce {
 
     /// The same for a fake that is in use already.
     pub(crate) fn plan(&self, route: Route, nth: usize, fault: Fault) {
-        self.salesforce().planned.push((route, nth, fault));
+        self.salesforce().faults.plan(route, nth, fault);
     }
 
     /// At most so many requests a day.
@@ -444,9 +439,7 @@ impl Salesforce {
 
     fn fault(&mut self, route: Option<Route>) -> Option<Fault> {
         let nth = self.asked.iter().filter(|asked| asked.route == route).count();
-        let planned = self.planned.iter().position(|(on, when, _)| Some(*on) == route && *when == nth);
-        let planned = planned.map(|place| self.planned.swap_remove(place).2);
-        planned.or_else(|| self.queue.pop_front())
+        self.faults.due(route.as_ref(), nth)
     }
 
     fn respond(&mut self, asked: &Asked, place: Option<Place>) -> Response {
@@ -516,28 +509,14 @@ impl Salesforce {
 
     /// Turns an answer into what goes over the wire, faults of the wire included.
     fn send(&self, answer: Answer, asked: &Asked, fault: Option<&Fault>) -> Response {
-        let mut response = Response::builder().status(answer.status).header(header::CONTENT_TYPE, answer.content_type);
-        for (name, value) in answer.headers {
-            response = response.header(name, value);
-        }
-        let mut body = answer.body.into_bytes();
-        let packs = asked.header(header::ACCEPT_ENCODING).contains("gzip") && !self.has(Habit::NeverPacks);
-        if packs && !body.is_empty() {
-            response = response.header(header::CONTENT_ENCODING, "gzip");
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(&body).unwrap();
-            body = encoder.finish().unwrap();
-        }
-        let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
-        let cut = || Err(std::io::Error::other("the fake ends the connection"));
-        let body = match fault {
-            Some(Fault::Cut) => Body::from_stream(stream::iter([Ok(half), cut()])),
-            Some(Fault::Reset) => Body::from_stream(stream::iter([cut() as std::io::Result<Bytes>])),
-            Some(Fault::Stall) => {
-                Body::from_stream(stream::iter([Ok::<_, std::io::Error>(half)]).chain(stream::pending()))
-            }
-            _ => Body::from(body),
+        let way = match fault {
+            Some(Fault::Cut) => Way::Cut,
+            Some(Fault::Stall) => Way::Stall,
+            Some(Fault::Reset) => Way::Reset,
+            _ => Way::Whole,
         };
-        response.body(body).unwrap()
+        let packs = asked.header(header::ACCEPT_ENCODING).contains("gzip") && !self.has(Habit::NeverPacks);
+        let packs = packs && !answer.body.is_empty();
+        sent((answer.status, answer.content_type), answer.headers, answer.body, packs, way)
     }
 }

@@ -10,6 +10,7 @@ mod crms;
 mod daemon;
 mod documents;
 mod dry_run;
+mod fake;
 mod fake_hubspot;
 mod fake_hubspot_honest;
 mod fake_pipedrive;

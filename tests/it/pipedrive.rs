@@ -336,6 +336,7 @@ async fn deals_are_asked_for_by_id_five_hundred_at_a_time_and_in_version_2() {
         assert!(asked.path.starts_with("/api/v2/"), "{}", asked.path);
         let params = ["limit", "sort_by", "sort_direction"].map(|name| asked.param(name).unwrap());
         assert_eq!(params, ["500", "id", "asc"]);
+        assert_eq!(asked.param("filter_id"), None, "it would silently switch the others off");
     }
 }
 
@@ -701,6 +702,20 @@ async fn every_property_of_the_record_itself_can_be_named_without_asking_for_the
     let custom = &pulled.deals[0].custom;
     assert_eq!((custom["my_is_archived"].get(), custom["my_org_id"].get()), ("false", "9001"));
     assert_eq!((pulled.warnings().as_str(), asked(&crm, Route::DealFields)), ("", 0));
+}
+
+#[tokio::test]
+async fn a_stage_that_is_gone_keeps_its_name_also_in_the_next_process_and_no_chance() {
+    let crm = FakePipedrive::start(deals(40)).await;
+    let context = context();
+    let before = pulled(&built_in(&crm.section(), &context)).await.unwrap();
+    crm.change(|account| account.delete_stage(3));
+    let after = pulled(&built_in(&crm.section(), &context)).await.unwrap();
+    let stages = |pulled: &Pulled| pulled.deals.iter().map(|deal| deal.stage.clone()).collect::<Vec<_>>();
+    assert_eq!(stages(&after), stages(&before));
+    assert!(after.found().contains(&(Rule::R09, "stage")));
+    let chances = |deals: &[Published]| deals.iter().map(|deal| deal.probability).collect::<Vec<_>>();
+    assert_eq!(chances(&after.published()), chances(&crm.model()), "what the stage says no more is not said");
 }
 
 #[tokio::test]

@@ -270,6 +270,13 @@ async fn an_export_holds_what_the_list_holds_to_the_letter_custom_fields_too() {
 }
 
 #[tokio::test]
+async fn bytes_of_zero_in_an_export_are_left_out() {
+    let crm = FakeSalesforce::start(vec![bare_deal(&deal_id(1)).with("Name", Cell::text("\0Nord\0wind"))]).await;
+    let pulled = pulled(&built(&section(&crm, "bulk_above = 0"))).await.unwrap();
+    assert_eq!((pulled.fetched.opened.way, pulled.deals[0].name.as_str()), ("export", "Nordwind"));
+}
+
+#[tokio::test]
 async fn an_export_without_a_word_of_where_it_goes_on_ends_there() {
     let crm = FakeSalesforce::start(deals(5)).await.fail_at(Route::Results, 1, Fault::NoLocator);
     let pulled = pulled(&built(&section(&crm, "bulk_above = 1"))).await.unwrap();

@@ -18,8 +18,9 @@ use crate::model::money::Currency;
 use crate::model::number;
 use crate::settings::{Problem, Section};
 use crate::sources::hubspot::associations::{Choice, Inline, Link, choose};
-use crate::sources::hubspot::pipelines::{DEFAULT, Known, Place};
+use crate::sources::hubspot::pipelines::DEFAULT;
 use crate::sources::hubspot::wire::Number;
+use crate::sources::labels::{Known, Place};
 use crate::sources::source::{Mapped, Opened};
 use crate::sources::wire::{Unreadable, said, text};
 
@@ -460,7 +461,7 @@ mod tests {
     use super::*;
     use crate::model::pipeline::Stage;
     use crate::settings::section;
-    use crate::sources::hubspot::memory::Labels;
+    use crate::sources::labels::Labels;
     use crate::sources::source::Names;
 
     fn mapping(toml: &str) -> Mapping {

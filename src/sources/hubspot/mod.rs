@@ -37,11 +37,12 @@ use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::hubspot::account::{Account, Checked};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{COMPANIES, DEALS, Mapping, OWNERS, PAGES, PIPELINES, Reader};
-use crate::sources::hubspot::memory::{LastCurrency, Seen};
-use crate::sources::hubspot::pipelines::{Known, Pipelines};
+use crate::sources::hubspot::memory::LastCurrency;
+use crate::sources::hubspot::pipelines::Pipelines;
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::settings::Settings;
 use crate::sources::kept::ForADay;
+use crate::sources::labels::{Known, Seen};
 use crate::sources::source::{Cost, Expected, Fate, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
@@ -137,7 +138,7 @@ impl Source for HubSpot {
             denied.extend(self.denied_companies().await);
             return Err(SourceError::together(denied));
         };
-        self.seen.note(account.id.as_deref(), &pipelines);
+        self.seen.note(account.id.as_deref(), &pipelines.stages, &pipelines.labels);
         let unknown = self.unknown_properties(identity).await.map_err(part("read the properties"))?;
         let spent = self.client.requests() - before;
         let pages = account.pages.map(|pages| (DEALS.to_owned(), pages)).into_iter().collect();

@@ -1,4 +1,4 @@
-//! The pipelines with their stages, and what a deal's stage is called.
+//! The pipelines with their stages.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::memory::Labels;
 use crate::sources::source::SourceError;
 use crate::sources::wire::{Id, said};
 
@@ -124,52 +123,9 @@ impl PipelineStage {
     }
 }
 
-/// The stages a deal can be in: those that are listed, and those that were.
-pub(super) struct Known<'a> {
-    by_pipeline: HashMap<(&'a str, &'a str), Place<'a>>,
-    by_stage: HashMap<&'a str, Place<'a>>,
-    pipelines: &'a Labels,
-}
-
-/// A stage, and whether it is still listed.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) stage: &'a Stage,
-    pub(super) is_listed: bool,
-}
-
-impl<'a> Known<'a> {
-    /// Stage labels are unique within a pipeline only, and ids mostly within the account.
-    pub(super) fn new(listed: &'a [Stage], seen: &'a Labels) -> Self {
-        let listed = listed.iter().map(|stage| Place { stage, is_listed: true });
-        let gone = seen.stages.values().map(|stage| Place { stage, is_listed: false });
-        let mut known = Self { by_pipeline: HashMap::new(), by_stage: HashMap::new(), pipelines: seen };
-        for place in listed.chain(gone) {
-            let stage = place.stage;
-            known.by_pipeline.entry((&stage.pipeline_id, &stage.id)).or_insert(place);
-            known.by_stage.entry(&stage.id).or_insert(place);
-        }
-        known
-    }
-
-    /// The stage by pipeline and id, else by its id alone.
-    pub(super) fn find(&self, pipeline: &str, stage: &str) -> Option<Place<'a>> {
-        self.by_pipeline.get(&(pipeline, stage)).or_else(|| self.by_stage.get(stage)).copied()
-    }
-
-    /// What a pipeline is or was called.
-    pub(super) fn pipeline(&self, id: &str) -> Option<&'a str> {
-        self.pipelines.pipelines.get(id).map(String::as_str)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::memory::InProcess;
-    use crate::sources::hubspot::memory::Seen;
 
     const ANSWER: &str = r#"{"results": [
         {"id": "7654321", "label": "Partner", "displayOrder": 1, "stages": [
@@ -216,24 +172,5 @@ mod tests {
         let labels: Vec<&str> = pipelines.stages.iter().map(|stage| stage.label.as_str()).collect();
         assert_eq!((labels, pipelines.odd), (vec!["B", "a"], 5), "two pipelines, a label, a stage, a label");
         assert_eq!((pipelines.labels["empty"].as_str(), pipelines.labels["default"].as_str()), ("Empty", "default"));
-    }
-
-    #[test]
-    fn a_stage_is_found_in_its_pipeline_then_by_its_id_and_also_once_it_is_deleted() {
-        let all = pipelines();
-        let seen = Seen::new(Arc::new(InProcess::default()));
-        seen.note(None, &all);
-        let listed: Vec<Stage> = all.stages.iter().filter(|stage| stage.id != "closedlost").cloned().collect();
-        let labels = seen.labels();
-        let known = Known::new(&listed, &labels);
-        let find = |pipeline: &str, stage: &str| {
-            known.find(pipeline, stage).map(|place| (place.stage.label.as_str(), place.is_listed))
-        };
-        assert_eq!(find("default", "shared"), Some(("Shared", true)));
-        assert_eq!(find("7654321", "shared"), Some(("Shared by partners", true)), "one id in two pipelines");
-        assert_eq!(find("7654321", "closedwon"), Some(("Closed Won", true)), "the stage alone");
-        assert_eq!(find("default", "closedlost"), Some(("Closed Lost", false)), "remembered");
-        assert_eq!(find("default", "unheard"), None);
-        assert_eq!(known.pipeline("7654321"), Some("Partner"));
     }
 }

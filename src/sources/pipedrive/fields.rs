@@ -17,6 +17,7 @@ use crate::model::money::Currency;
 use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::settings::{Problem, Section};
+use crate::sources::labels::Known;
 use crate::sources::pipedrive::custom::{self, Label, Property};
 use crate::sources::pipedrive::pipelines::{fraction, is_chance};
 use crate::sources::pipedrive::wire::{Record, day, instant};
@@ -179,16 +180,10 @@ impl Mapping {
 pub(super) struct Reader<'a> {
     pub(super) mapping: &'a Mapping,
     pub(super) opened: &'a Opened,
-    /// By their ids, which are unique in the account though their names are not.
-    stages: HashMap<&'a str, &'a Stage>,
+    pub(super) stages: Known<'a>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of the deals of an account.
-    pub(super) fn new(mapping: &'a Mapping, opened: &'a Opened) -> Self {
-        Self { mapping, opened, stages: opened.stages.iter().map(|stage| (stage.id.as_str(), stage)).collect() }
-    }
-
     /// One record as a deal.
     pub(super) fn deal(&self, id: &str, record: &Record, findings: &mut Findings) -> Deal {
         let (mapping, names) = (self.mapping, &self.opened.names);
@@ -213,26 +208,27 @@ impl<'a> Reader<'a> {
         deal
     }
 
-    /// Pipeline and stage, by name. What nobody lists is a finding, and stands as its id.
+    /// Pipeline and stage, by name; a listed stage's own. What nobody lists is a finding, and keeps the name it had or
+    /// stands as its id.
     fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<&'a Stage> {
         deal.pipeline_id = reading.own("pipeline_id", "pipeline_id");
         deal.stage_id = reading.own("stage_id", "stage_id");
-        let pipeline = deal.pipeline_id.as_deref().and_then(|id| self.opened.names.get(PIPELINES, id));
-        let stage = deal.stage_id.as_deref().and_then(|id| self.stages.get(id)).copied();
-        for (field, id, is_known) in
-            [("pipeline", &deal.pipeline_id, pipeline.is_some()), ("stage", &deal.stage_id, stage.is_some())]
-        {
-            if id.is_some() && !is_known {
-                reading.find(Rule::R09, field);
-            }
+        let pipeline = deal.pipeline_id.as_deref().and_then(|id| self.stages.pipeline(id));
+        let place = deal.stage_id.as_deref().and_then(|id| self.stages.by_id(id));
+        let listed = place.filter(|place| place.is_listed).map(|place| place.stage);
+        if deal.pipeline_id.as_deref().is_some_and(|id| self.opened.names.get(PIPELINES, id).is_none()) {
+            reading.find(Rule::R09, "pipeline");
+        }
+        if deal.stage_id.is_some() && listed.is_none() {
+            reading.find(Rule::R09, "stage");
         }
         deal.pipeline = pipeline.map(ToOwned::to_owned).or_else(|| deal.pipeline_id.clone());
         deal.stage = if self.mapping.properties.contains_key("stage") {
             reading.field("stage")
         } else {
-            stage.map(|stage| stage.label.clone()).or_else(|| deal.stage_id.clone())
+            place.map(|place| place.stage.label.clone()).or_else(|| deal.stage_id.clone())
         };
-        stage
+        listed
     }
 
     /// The owner's name, looked up late if the list of users lacks him. A property of texts stands as it is.

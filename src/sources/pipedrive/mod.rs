@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::kept::ForADay;
+use crate::sources::labels::{Known, Seen};
 use crate::sources::pipedrive::account::Account;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::custom::Fields;
@@ -74,6 +75,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         fields: ForADay::default(),
         organizations: Organizations::default(),
         unlisted: Unlisted::new(Arc::clone(&context.memory)),
+        seen: Seen::new(context.memory.clone()),
     };
     Ok(Built {
         source: Arc::new(source),
@@ -99,6 +101,7 @@ struct Pipedrive {
     fields: ForADay<Fields>,
     organizations: Organizations,
     unlisted: Unlisted,
+    seen: Seen,
 }
 
 #[async_trait]
@@ -113,6 +116,7 @@ impl Source for Pipedrive {
         let identity = self.client.identity()?;
         let account = self.account(identity).await.map_err(part("read the account"))?;
         let pipelines = Pipelines::ask(&self.client).await.map_err(part("read the pipelines"))?;
+        self.seen.note(account.id.as_deref(), &pipelines.stages, &pipelines.labels);
         let owners = users::all(&self.client).await.map_err(part("read the users"))?;
         let fields = self.fields(identity).await.map_err(part("read the fields of deals"))?;
         let wanted = pipeline_ids(&pipelines.labels, &self.pipelines)?;
@@ -143,7 +147,9 @@ impl Source for Pipedrive {
         let labels = opened.names.0.get(PIPELINES).cloned().unwrap_or_default();
         let pipelines = pipeline_ids(&labels, &self.pipelines)?;
         let wish = Wish { archived: self.archived, pipelines: &pipelines };
-        deals::page(&self.client, &Reader::new(&self.mapping, opened), &wish, after).await
+        let seen = self.seen.labels();
+        let reader = Reader { mapping: &self.mapping, opened, stages: Known::new(&opened.stages, &seen) };
+        deals::page(&self.client, &reader, &wish, after).await
     }
 
     async fn names(&self, _opened: &Opened, wanted: &Wanted) -> Result<Names, SourceError> {

@@ -334,16 +334,16 @@ impl Salesforce {
     /// A further page of the list as it comes. What is left of a list that the CRM forgot is asked for anew, once in a
     /// walk (contract §3).
     async fn list(&self, walk: &Walk, path: &str) -> Result<String, SourceError> {
-        let lost = match self.client.text(path).await {
+        let refused = match self.client.text(path).await {
             Err(error) if is_lost_place(&error) => error,
             answered => return answered,
         };
         let last = walk.so_far().last.clone();
         let is_id = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !is_id || walk.so_far().before.is_some() {
-            return Err(lost);
+            return Err(refused);
         }
-        tracing::warn!("{lost}: the deals behind `{last}` are asked for anew");
+        tracing::warn!("{refused}: the deals behind `{last}` are asked for anew");
         let page = opening::deals(&self.client, self.soql(&walk.known, Order::Behind(&last))?).await?;
         let mut so_far = walk.so_far();
         so_far.before = Some(so_far.records);
