@@ -72,6 +72,39 @@ pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
     }
 }
 
+/// The records of one page that cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct Skipped {
+    count: u64,
+    /// Where the first of them stands on its page, from 1.
+    first: u64,
+}
+
+impl Skipped {
+    /// One more, at `place` of its page.
+    pub(super) fn add(&mut self, place: u64) {
+        if self.count == 0 {
+            self.first = place;
+        }
+        self.count += 1;
+    }
+
+    /// How many they are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Logs them, in one line however many they are; `last` is the deal before the page. An error's own words may quote
+    /// a record, so none are repeated.
+    pub(super) fn tell(&self, last: &str) {
+        let Self { count, first } = self;
+        if *count > 0 {
+            let page = if last.is_empty() { "a page".to_owned() } else { format!("the page after deal `{last}`") };
+            tracing::warn!("{count} records of {page} cannot be read and are left out; the first is record {first}");
+        }
+    }
+}
+
 /// Says in which part of a step something failed.
 pub(super) fn part(what: &'static str) -> impl FnOnce(SourceError) -> SourceError {
     move |source| SourceError::Part { part: what.to_owned(), source: Box::new(source) }

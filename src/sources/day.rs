@@ -11,6 +11,8 @@ use crate::sources::source::SourceError;
 const KEY: &str = "day_limit";
 /// Behind an end that is only a pause of ours.
 const PAUSE: &str = " pause";
+/// Before how much was used of how much, where the rest is left to others.
+const SPARED: &str = " of ";
 /// A pause beyond a day, with an hour's change of the clocks, was noted by a clock that was wrong.
 const LONGEST: TimeDelta = TimeDelta::hours(25);
 
@@ -29,9 +31,11 @@ impl DayLimit {
     /// Refuses to ask while the limit is reached.
     pub(super) fn check(&self, identity: u64, now: DateTime<Utc>) -> Result<(), SourceError> {
         match self.noted(identity) {
-            Some((until, is_told)) if now < until && until - now <= LONGEST => {
-                Err(SourceError::DailyLimit { status: 429, resets: is_told.then_some(until) })
-            }
+            Some((until, why)) if now < until && until - now <= LONGEST => Err(match why {
+                Why::Told => SourceError::DailyLimit { status: 429, resets: Some(until) },
+                Why::Pause => SourceError::DailyLimit { status: 429, resets: None },
+                Why::Spared { used, limit } => SourceError::Spared { used, limit, resets: until },
+            }),
             _ => Ok(()),
         }
     }
@@ -47,19 +51,40 @@ impl DayLimit {
         self.note(identity, until, PAUSE);
     }
 
+    /// So much of the limit is used that the rest is left to others: nothing is asked before `until`, UTC.
+    pub(super) fn spare(&self, identity: u64, until: DateTime<Utc>, used: u64, limit: u64) {
+        self.note(identity, until, &format!("{SPARED}{used}/{limit}"));
+    }
+
     fn note(&self, identity: u64, until: DateTime<Utc>, mark: &str) {
         let until = until.to_rfc3339_opts(SecondsFormat::Millis, true);
         self.memory.put(KEY, &format!("{identity:016x} {until}{mark}"));
     }
 
-    /// Until when nothing is asked, and whether that is when the limit ends.
-    fn noted(&self, identity: u64) -> Option<(DateTime<Utc>, bool)> {
+    /// Until when nothing is asked, and why.
+    fn noted(&self, identity: u64) -> Option<(DateTime<Utc>, Why)> {
         let text = self.memory.get(KEY)?;
         let (whose, until) = text.split_once(' ')?;
-        let told = until.strip_suffix(PAUSE);
-        let until = told.unwrap_or(until).parse().ok()?;
-        (whose == format!("{identity:016x}")).then_some((until, told.is_none()))
+        let (until, why) = if let Some(until) = until.strip_suffix(PAUSE) {
+            (until, Why::Pause)
+        } else if let Some((until, usage)) = until.split_once(SPARED) {
+            let (used, limit) = usage.split_once('/')?;
+            (until, Why::Spared { used: used.parse().ok()?, limit: limit.parse().ok()? })
+        } else {
+            (until, Why::Told)
+        };
+        (whose == format!("{identity:016x}")).then_some((until.parse().ok()?, why))
     }
+}
+
+/// Why nothing is asked.
+enum Why {
+    /// The limit is reached, and the CRM says until when.
+    Told,
+    /// The limit is reached, and nobody says until when.
+    Pause,
+    /// The rest of the limit is left to others.
+    Spared { used: u64, limit: u64 },
 }
 
 #[cfg(test)]
@@ -83,6 +108,9 @@ mod tests {
         next_process.pause(1, resets);
         let refused = next_process.check(1, now).unwrap_err().to_string();
         assert_eq!(refused, "the CRM answers 429: its limit for the day is reached", "no end that nobody told");
+        next_process.spare(1, resets, 95, 100);
+        let spared = next_process.check(1, now).unwrap_err().to_string();
+        assert!(spared.starts_with("95 of the account's 100 requests a day are used"), "nobody refused: {spared}");
         memory.put(KEY, "no such thing");
         assert!(next_process.check(1, now).is_ok());
     }

@@ -71,6 +71,8 @@ pub(crate) enum Route {
 pub(crate) enum Fault {
     /// Another status, with a JSON body of Pipedrive's shape.
     Status(u16),
+    /// This status and this JSON.
+    Says(u16, String),
     /// 401, of a token that is too old or none.
     Unauthorized,
     /// 429 of one of the two kinds, or the wall behind them.

@@ -178,8 +178,9 @@ async fn every_deal_comes_once_with_names_and_figures_in_no_more_requests_than_i
 async fn what_a_pull_says_it_costs_in_tokens_is_what_pipedrive_counts() {
     let crm = FakePipedrive::start(deals(501)).await;
     let first = pulled_from(&crm).await;
-    let batches_not_taken = 10 * (501_u64.div_ceil(100) - 1);
-    assert_eq!(first.fetched.opened.cost.unwrap().tokens, Some(crm.spent() + batches_not_taken));
+    let (batches_not_taken, owners_not_asked_for) = (10 * (501_u64.div_ceil(100) - 1), 2 * 100);
+    let tokens = first.fetched.opened.cost.unwrap().tokens;
+    assert_eq!(tokens, Some(crm.spent() + batches_not_taken + owners_not_asked_for));
 }
 
 #[tokio::test]
@@ -285,6 +286,39 @@ async fn an_owner_whom_nobody_knows_has_no_name_and_is_counted() {
 }
 
 #[tokio::test]
+async fn an_owner_who_may_not_be_read_has_no_name_and_is_not_asked_for_again_that_day_not_even_by_the_next_process() {
+    for status in [400, 403, 404] {
+        let mut deal = bare_deal(1);
+        deal.owner = Some(4_711);
+        let crm = FakePipedrive::start(vec![deal]).await.fail_at(Route::User, 1, Fault::Status(status));
+        let context = context();
+        for _ in 0..2 {
+            let pulled = pulled(&built_in(&crm.section(), &context)).await.unwrap();
+            assert_eq!(pulled.deals[0].owner, None, "{status}");
+            assert!(pulled.found().contains(&(Rule::R09, "owner")), "{status}");
+            assert_eq!(crm.requests_of(Route::User), 1, "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_owners_whom_nobody_lists_are_asked_for_in_a_pull_and_no_more() {
+    let owned = |id| {
+        let mut deal = bare_deal(id);
+        deal.owner = Some(10_000 + id);
+        deal
+    };
+    let crm = FakePipedrive::start((1..=130).map(owned).collect()).await;
+    let source = built(&crm.section());
+    let first = pulled(&source).await.unwrap();
+    assert_eq!((first.deals.len(), asked(&crm, Route::User)), (130, 100));
+    let cost = first.fetched.opened.cost.unwrap();
+    assert!(cost.requests >= first.fetched.requests && cost.tokens.unwrap() >= crm.spent(), "{cost:?}");
+    pulled(&source).await.unwrap();
+    assert_eq!(asked(&crm, Route::User), 130, "the first hundred are known to be unknown");
+}
+
+#[tokio::test]
 async fn the_token_stands_in_a_header_and_never_in_an_address() {
     let crm = FakePipedrive::start(deals(10)).await;
     pulled_from(&crm).await;
@@ -342,14 +376,31 @@ async fn what_passes_is_tried_again_and_nothing_is_lost_or_doubled() {
 
 #[tokio::test]
 async fn pages_that_do_not_add_up_fail_the_pull() {
-    for fault in [Fault::RepeatedCursor, Fault::DuplicateRecord, Fault::Disorder] {
+    let out_of_order = "the ids of the deals do not grow";
+    for (fault, words) in [
+        (Fault::RepeatedCursor, "the next page is one that was read already"),
+        (Fault::DuplicateRecord, out_of_order),
+        (Fault::Disorder, out_of_order),
+    ] {
         let crm = FakePipedrive::start(deals(1_200)).await.fail_at(Route::Deals, 2, fault.clone());
         let (told, advice) = failure(&built(&crm.section())).await;
-        assert!(told.contains("the ids of the deals do not grow"), "{fault:?}: {told}");
+        assert!(told.contains(words), "{fault:?}: {told}");
         assert_eq!(advice, Advice::CheckPaging);
     }
     let crm = companies(300, 300, 1_500).await.fail_at(Route::Organizations, 1, Fault::RepeatedCursor);
     assert_eq!(pulled_from(&crm).await.published(), crm.model(), "a page of organizations twice is none the worse");
+}
+
+#[tokio::test]
+async fn a_cursor_that_repeats_while_the_ids_grow_fails_the_pull() {
+    let mut crm = FakePipedrive::start(deals(3)).await;
+    for nth in 1..=5_usize {
+        let page = json!({"success": true, "data": [{"id": nth}], "additional_data": {"next_cursor": "same"}});
+        crm = crm.fail_at(Route::Deals, nth, Fault::Says(200, page.to_string()));
+    }
+    let (told, advice) = failure(&built(&crm.section())).await;
+    assert!(told.contains("the next page is one that was read already"), "{told}");
+    assert_eq!((advice, asked(&crm, Route::Deals)), (Advice::CheckPaging, 2));
 }
 
 #[tokio::test]
@@ -610,6 +661,50 @@ async fn a_stage_that_is_gone_stands_as_its_id_and_one_that_is_listed_as_deleted
 }
 
 #[tokio::test]
+async fn a_stage_has_its_name_and_its_chance_though_nobody_lists_its_pipeline() {
+    let crm = FakePipedrive::start(deals(40)).await;
+    crm.change(|account| account.pipelines.get_mut(&2).unwrap().is_deleted = true);
+    let pulled = pulled_from(&crm).await;
+    assert_eq!(pulled.published(), crm.model());
+    assert_eq!(pulled.found(), [(Rule::R09, "pipeline")].into());
+}
+
+#[tokio::test]
+async fn a_chance_of_a_stage_that_is_none_is_empty_and_told() {
+    let mut deal = bare_deal(1);
+    deal.pipeline = 2;
+    deal.stage = 5;
+    let crm = FakePipedrive::start(vec![deal]).await;
+    crm.change(|account| account.stages.get_mut(&5).unwrap().probability = Some(150));
+    let pulled = pulled_from(&crm).await;
+    assert_eq!(pulled.deals[0].probability, None);
+    assert!(pulled.warnings().contains("The probability of the stage 5 is none"), "{}", pulled.warnings());
+}
+
+#[tokio::test]
+async fn organizations_of_which_none_comes_while_many_deals_name_one_fail_the_pull() {
+    let crm = companies(250, 250, 250).await;
+    crm.change(|account| account.organizations.clear());
+    let (told, advice) = failure(&built(&crm.section())).await;
+    assert!(told.contains("lists no organization, and the deals are of 250"), "{told}");
+    assert_eq!(advice, Advice::CheckAddress);
+    let crm = companies(19, 19, 19).await;
+    crm.change(|account| account.organizations.clear());
+    assert_eq!(pulled_from(&crm).await.published(), crm.model(), "these may all be deleted");
+}
+
+#[tokio::test]
+async fn every_property_of_the_record_itself_can_be_named_without_asking_for_the_fields() {
+    let crm = FakePipedrive::start(deals(3)).await;
+    let keys = ["is_archived", "org_id", "probability", "pipeline_id", "visible_to"];
+    let fields: Vec<String> = keys.iter().map(|key| format!("my_{key} = \"{key}\"")).collect();
+    let pulled = pulled(&with(&crm, &format!("fields = {{ {} }}", fields.join(", ")))).await.unwrap();
+    let custom = &pulled.deals[0].custom;
+    assert_eq!((custom["my_is_archived"].get(), custom["my_org_id"].get()), ("false", "9001"));
+    assert_eq!((pulled.warnings().as_str(), asked(&crm, Route::DealFields)), ("", 0));
+}
+
+#[tokio::test]
 async fn a_stage_that_is_gone_keeps_its_name_also_in_the_next_process_and_no_chance() {
     let crm = FakePipedrive::start(deals(40)).await;
     let context = context();
@@ -630,7 +725,7 @@ async fn a_list_of_stages_that_is_empty_while_deals_stand_in_some_fails_the_pull
     assert!(told.contains("lists no stage, and the deals stand in some"), "{told}");
     let crm = FakePipedrive::start(deals(4)).await.with(|account| account.pipelines.clear());
     let (told, _) = failure(&built(&crm.section())).await;
-    assert!(told.contains("lists no stage, and the deals stand in some"), "without pipelines there are none: {told}");
+    assert!(told.contains("lists no pipeline, and the deals stand in some"), "{told}");
 }
 
 #[tokio::test]

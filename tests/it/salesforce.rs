@@ -44,8 +44,12 @@ fn context() -> Context {
 }
 
 fn built(toml: &str) -> Built {
+    built_in(toml, &context())
+}
+
+fn built_in(toml: &str, context: &Context) -> Built {
     let section = Section(Toml::string(toml).data().unwrap().remove(&Profile::Default).unwrap());
-    build(&section, &context()).unwrap_or_else(|problems| panic!("{problems:#?}\n{toml}"))
+    build(&section, context).unwrap_or_else(|problems| panic!("{problems:#?}\n{toml}"))
 }
 
 /// A section with more keys.
@@ -282,7 +286,6 @@ async fn an_export_without_a_word_of_where_it_goes_on_ends_there() {
 #[tokio::test]
 async fn a_job_is_deleted_whatever_becomes_of_the_pull() {
     for (route, fault, words) in [
-        (Route::Job, Fault::JobEnds(JobState::Failed), "the CRM's export job ended as Failed"),
         (Route::Job, Fault::JobEnds(JobState::Aborted), "the CRM's export job ended as Aborted"),
         (Route::Job, Fault::Error(403, "INSUFFICIENT_ACCESS"), "may not read this"),
         (Route::Results, Fault::Error(400, "canary"), "answers 400"),
@@ -294,6 +297,27 @@ async fn a_job_is_deleted_whatever_becomes_of_the_pull() {
         assert!(told.contains(words), "{fault:?}: {told}");
         assert_eq!((crm.jobs_left(), asked(&crm, Route::CreateJob)), (0, 1), "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn an_export_that_failed_is_read_by_the_list_and_its_code_is_told_where_there_is_none() {
+    let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::Job, 1, Fault::JobEnds(JobState::Failed));
+    let pulled = pulled(&built(&section(&crm, "bulk_above = 1"))).await.unwrap();
+    assert_eq!((pulled.published(), pulled.fetched.listed), (crm.model(ZONE), Some((30, 30))));
+    assert_eq!((crm.jobs_left(), asked(&crm, Route::CreateJob), asked(&crm, Route::Results)), (0, 1, 0));
+    let slow = || Fault::Part(0, 400, "QUERY_TIMEOUT");
+    let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::Composite, 1, slow());
+    let crm = crm.fail_at(Route::Composite, 2, slow()).fail_at(Route::Job, 1, Fault::JobEnds(JobState::Failed));
+    let (told, _) = failure(&built(&crm.section())).await;
+    assert!(told.ends_with("the CRM's export job ended as Failed (QUERY_TIMEOUT)"), "{told}");
+}
+
+#[tokio::test]
+async fn an_export_of_which_the_limit_of_the_day_lets_no_more_be_read_is_deleted_all_the_same() {
+    let crm = FakeSalesforce::start(deals(30)).await.daily(10).result_page(5);
+    let (told, _) = failure(&built(&section(&crm, "bulk_above = 1"))).await;
+    assert!(told.contains("9 of the account's 10 requests a day are used"), "{told}");
+    assert_eq!((crm.jobs_left(), asked(&crm, Route::DeleteJob)), (0, 1));
 }
 
 #[tokio::test]
@@ -313,12 +337,14 @@ async fn an_export_that_was_ordered_before_a_failure_is_not_ordered_again() {
 
 #[tokio::test]
 async fn an_account_without_exports_is_read_by_the_list_and_a_limit_is_no_reason_to() {
-    let crm =
-        FakeSalesforce::start(deals(30)).await.fail_at(Route::CreateJob, 1, Fault::Error(400, "FeatureNotEnabled"));
-    let source = built(&section(&crm, "bulk_above = 1"));
-    assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE));
-    assert_eq!(pulled(&source).await.unwrap().fetched.opened.way, "list");
-    assert_eq!(asked(&crm, Route::CreateJob), 1, "asked once");
+    for status in [400, 403] {
+        let lacking = Fault::Error(status, "FeatureNotEnabled");
+        let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::CreateJob, 1, lacking);
+        let source = built(&section(&crm, "bulk_above = 1"));
+        assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE), "{status}");
+        assert_eq!(pulled(&source).await.unwrap().fetched.opened.way, "list");
+        assert_eq!(asked(&crm, Route::CreateJob), 1, "asked once");
+    }
     let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::CreateJob, 1, Fault::Limit(Refusal::Total));
     let (told, advice) = failure(&built(&section(&crm, "bulk_above = 1"))).await;
     assert!(told.contains("its limit for the day is reached") && advice == Advice::WaitForLimit, "{told}");
@@ -526,6 +552,10 @@ async fn stages_and_organization_that_may_not_be_read_are_done_without_and_told(
     let pulled = pulled_from(&crm).await;
     assert_eq!(pulled.published(), crm.model(ZONE), "stages stand as their API names");
     assert!(pulled.warnings().contains("The stages cannot be read"), "{}", pulled.warnings());
+    let crm = FakeSalesforce::start(deals(30)).await.with(|org| org.hide("Organization", "DefaultCurrencyIsoCode"));
+    let pulled = pulled_from(&crm).await;
+    assert_eq!((&pulled.fetched.opened.account, pulled.fetched.opened.currency), (&Some(org_id()), None));
+    assert!(pulled.warnings().contains("The organization's currency cannot be read"), "{}", pulled.warnings());
     let crm = FakeSalesforce::start(deals(30)).await.with(|org| org.hide_object("Organization"));
     let pulled = pulled_from(&crm).await;
     assert_eq!((&pulled.fetched.opened.account, pulled.fetched.opened.currency), (&None, None));
@@ -601,6 +631,10 @@ async fn pages_may_be_shorter_than_asked_for() {
     let crm = FakeSalesforce::start(deals(901)).await.page_size(200).fail_at(Route::More, 2, Fault::ShortPage);
     let pulled = pulled_from(&crm).await;
     assert_eq!((pulled.published(), pulled.is_whole()), (crm.model(ZONE), true));
+    let crm = FakeSalesforce::start(deals(30)).await.page_size(4);
+    let pulled = pulled_from(&crm).await;
+    assert_eq!(pulled.published(), crm.model(ZONE), "the stages are six");
+    assert_eq!(pulled.fetched.opened.stages.iter().filter(|stage| stage.pipeline_id.is_empty()).count(), 6);
 }
 
 #[tokio::test]
@@ -709,7 +743,8 @@ async fn pages_that_do_not_add_up_fail_the_pull_or_are_never_whole() {
 #[tokio::test]
 async fn when_nine_tenths_of_the_day_are_used_the_rest_is_left_to_others() {
     let crm = FakeSalesforce::start(deals(4_500)).await.daily(20);
-    let source = built(&crm.section());
+    let context = context();
+    let source = built_in(&crm.section(), &context);
     let mut told = String::new();
     for _ in 0..7 {
         told = match pulled(&source).await {
@@ -720,9 +755,12 @@ async fn when_nine_tenths_of_the_day_are_used_the_rest_is_left_to_others() {
     }
     assert!(told.contains("18 of the account's 20 requests a day are used"), "{told}");
     let sent = crm.requests().len();
-    let (again, advice) = failure(&source).await;
-    assert!(again.contains("the rest is left to others") && advice == Advice::WaitForLimit, "{again}");
-    assert_eq!(crm.requests().len(), sent, "not one more request");
+    for source in [source, built_in(&crm.section(), &context)] {
+        let (again, advice) = failure(&source).await;
+        assert!(again.contains("18 of the account's 20 requests a day are used: the rest is left to"), "{again}");
+        assert_eq!(advice, Advice::WaitForLimit);
+        assert_eq!(crm.requests().len(), sent, "not one more request, not even by the next process");
+    }
 }
 
 #[tokio::test]

@@ -33,14 +33,11 @@ impl Records {
     /// else is a page that came before, or an order that nobody asked for.
     pub(super) fn add(&mut self, listed: &Listed) -> Result<(), SourceError> {
         let before = self.last.clone();
-        let mut unreadable: Vec<(u64, usize)> = Vec::new();
+        let mut unreadable = Skipped::default();
         for (place, json) in (1..).zip(&listed.results) {
-            let record = match serde_json::from_str::<Record>(json.get()) {
-                Ok(record) => record,
-                Err(error) => {
-                    unreadable.push((place, error.column()));
-                    continue;
-                }
+            let Ok(record) = serde_json::from_str::<Record>(json.get()) else {
+                unreadable.add(place);
+                continue;
             };
             if by_number(&self.last, &record.id.0).is_ge() {
                 return Err(SourceError::Paging("the ids of the deals do not grow from page to page".to_owned()));

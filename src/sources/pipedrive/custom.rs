@@ -26,10 +26,11 @@ pub(super) enum Property {
     Called(String),
 }
 
-/// The keys of a record that a field of ours can come from, beside those it comes from by itself (contract §3.1).
-const OWN: [&str; 24] = [
+/// The keys of a record that a field of ours can come from (contract §3.1).
+const OWN: [&str; 35] = [
     "acv",
     "add_time",
+    "archive_time",
     "arr",
     "channel",
     "channel_id",
@@ -37,6 +38,9 @@ const OWN: [&str; 24] = [
     "creator_user_id",
     "currency",
     "expected_close_date",
+    "id",
+    "is_archived",
+    "is_deleted",
     "label_ids",
     "local_close_date",
     "local_lost_date",
@@ -44,13 +48,20 @@ const OWN: [&str; 24] = [
     "lost_reason",
     "lost_time",
     "mrr",
+    "org_id",
     "origin",
     "origin_id",
+    "owner_id",
     "person_id",
+    "pipeline_id",
+    "probability",
     "stage_change_time",
+    "stage_id",
+    "status",
     "title",
     "update_time",
     "value",
+    "visible_to",
     "won_time",
 ];
 
@@ -164,11 +175,13 @@ impl Fields {
         let mut fields = Self::default();
         for (field, property) in named.iter().filter(|(_, property)| property.needs_fields()) {
             let wanted = property.shown();
-            let is_meant = |known: &&Field| match property {
-                Property::Called(name) => known.name.as_ref() == Some(name),
-                _ => known.code == wanted,
-            };
-            let found: Vec<&Field> = known.iter().filter(is_meant).collect();
+            let is_called =
+                |known: &&Field| matches!(property, Property::Called(name) if known.name.as_ref() == Some(name));
+            let mut found: Vec<&Field> = known.iter().filter(is_called).collect();
+            if found.is_empty() {
+                // A field that this was written without may be named by its key too.
+                found = known.iter().filter(|known| known.code == wanted).collect();
+            }
             let [found] = found.as_slice() else {
                 let why = if found.is_empty() { "no field" } else { "several fields" };
                 let hint = if found.is_empty() { "" } else { "; name one of them by its key" };
@@ -204,6 +217,7 @@ mod tests {
             r#"[{{"field_name": "Segment", "field_code": "{KEY}", "field_type": "enum", "is_custom_field": true,
                 "options": [{{"id": 12, "label": "SMB", "color": null}}, {{"id": 13, "label": null}}]}},
             {{"field_name": "Channel", "field_code": "channel", "options": [{{"id": "web", "label": "Web"}}]}},
+            {{"field_name": "Label", "field_code": "label"}},
             {{"field_name": "Twice", "field_code": "{}"}}, {{"field_name": "Twice", "field_code": "{}"}}]"#,
             "a".repeat(40),
             "b".repeat(40),
@@ -227,6 +241,8 @@ mod tests {
         assert_eq!(Property::new("Channel").key(&names), Some("channel"), "a built-in one has a key that is a word");
         assert_eq!(label(&names, "channel", "web"), Label::Known("Web"), "and its options have texts as ids");
         assert_eq!(label(&names, "value", "1"), Label::NoChoice);
+        let Fields { names, warnings } = fields(&[("label", "label")]);
+        assert_eq!((Property::new("label").key(&names), warnings.len()), (Some("label"), 0), "a word not known here");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! archived on the way then comes twice rather than not at all.
 
 use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::model::deal::Deal;
 use crate::model::finding::Findings;
 use crate::sources::answer;
 use crate::sources::pipedrive::client::Client;
-use crate::sources::pipedrive::fields::Reader;
+use crate::sources::pipedrive::fields::{PIPELINES, Reader};
 use crate::sources::pipedrive::settings::{ARCHIVED, DEALS};
 use crate::sources::pipedrive::wire::{PAGE, Record};
 use crate::sources::source::{Opened, Page, SourceError};
@@ -24,12 +26,22 @@ pub(super) struct Wish<'a> {
     pub(super) pipelines: &'a [String],
 }
 
-/// Where a page begins: what `Page::next` holds. The last id goes with the cursor, so that the next page can be held
-/// against it.
+/// What one walk keeps between its pages: the highest id so far of the list that is read, which every further one is
+/// held against.
+#[derive(Debug, Default)]
+pub(super) struct Walk(Mutex<String>);
+
+impl Walk {
+    fn last(&self) -> MutexGuard<'_, String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a page begins: what `Page::next` holds. Nothing stands beside the cursor that would make a repeated one look
+/// like another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     archived: bool,
-    last: String,
     cursor: Option<String>,
 }
 
@@ -39,20 +51,19 @@ const ARCHIVED_WORD: &str = "archived";
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = if self.archived { ARCHIVED_WORD } else { LIVE_WORD };
-        write!(formatter, "{list} {} {}", self.last, self.cursor.as_deref().unwrap_or_default())
+        write!(formatter, "{list} {}", self.cursor.as_deref().unwrap_or_default())
     }
 }
 
 impl Place {
     fn first(archived: bool) -> Self {
-        Self { archived, last: String::new(), cursor: None }
+        Self { archived, cursor: None }
     }
 
     fn read(text: Option<&str>) -> Self {
-        let Some((list, behind)) = text.and_then(|text| text.split_once(' ')) else { return Self::first(false) };
-        let (highest, cursor) = behind.split_once(' ').unwrap_or((behind, ""));
+        let Some((list, cursor)) = text.and_then(|text| text.split_once(' ')) else { return Self::first(false) };
         let cursor = Some(cursor.to_owned()).filter(|cursor| !cursor.is_empty());
-        Self { archived: list == ARCHIVED_WORD, last: highest.to_owned(), cursor }
+        Self { archived: list == ARCHIVED_WORD, cursor }
     }
 }
 
@@ -72,23 +83,30 @@ pub(super) async fn page(
     }
     query.extend(place.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let listed = client.page(if place.archived { ARCHIVED } else { DEALS }, &query).await?;
-    let mut records = Records { last: place.last.clone(), ..Records::default() };
+    let own = reader.opened.own.as_deref().and_then(|own| own.downcast_ref::<Walk>());
+    let walk = own.ok_or_else(|| SourceError::Malformed("the walk was not opened".to_owned()))?;
+    let last = if place.cursor.is_some() { walk.last().clone() } else { String::new() };
+    let mut records = Records { last: last.clone(), ..Records::default() };
     for (number, json) in (1..).zip(&listed.records) {
         records.add(json.get(), number)?;
     }
+    records.skipped.tell(&last);
     let next = match listed.next {
-        Some(cursor) => Some(Place { cursor: Some(cursor), last: records.last.clone(), ..place.clone() }),
+        Some(cursor) => Some(Place { cursor: Some(cursor), ..place }),
         None if wish.archived && !place.archived => Some(Place::first(true)),
         None => None,
     };
-    records.into_page(reader, wish, place.archived, next.map(|next| next.to_string()))
+    let last = records.last.clone();
+    let page = records.into_page(reader, wish, place.archived, next.map(|next| next.to_string()))?;
+    *walk.last() = last;
+    Ok(page)
 }
 
 /// What came, as far as it can be read.
 #[derive(Default)]
 struct Records {
     all: Vec<(String, Record)>,
-    skipped: u64,
+    skipped: Skipped,
     /// The highest id so far, of this page or the ones before.
     last: String,
 }
@@ -120,7 +138,7 @@ impl Records {
         archived: bool,
         next: Option<String>,
     ) -> Result<Page, SourceError> {
-        let mut page = Page { skipped: self.skipped, next, ..Page::default() };
+        let mut page = Page { skipped: self.skipped.count(), next, ..Page::default() };
         let mut findings = Findings::default();
         for (id, record) in &self.all {
             page.ids.push(id.clone());
@@ -133,7 +151,7 @@ impl Records {
             let is_counted = wish.pipelines.is_empty()
                 || deal.pipeline_id.as_ref().is_some_and(|pipeline| wish.pipelines.contains(pipeline));
             page.uncounted += u64::from(archived || !is_counted);
-            check_lists(reader.opened, deal.stage_id.is_some())?;
+            check_lists(reader.opened, &deal)?;
             page.deals.push(deal);
         }
         page.findings = findings;
@@ -142,9 +160,15 @@ impl Records {
 }
 
 /// A list that comes back empty while deals name what stands on it was not answered right, whatever its status said.
-fn check_lists(opened: &Opened, has_stage: bool) -> Result<(), SourceError> {
-    if has_stage && opened.stages.is_empty() {
-        return Err(SourceError::Malformed("the answer lists no stage, and the deals stand in some".to_owned()));
+fn check_lists(opened: &Opened, deal: &Deal) -> Result<(), SourceError> {
+    let has_pipelines = opened.names.0.get(PIPELINES).is_some_and(|labels| !labels.is_empty());
+    for (what, is_named, is_listed) in [
+        ("stage", deal.stage_id.is_some(), !opened.stages.is_empty()),
+        ("pipeline", deal.pipeline_id.is_some(), has_pipelines),
+    ] {
+        if is_named && !is_listed {
+            return Err(SourceError::Malformed(format!("the answer lists no {what}, and the deals stand in some")));
+        }
     }
     Ok(())
 }
@@ -162,9 +186,8 @@ mod tests {
     #[test]
     fn a_place_is_read_as_it_was_written() {
         for place in [
-            Place { archived: false, last: "9007199254740993".to_owned(), cursor: Some("eyJ9 x".to_owned()) },
-            Place { archived: true, last: "7".to_owned(), cursor: Some("eyJ9".to_owned()) },
-            Place { archived: false, last: String::new(), cursor: Some("eyJ9".to_owned()) },
+            Place { archived: false, cursor: Some("eyJ9 x".to_owned()) },
+            Place { archived: true, cursor: Some("eyJ9".to_owned()) },
             Place::first(true),
         ] {
             assert_eq!(Place::read(Some(&place.to_string())), place);
@@ -192,6 +215,6 @@ mod tests {
         {
             records.add(json, 1).unwrap();
         }
-        assert_eq!((records.all.len(), records.skipped, records.last.as_str()), (2, 5, "3"));
+        assert_eq!((records.all.len(), records.skipped.count(), records.last.as_str()), (2, 5, "3"));
     }
 }

@@ -37,13 +37,14 @@ use crate::sources::labels::{Known, Seen};
 use crate::sources::pipedrive::account::Account;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::custom::Fields;
-use crate::sources::pipedrive::deals::Wish;
+use crate::sources::pipedrive::deals::{Walk, Wish};
 use crate::sources::pipedrive::fields::{
     COMPANIES, COMPANY, DOMAIN, Mapping, OWNERS, PIPELINES, Reader, WITH_PROBABILITY,
 };
 use crate::sources::pipedrive::organizations::Organizations;
 use crate::sources::pipedrive::pipelines::Pipelines;
 use crate::sources::pipedrive::settings::{Address, DEALS, ORGANIZATIONS, Settings};
+use crate::sources::pipedrive::users::{USER, Unlisted};
 use crate::sources::source::{Cost, Expected, Fate, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
@@ -73,6 +74,7 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         account: ForADay::default(),
         fields: ForADay::default(),
         organizations: Organizations::default(),
+        unlisted: Unlisted::new(Arc::clone(&context.memory)),
         seen: Seen::new(context.memory.clone()),
     };
     Ok(Built {
@@ -98,6 +100,7 @@ struct Pipedrive {
     account: ForADay<Account>,
     fields: ForADay<Fields>,
     organizations: Organizations,
+    unlisted: Unlisted,
     seen: Seen,
 }
 
@@ -105,6 +108,7 @@ struct Pipedrive {
 impl Source for Pipedrive {
     fn begin(&self) {
         self.client.begin();
+        self.unlisted.begin();
     }
 
     async fn open(&self) -> Result<Opened, SourceError> {
@@ -133,7 +137,8 @@ impl Source for Pipedrive {
             expected: counted.map(|count| Expected { count, exact: false }),
             names,
             way: "",
-            warnings: account.warnings.into_iter().chain(fields.warnings).collect(),
+            warnings: account.warnings.into_iter().chain(fields.warnings).chain(pipelines.warnings).collect(),
+            own: Some(Arc::new(Walk::default())),
             ..Opened::default()
         })
     }
@@ -154,7 +159,7 @@ impl Source for Pipedrive {
                 COMPANIES => {
                     self.organizations.names(&self.client, keys).await.map_err(part("read the organizations"))?
                 }
-                _ => users::unlisted(&self.client, keys).await.map_err(part("read a user"))?,
+                _ => self.unlisted.names(&self.client, keys, self.clock.now()).await.map_err(part("read a user"))?,
             };
             names.0.insert(table.clone(), found);
         }
@@ -215,14 +220,16 @@ impl Pipedrive {
         summary::count(&self.client, wanted).await.map(Some)
     }
 
-    /// At most so many requests and tokens, were every deal of another company, and none archived or of another
-    /// pipeline; what has been sent for it is in `spent`.
+    /// At most so many requests and tokens, were every deal of another company and of an owner in no list, and none
+    /// archived or of another pipeline; what has been sent for it is in `spent`.
     fn cost(&self, count: u64, (requests, tokens): (u64, u64)) -> Cost {
         let pages = count.div_ceil(deals::AT_ONCE).max(1);
         let batches = if self.mapping.wants_companies() { count.div_ceil(organizations::BATCH as u64) } else { 0 };
+        let owners = count.min(users::MOST);
+        let more = pages * DEALS.tokens + batches * ORGANIZATIONS.tokens + owners * USER.tokens;
         Cost {
-            requests: requests + pages + batches,
-            tokens: Some(tokens + pages * DEALS.tokens + batches * ORGANIZATIONS.tokens),
+            requests: requests + pages + batches + owners,
+            tokens: Some(tokens + more),
             daily_limit: self.client.daily_limit(),
         }
     }

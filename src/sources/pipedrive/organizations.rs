@@ -20,6 +20,10 @@ use crate::sources::wire::Id;
 /// The most organizations of one batch.
 pub(super) const BATCH: usize = 100;
 
+/// Of so many organizations one at least is to be seen: that none came was no right answer, whatever its status said
+/// (contract §7). Fewer may all be deleted.
+const ENOUGH: usize = 20;
+
 #[derive(Deserialize)]
 struct Organization {
     id: Id,
@@ -56,6 +60,8 @@ struct Lookup {
     cursor: Option<String>,
     cursors: HashSet<String>,
     is_list_done: bool,
+    /// Whether any organization came, wanted or not.
+    has_any: bool,
 }
 
 impl Organizations {
@@ -71,6 +77,10 @@ impl Organizations {
         let mut lookup = begun.unwrap_or_else(|| Lookup { missing: wanted.clone(), ..Lookup::default() });
         let done = self.look_up(client, wanted.len().div_ceil(BATCH), &mut lookup).await;
         match done {
+            Ok(()) if !lookup.has_any && wanted.len() >= ENOUGH => Err(SourceError::Malformed(format!(
+                "the answer lists no organization, and the deals are of {}",
+                wanted.len()
+            ))),
             Ok(()) => Ok(lookup.names),
             Err(error) => {
                 *lock(&self.begun) = Some((which, lookup));
@@ -152,6 +162,7 @@ impl Lookup {
     fn take(&mut self, page: &Listed) {
         let found = page.records.iter().filter_map(|record| serde_json::from_str::<Organization>(record.get()).ok());
         for Organization { id: Id(id), name } in found {
+            self.has_any = true;
             if self.missing.remove(&id) {
                 self.names.extend(name.filter(|name| !name.trim().is_empty()).map(|name| (id, name)));
             }

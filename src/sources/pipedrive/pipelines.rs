@@ -11,7 +11,7 @@ use crate::model::pipeline::Stage;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::settings::{PIPELINES, STAGES};
 use crate::sources::source::SourceError;
-use crate::sources::wire::{Id, text};
+use crate::sources::wire::{Id, Unreadable, text};
 
 #[derive(Deserialize)]
 struct PipelineRecord {
@@ -39,6 +39,8 @@ pub(super) struct Pipelines {
     pub(super) labels: HashMap<String, String>,
     /// Those whose deals may have a probability of their own.
     pub(super) with_probability: HashMap<String, String>,
+    /// What is odd about them.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Pipelines {
@@ -52,16 +54,26 @@ impl Pipelines {
         pipelines.sort_by_key(|pipeline| pipeline.order_nr);
         stages.sort_by_key(|stage| stage.order_nr);
         let mut all = Self::default();
-        for pipeline in pipelines {
-            let PipelineRecord { id: Id(id), name, is_deal_probability_enabled, .. } = pipeline;
+        let mut shown: Vec<(String, String)> = Vec::new();
+        for PipelineRecord { id: Id(id), name, is_deal_probability_enabled, .. } in pipelines {
             let label = name.unwrap_or_else(|| id.clone());
-            let own = stages.iter().filter(|stage| stage.pipeline_id.0 == id);
-            all.stages.extend((0..).zip(own).map(|(order, stage)| stage.stage(&label, order)));
             if is_deal_probability_enabled == Some(true) {
                 all.with_probability.insert(id.clone(), label.clone());
             }
-            all.labels.insert(id, label);
+            all.labels.insert(id.clone(), label.clone());
+            shown.push((id, label));
         }
+        for Id(id) in stages.iter().map(|stage| &stage.pipeline_id) {
+            // Nobody lists its pipeline, and the stage has a name and a chance all the same.
+            if shown.iter().all(|(known, _)| known != id) {
+                shown.push((id.clone(), id.clone()));
+            }
+        }
+        for (id, label) in shown {
+            let own = stages.iter().filter(|stage| stage.pipeline_id.0 == id);
+            all.stages.extend((0..).zip(own).map(|(order, stage)| stage.stage(&label, order)));
+        }
+        all.warnings = stages.iter().filter_map(StageRecord::warning).collect();
         all
     }
 }
@@ -69,17 +81,32 @@ impl Pipelines {
 impl StageRecord {
     /// A stage of an open deal: in Pipedrive a deal is won or lost in whatever stage it stands.
     fn stage(&self, pipeline: &str, order: u32) -> Stage {
-        let percent = self.deal_probability.as_deref().and_then(|percent| text(percent).ok().flatten());
         Stage {
             pipeline: pipeline.to_owned(),
             pipeline_id: self.pipeline_id.0.clone(),
             id: self.id.0.clone(),
             label: self.name.clone().unwrap_or_else(|| self.id.0.clone()),
             order,
-            probability: percent.and_then(|percent| fraction(&percent)).filter(is_chance),
+            probability: self.percent().and_then(|percent| fraction(&percent)).filter(is_chance),
             is_closed: false,
             is_won: false,
         }
+    }
+
+    fn percent(&self) -> Option<String> {
+        text(self.deal_probability.as_deref()?).unwrap_or_else(|Unreadable| Some(String::new()))
+    }
+
+    /// What is said of a chance that is none (contract §9.1).
+    fn warning(&self) -> Option<String> {
+        let chance = fraction(&self.percent()?).filter(is_chance);
+        let told = || {
+            format!(
+                "The probability of the stage {} is none between 0 and 100 per cent: deals have none of it",
+                self.id.0
+            )
+        };
+        chance.is_none().then(told)
     }
 }
 
@@ -108,7 +135,7 @@ mod tests {
             {"id": 9007199254740993, "order_nr": 2, "name": "Proposal", "pipeline_id": 1, "deal_probability": 60},
             {"id": 4, "order_nr": 1, "name": "Qualified", "pipeline_id": 1, "deal_probability": 33},
             {"id": 5, "order_nr": 1, "name": "Qualified", "pipeline_id": 2, "deal_probability": null},
-            {"id": 6, "name": null, "pipeline_id": 3, "deal_probability": 101}, {"id": 7, "pipeline_id": 99}]"#;
+            {"id": 6, "name": null, "pipeline_id": 3, "deal_probability": 101}, {"id": 7, "pipeline_id": 99, "deal_probability": 5}]"#;
         let all = Pipelines::of(serde_json::from_str(pipelines).unwrap(), serde_json::from_str(stages).unwrap());
         let shown: Vec<_> = all
             .stages
@@ -126,8 +153,12 @@ mod tests {
                 ("EU sales", "4", "Qualified", 0, chance("0.33")),
                 ("EU sales", "9007199254740993", "Proposal", 1, chance("0.6")),
                 ("Renewals", "5", "Qualified", 0, None),
+                ("99", "7", "7", 0, chance("0.05")),
             ]
         );
+        assert!(!all.labels.contains_key("99"), "nobody lists it");
+        let told = "The probability of the stage 6 is none between 0 and 100 per cent: deals have none of it";
+        assert_eq!(all.warnings, [told]);
         assert!(all.with_probability.contains_key("1") && all.with_probability.len() == 1);
     }
 }

@@ -1,16 +1,27 @@
 //! Names of owners: all users come at once; those who are missing there are asked for one by one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
 
+use crate::memory::Memory;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::settings::{Path, USERS};
 use crate::sources::source::SourceError;
 use crate::sources::wire::Id;
 
 /// One user, by its id.
-const USER: Path = Path { tokens: 2, ..USERS };
+pub(super) const USER: Path = Path { tokens: 2, ..USERS };
+/// The most of them that one pull asks for.
+pub(super) const MOST: u64 = 100;
+/// Where those whom nobody knows are remembered.
+const KEY: &str = "unknown_users";
+/// How long that is believed.
+const DAY: TimeDelta = TimeDelta::hours(24);
 
 #[derive(Deserialize)]
 struct User {
@@ -37,21 +48,94 @@ pub(super) async fn all(client: &Client) -> Result<HashMap<String, String>, Sour
     Ok(users.into_iter().filter_map(User::name).collect())
 }
 
-/// The names of those who are not listed: some accounts leave out whom they deactivated (contract §3.6).
-pub(super) async fn unlisted(
-    client: &Client,
-    wanted: &BTreeSet<String>,
-) -> Result<HashMap<String, String>, SourceError> {
-    let mut names = HashMap::new();
-    let is_id = |id: &&String| id.bytes().all(|byte| byte.is_ascii_digit());
-    for id in wanted.iter().filter(is_id) {
-        match client.one::<User>(USER, &format!("/{id}")).await {
-            Ok(user) => names.extend(user.name().map(|(_, name)| (id.clone(), name))),
-            Err(SourceError::Unexpected { status: 404, .. }) => {}
-            Err(error) => return Err(error),
-        }
+/// The users who are not listed: some accounts leave out whom they deactivated (contract §3.6). Whom nobody knows by the
+/// id either is not asked for again that day.
+pub(super) struct Unlisted {
+    memory: Arc<dyn Memory>,
+    /// How many were asked for since the walk began.
+    asked: AtomicU64,
+}
+
+/// Whom nobody knows, by the credentials that asked, and until when that is believed, UTC.
+struct Unknown {
+    identity: u64,
+    until: DateTime<Utc>,
+    ids: BTreeSet<String>,
+}
+
+impl Unlisted {
+    /// Those that are remembered.
+    pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
+        Self { memory, asked: AtomicU64::new(0) }
     }
-    Ok(names)
+
+    /// A walk begins: it may ask for some.
+    pub(super) fn begin(&self) {
+        self.asked.store(0, Ordering::Relaxed);
+    }
+
+    /// The names of those that are known by their ids.
+    pub(super) async fn names(
+        &self,
+        client: &Client,
+        wanted: &BTreeSet<String>,
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<String, String>, SourceError> {
+        let mut names = HashMap::new();
+        let mut unknown = self.unknown(client.identity()?, now);
+        let is_id = |id: &&String| id.bytes().all(|byte| byte.is_ascii_digit());
+        for id in wanted.iter().filter(is_id) {
+            if unknown.ids.contains(id) || !self.may_ask() {
+                continue;
+            }
+            match client.one::<User>(USER, &format!("/{id}")).await {
+                Ok(user) => names.extend(user.name().map(|(_, name)| (id.clone(), name))),
+                Err(error) if is_unknown(&error) => {
+                    tracing::warn!("The owner {id} has no name: {error}");
+                    unknown.ids.insert(id.clone());
+                    self.memory.put(KEY, &unknown.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(names)
+    }
+
+    fn may_ask(&self) -> bool {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked == MOST {
+            tracing::warn!("{MOST} owners who are in no list of users were asked for: the others have no name");
+        }
+        asked < MOST
+    }
+
+    fn unknown(&self, identity: u64, now: DateTime<Utc>) -> Unknown {
+        let noted = self.memory.get(KEY).and_then(|text| Unknown::read(&text));
+        let is_good = |noted: &Unknown| noted.identity == identity && now < noted.until && noted.until <= now + DAY;
+        noted.filter(is_good).unwrap_or_else(|| Unknown { identity, until: now + DAY, ids: BTreeSet::new() })
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let until = self.until.to_rfc3339_opts(SecondsFormat::Millis, true);
+        write!(formatter, "{:016x} {until}", self.identity)?;
+        self.ids.iter().try_for_each(|id| write!(formatter, " {id}"))
+    }
+}
+
+impl Unknown {
+    fn read(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let identity = u64::from_str_radix(words.next()?, 16).ok()?;
+        let until = words.next()?.parse().ok()?;
+        Some(Self { identity, until, ids: words.map(ToOwned::to_owned).collect() })
+    }
+}
+
+/// Whether a user is none, or one whom these credentials do not see: no reason to do without everything else.
+fn is_unknown(error: &SourceError) -> bool {
+    matches!(error, SourceError::Unexpected { status: 400 | 404, .. } | SourceError::Forbidden { .. })
 }
 
 #[cfg(test)]

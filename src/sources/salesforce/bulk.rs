@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Reply;
 use crate::model::finding::Findings;
-use crate::sources::answer::part;
+use crate::sources::answer::{Skipped, part};
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::Columns;
+use crate::sources::salesforce::errors::code_of;
 use crate::sources::salesforce::fields::Reader;
 use crate::sources::salesforce::list::take;
 use crate::sources::salesforce::rows::Row;
@@ -22,12 +23,17 @@ use crate::sources::source::{Page, SourceError};
 
 /// The most deals of one page.
 const PAGE: u64 = 50_000;
+/// The most lines of a page that are read, whoever chose its size: all its deals are in memory at once.
+const MOST_LINES: u64 = 2 * PAGE;
 /// How many pages one list of them names.
 const LISTED: u64 = 5;
 /// The longest wait between two looks at a job; each look is a request.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The most lists of pages of one job.
 const MOST_LISTS: usize = 2_000;
+
+/// What is said of a job that failed.
+const FAILED: &str = "the CRM's export job ended as Failed";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,6 +57,9 @@ struct Told {
     state: String,
     #[serde(default)]
     number_records_processed: Option<u64>,
+    /// Why it failed.
+    #[serde(default)]
+    error_message: Option<String>,
 }
 
 /// Some pages of a result.
@@ -106,7 +115,7 @@ impl Export {
         let path = path.map_or_else(|| place(client, &id, None), ToOwned::to_owned);
         let behind = pages.iter().skip_while(|page| **page != path).nth(1);
         let reply = self.fetch(client, &path, behind.map(String::as_str)).await?;
-        let mut page = read(&reply, reader)?;
+        let mut page = read(&reply, MOST_LINES, reader)?;
         let told = reply.header("sforce-numberofrecords").and_then(|count| count.parse::<u64>().ok());
         if told.is_some_and(|told| told != page.fetched()) {
             return Err(SourceError::Cut(format!("it holds {} records, and not as many as it says", page.fetched())));
@@ -177,6 +186,11 @@ impl Export {
     }
 }
 
+/// Whether the CRM gave up an export: the list may be read all the same.
+pub(super) fn has_failed(error: &SourceError) -> bool {
+    matches!(error.root(), SourceError::Paging(told) if told.starts_with(FAILED))
+}
+
 /// How many requests the result of so many records takes.
 pub(super) fn requests(total: u64) -> u64 {
     match total.div_ceil(PAGE) {
@@ -206,8 +220,11 @@ async fn wait(client: &Client, job: &str, first: Duration) -> Result<u64, Source
             }
             "UploadComplete" | "InProgress" => {}
             // Both are its end; the next pull orders another one.
-            word @ ("Aborted" | "Failed") => {
-                return Err(SourceError::Paging(format!("the CRM's export job ended as {word}")));
+            "Aborted" => return Err(SourceError::Paging("the CRM's export job ended as Aborted".to_owned())),
+            "Failed" => {
+                let code = told.error_message.as_deref().and_then(code_of);
+                let why = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                return Err(SourceError::Paging(format!("{FAILED}{why}")));
             }
             _ => return Err(SourceError::Malformed("the answer is no state of an export".to_owned())),
         }
@@ -243,13 +260,14 @@ fn place(client: &Client, job: &str, locator: Option<&str>) -> String {
     client.path(&format!("jobs/query/{job}/results?{}", parameters.query().unwrap_or_default()))
 }
 
-fn read(reply: &Reply, reader: &Reader<'_>) -> Result<Page, SourceError> {
+/// Reads a page of at most `most` lines.
+fn read(reply: &Reply, most: u64, reader: &Reader<'_>) -> Result<Page, SourceError> {
     let kind = reply.header(CONTENT_TYPE.as_str()).unwrap_or_default().to_ascii_lowercase();
     if !kind.starts_with("text/csv") {
         return Err(SourceError::Malformed("the answer is not labelled as a table".to_owned()));
     }
     let mut lines = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reply.body.as_slice());
-    let (mut page, mut findings) = (Page::default(), Findings::default());
+    let (mut page, mut findings, mut skipped) = (Page::default(), Findings::default(), Skipped::default());
     let (mut line, mut place) = (StringRecord::new(), 0);
     let mut is_first = true;
     while lines.read_record(&mut line).map_err(|_| SourceError::Malformed("the answer is no table".to_owned()))? {
@@ -261,11 +279,15 @@ fn read(reply: &Reply, reader: &Reader<'_>) -> Result<Page, SourceError> {
             return Err(SourceError::Cut(format!("a line of the table has {} columns", line.len())));
         }
         place += 1;
+        if place > most {
+            return Err(SourceError::Paging(format!("a page of the export is longer than {most} deals")));
+        }
         // A text can hold the byte zero, which no program likes.
         let cells: Vec<String> = line.iter().map(|cell| cell.replace('\0', "")).collect();
         let row = Row::of_csv(cells.iter().map(String::as_str), reader.columns);
-        take(reader.read(&row, &mut findings), place, &mut page);
+        take(reader.read(&row, &mut findings), place, &mut page, &mut skipped);
     }
+    skipped.tell("");
     page.findings = findings;
     Ok(page)
 }
@@ -277,13 +299,37 @@ fn is_head(line: &StringRecord, columns: &Columns) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use chrono_tz::Tz;
+    use reqwest::header::HeaderValue;
+
     use super::*;
+    use crate::settings::section;
+    use crate::sources::salesforce::describe::Described;
+    use crate::sources::salesforce::fields::Mapping;
 
     #[test]
     fn one_page_needs_no_list_of_pages_and_each_list_names_five() {
         for (total, expected) in [(0, 1), (1, 1), (50_000, 1), (50_001, 3), (250_000, 6), (250_001, 8)] {
             assert_eq!(requests(total), expected, "{total}");
         }
+    }
+
+    #[test]
+    fn a_page_is_read_as_far_as_its_lines_may_be_many() {
+        let mapping = Mapping::read(section(""), Tz::UTC).unwrap();
+        let described = Described::of(&[("Id", "id"), ("Name", "string"), ("StageName", "picklist")]);
+        let (columns, _) = Columns::choose(&mapping, &described).unwrap();
+        let (stages, record_types) = (HashMap::new(), BTreeMap::new());
+        let (mapping, columns, record_types) = (&mapping, &columns, &record_types);
+        let reader = Reader { mapping, columns, stages, record_types, currency: None, origin: "" };
+        let headers = [(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=UTF-8"))].into_iter().collect();
+        let body = b"Id,Name,StageName\n1,a,b\n,a,b\n2,a,b\n".to_vec();
+        let reply = Reply { status: 200, headers, body, url: "https://acme.my.salesforce.com".parse().unwrap() };
+        let page = read(&reply, 3, &reader).unwrap();
+        assert_eq!((page.deals.len(), page.skipped), (2, 1));
+        assert!(matches!(read(&reply, 2, &reader), Err(SourceError::Paging(_))));
     }
 
     #[test]

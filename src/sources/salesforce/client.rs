@@ -61,6 +61,8 @@ struct Ask<'a> {
     path: &'a str,
     body: Option<Vec<u8>>,
     accept: Option<&'static str>,
+    /// Whether it ends what this program made, which is done whatever is left of the limit.
+    is_end: bool,
 }
 
 impl Client {
@@ -132,34 +134,36 @@ impl Client {
 
     /// GETs a path as text that should be JSON.
     pub(super) async fn text(&self, path: &str) -> Result<String, SourceError> {
-        json(self.ask(&Ask { method: Method::GET, path, body: None, accept: None }).await?)
+        json(self.ask(&Ask { method: Method::GET, path, body: None, accept: None, is_end: false }).await?)
     }
 
     /// GETs a path as a table.
     pub(super) async fn table(&self, path: &str) -> Result<Reply, SourceError> {
-        self.ask(&Ask { method: Method::GET, path, body: None, accept: Some("text/csv") }).await
+        self.ask(&Ask { method: Method::GET, path, body: None, accept: Some("text/csv"), is_end: false }).await
     }
 
     /// POSTs a question: nothing of the account's is changed by it.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, SourceError> {
         let body = serde_json::to_vec(body).expect("texts, numbers and lists are JSON");
-        let ask = Ask { method: Method::POST, path, body: Some(body), accept: None };
+        let ask = Ask { method: Method::POST, path, body: Some(body), accept: None, is_end: false };
         read(&json(self.ask(&ask).await?)?)
     }
 
-    /// Changes what this program made.
+    /// Ends what this program made.
     pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<(), SourceError> {
         let body = serde_json::to_vec(body).expect("texts, numbers and lists are JSON");
-        self.ask(&Ask { method: Method::PATCH, path, body: Some(body), accept: None }).await.map(drop)
+        self.ask(&Ask { method: Method::PATCH, path, body: Some(body), accept: None, is_end: true }).await.map(drop)
     }
 
     /// DELETEs what this program made.
     pub(super) async fn delete(&self, path: &str) -> Result<(), SourceError> {
-        self.ask(&Ask { method: Method::DELETE, path, body: None, accept: None }).await.map(drop)
+        self.ask(&Ask { method: Method::DELETE, path, body: None, accept: None, is_end: true }).await.map(drop)
     }
 
     async fn ask(&self, ask: &Ask<'_>) -> Result<Reply, SourceError> {
-        self.check_the_day()?;
+        if !ask.is_end {
+            self.check_the_day()?;
+        }
         let (mut reply, token) = self.send(ask, None).await?;
         if let Some(token) = token
             && (is_elsewhere(&reply) || Refusal::of(&reply, self.clock.now()).is_expired)
@@ -194,7 +198,7 @@ impl Client {
             BearerToken::Key(key) => Ok((self.keyring.reveal(key)?, None)),
             BearerToken::OAuth { app, .. } => {
                 let token = app.token(&self.login, self.login.url(TOKEN)?, refused).await?;
-                self.settle(token.domain.as_deref());
+                self.settle(token.domain.as_deref())?;
                 Ok((token.text.clone(), Some(token)))
             }
         }
@@ -205,18 +209,18 @@ impl Client {
     }
 
     /// Asks the host that a token names from now on, if it is one that a token may go to.
-    fn settle(&self, place: Option<&str>) {
-        let Some(place) = place.and_then(|place| Url::parse(place).ok()) else { return };
+    fn settle(&self, place: Option<&str>) -> Result<(), SourceError> {
+        let Some(place) = place.map_or(Ok(None), |place| place_of(place, &self.endpoint))? else { return Ok(()) };
         let mut instance = self.instance.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_there = instance.url("/").is_ok_and(|url| url.origin() == place.origin());
-        if is_there || !may_be_asked(&place, &self.endpoint) {
-            return;
+        if instance.url("/").is_ok_and(|url| url.origin() == place.origin()) {
+            return Ok(());
         }
         let origin = place.origin().ascii_serialization();
         if let Ok(moved) = Http::new(&self.clients, &origin, &self.settings, None) {
             self.sent_before.fetch_add(instance.requests(), Ordering::Relaxed);
             *instance = Arc::new(moved);
         }
+        Ok(())
     }
 
     /// Takes over what the answer says of the limit, and remembers when so much is used that others need the rest.
@@ -224,20 +228,16 @@ impl Client {
         let Some(usage) = Usage::of(reply) else { return Ok(()) };
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner) = Some(usage);
         if usage.is_spent() {
-            self.day.reached(self.identity()?, self.clock.now() + PAUSE);
+            self.day.spare(self.identity()?, self.clock.now() + PAUSE, usage.used, usage.limit);
         }
         Ok(())
     }
 
     /// Nothing is asked for a while once the limit is near.
     fn check_the_day(&self) -> Result<(), SourceError> {
-        let usage = *self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        match (self.day.check(self.identity()?, self.clock.now()), usage.filter(|usage| usage.used < usage.limit)) {
-            (Err(SourceError::DailyLimit { resets: Some(resets), .. }), Some(Usage { used, limit })) => {
-                Err(SourceError::Spared { used, limit, resets })
-            }
-            (Err(SourceError::DailyLimit { resets, .. }), None) => Err(SourceError::DailyLimit { status: 403, resets }),
-            (checked, _) => checked,
+        match self.day.check(self.identity()?, self.clock.now()) {
+            Err(SourceError::DailyLimit { resets, .. }) => Err(SourceError::DailyLimit { status: 403, resets }),
+            checked => checked,
         }
     }
 
@@ -246,7 +246,7 @@ impl Client {
         match Refusal::of(reply, now).error {
             SourceError::DailyLimit { status, resets } => {
                 if let Ok(identity) = self.identity() {
-                    self.day.reached(identity, now + PAUSE);
+                    self.day.pause(identity, now + PAUSE);
                 }
                 SourceError::DailyLimit { status, resets }
             }
@@ -260,15 +260,27 @@ fn is_elsewhere(reply: &Reply) -> bool {
     matches!(reply.status, 301 | 302 | 307 | 308)
 }
 
+/// Where a token says that the account is; nothing where the configuration names a host that is not Salesforce's: that
+/// one stands for the account, wherever it is.
+fn place_of(told: &str, endpoint: &Url) -> Result<Option<Url>, SourceError> {
+    let place = Url::parse(told).ok().filter(|place| may_be_asked(place, endpoint));
+    if place.is_none() && is_own(endpoint) {
+        return Err(SourceError::Malformed("the answer names an `instance_url` that is not Salesforce's".to_owned()));
+    }
+    Ok(place)
+}
+
 /// Whether a token may go to `place`: the configured host, or one of Salesforce's own for another of them (contract §1.1).
 fn may_be_asked(place: &Url, endpoint: &Url) -> bool {
-    let is_own = |url: &Url| {
-        let host = url.host_str().unwrap_or_default();
-        url.scheme() == "https" && url.port().is_none() && OWN_DOMAINS.iter().any(|domain| host.ends_with(domain))
-    };
     let is_plain = place.username().is_empty() && place.password().is_none();
     let is_configured = place.scheme() == endpoint.scheme() && place.host_str() == endpoint.host_str();
     is_plain && (is_configured || (is_own(place) && is_own(endpoint)))
+}
+
+/// Whether a host is Salesforce's own.
+fn is_own(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    url.scheme() == "https" && url.port().is_none() && OWN_DOMAINS.iter().any(|domain| host.ends_with(domain))
 }
 
 fn json(reply: Reply) -> Result<String, SourceError> {
@@ -304,7 +316,10 @@ mod tests {
             "https://user:pass@na139.salesforce.com",
         ] {
             assert!(!may(place, acme), "{place}");
+            let told = place_of(place, &acme.parse().unwrap()).unwrap_err().to_string();
+            assert_eq!(told, "the answer names an `instance_url` that is not Salesforce's");
         }
+        assert_eq!(place_of(acme, &"https://proxy.example".parse().unwrap()).unwrap(), None);
         assert!(!may(acme, "https://proxy.example"), "a proxy is asked for everything");
         assert!(may("http://127.0.0.1:2", "http://127.0.0.1:1") && !may("http://127.0.0.2:1", "http://127.0.0.1:1"));
     }

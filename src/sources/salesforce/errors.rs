@@ -23,8 +23,12 @@ const MAX_BODY: usize = 64 << 10;
 /// What is said of a stored result that is gone.
 const LOST_PLACE: &str = "the CRM no longer knows the place in its list where the next page begins";
 
+/// What is said where an account, or its deals, cannot be exported (contract §1.7): a code, or words of a message.
+const WITHOUT_EXPORTS: [&str; 4] = ["FeatureNotEnabled", "INVALIDENTITY", "InvalidEntity", NOT_IN_BULK];
+const NOT_IN_BULK: &str = "not supported by the Bulk API";
+
 /// The codes that are known, so that no other word of an answer is repeated.
-const CODES: [&str; 31] = [
+const CODES: [&str; 32] = [
     "API_CURRENTLY_DISABLED",
     "API_DISABLED_FOR_ORG",
     "EXCEEDED_ID_LIMIT",
@@ -42,6 +46,7 @@ const CODES: [&str; 31] = [
     "INVALID_REPLICATION_DATE",
     "INVALID_SESSION_ID",
     "INVALID_TYPE",
+    "InvalidBatch",
     "InvalidEntity",
     "MALFORMED_QUERY",
     "NOT_FOUND",
@@ -142,6 +147,8 @@ fn class(
         (_, Some("QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "ORG_IN_MAINTENANCE")) | (406, _) => {
             SourceError::Server { status, wait }
         }
+        (_, Some(code)) if WITHOUT_EXPORTS.contains(&code) => unexpected(Some(code)),
+        _ if message.contains(NOT_IN_BULK) => unexpected(Some(NOT_IN_BULK)),
         (_, Some("INVALID_QUERY_LOCATOR")) => SourceError::Paging(LOST_PLACE.to_owned()),
         (_, Some("INVALID_FIELD" | "INVALID_TYPE")) => mapping(match name {
             Some(name) => format!("the user may not read `{name}`, or there is no such field"),
@@ -170,6 +177,18 @@ fn class(
         (408 | 423 | 425 | 500 | 502..=504 | 520..=524, _) => SourceError::Server { status, wait },
         (_, code) => unexpected(code),
     }
+}
+
+/// Whether exports are what the account lacks. A limit is none of these: pages would cost even more.
+pub(super) fn is_without_exports(error: &SourceError) -> bool {
+    let SourceError::Unexpected { category: Some(told), .. } = error.root() else { return false };
+    WITHOUT_EXPORTS.contains(&told.as_str())
+}
+
+/// The code that a message begins with, if it is one of those that are known.
+pub(super) fn code_of(message: &str) -> Option<&'static str> {
+    let word = message.trim_start().split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').next()?;
+    CODES.into_iter().find(|code| *code == word)
 }
 
 /// Whether a stored result is gone: what is left of it can be asked for by a query of its own.
@@ -240,6 +259,23 @@ mod tests {
             assert_eq!((error.is_transient(), error.advice()), (transient, advice), "{status} {code} {message}");
             assert!(!error.to_string().contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_an_account_without_exports_says_is_told_from_a_limit() {
+        for (status, code, message) in [
+            (403, "FeatureNotEnabled", "canary"),
+            (400, "INVALIDENTITY", "canary"),
+            (400, "API_ERROR", "Entity 'Opportunity' is not supported by the Bulk API."),
+        ] {
+            let error = read(status, code, message).error;
+            assert!(is_without_exports(&error) && !error.to_string().contains("canary"), "{error}");
+        }
+        for (status, code) in [(403, "REQUEST_LIMIT_EXCEEDED"), (403, "INSUFFICIENT_ACCESS"), (400, "API_ERROR")] {
+            assert!(!is_without_exports(&read(status, code, "canary").error), "{code}");
+        }
+        assert_eq!(code_of("InvalidBatch : Field canary"), Some("InvalidBatch"));
+        assert_eq!((code_of("canary: QUERY_TIMEOUT"), code_of("")), (None, None));
     }
 
     #[test]

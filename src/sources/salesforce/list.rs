@@ -18,26 +18,28 @@ pub(super) const PAGE: u64 = 2_000;
 #[serde(rename_all = "camelCase")]
 struct Answer {
     records: Vec<Box<RawValue>>,
-    total_size: Option<u64>,
+    /// Without it nobody could tell that a page was lost (contract §0).
+    total_size: u64,
     done: Option<bool>,
     next_records_url: Option<String>,
 }
 
 /// How many deals there are, of whatever page.
-pub(super) fn total(page: &str) -> Result<Option<u64>, SourceError> {
+pub(super) fn total(page: &str) -> Result<u64, SourceError> {
     Ok(read::<Answer>(page)?.total_size)
 }
 
-/// Reads a page. `next` is an address, not yet judged.
-pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
+/// Reads a page; `last` is the deal before it. `next` is an address, not yet judged.
+pub(super) fn page(text: &str, last: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
     let answer: Answer = read(text)?;
-    let mut page = Page { total: answer.total_size, ..Page::default() };
-    let mut findings = Findings::default();
+    let mut page = Page { total: Some(answer.total_size), ..Page::default() };
+    let (mut findings, mut skipped) = (Findings::default(), Skipped::default());
     for (place, json) in (1..).zip(&answer.records) {
         let row = Row::of_json(json, reader.columns);
         let read = row.map_or(Read::Unreadable, |row| reader.read(&row, &mut findings));
-        take(read, place, &mut page);
+        take(read, place, &mut page, &mut skipped);
     }
+    skipped.tell(last);
     page.findings = findings;
     page.next = match (answer.done, answer.next_records_url) {
         (Some(false), None) => {
@@ -50,8 +52,8 @@ pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError>
     Ok(page)
 }
 
-/// Counts what became of a record; `place` is where it stood.
-pub(super) fn take(read: Read, place: u64, page: &mut Page) {
+/// Puts a record where it belongs; `place` is where it stood.
+pub(super) fn take(read: Read, place: u64, page: &mut Page, skipped: &mut Skipped) {
     match read {
         Read::Deal(deal) => {
             page.ids.push(deal.id.clone());

@@ -42,7 +42,7 @@ use crate::sources::salesforce::bulk::Export;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
 use crate::sources::salesforce::describe::Described;
-use crate::sources::salesforce::errors::{Refusal, is_lost_place};
+use crate::sources::salesforce::errors::{Refusal, is_lost_place, is_without_exports};
 use crate::sources::salesforce::fields::{Mapping, Reader};
 use crate::sources::salesforce::filter::Filter;
 use crate::sources::salesforce::id::long;
@@ -51,6 +51,7 @@ use crate::sources::salesforce::query::Order;
 use crate::sources::salesforce::settings::Settings;
 use crate::sources::source::{Cost, Expected, Fate, Mapped, Opened, Page, Source, SourceError};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+use crate::telemetry::in_one_line;
 
 /// Page by page.
 const LIST: &str = "list";
@@ -165,7 +166,7 @@ impl Source for Salesforce {
     async fn open(&self) -> Result<Opened, SourceError> {
         let before = self.client.requests();
         let First { known, opening, page: first } = self.first_answer().await?;
-        let total = first.as_deref().map(list::total).transpose()?.flatten();
+        let total = first.as_deref().map(list::total).transpose()?;
         let has_exports = !self.has_no_exports.load(Ordering::Relaxed);
         let is_large = has_exports && total.is_some_and(|total| total > self.bulk_above);
         let way = if first.is_none() || is_large { EXPORT } else { LIST };
@@ -350,7 +351,8 @@ impl Salesforce {
     }
 
     fn listed(&self, walk: &Walk, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
-        let mut page = list::page(text, reader)?;
+        let last = walk.so_far().last.clone();
+        let mut page = list::page(text, &last, reader)?;
         let asked = if asked.is_empty() { self.client.path("query") } else { asked.to_owned() };
         page.next = page.next.map(|next| self.client.follow(&asked, &next)).transpose()?;
         let mut so_far = walk.so_far();
@@ -362,12 +364,17 @@ impl Salesforce {
         Ok(page)
     }
 
-    /// The first page of an export, or of the list after all where the account has no exports.
+    /// The first page of an export, or of the list after all where the account has no exports, or the one that was
+    /// ordered failed.
     async fn first_of_export(&self, walk: &Walk, reader: &Reader<'_>) -> Result<Page, SourceError> {
         match (self.exported(walk, None, reader).await, &walk.first) {
             (Err(error), Some(first)) if is_without_exports(&error) => {
                 tracing::warn!("The account has no exports (Bulk API 2.0): its deals are read page by page");
                 self.has_no_exports.store(true, Ordering::Relaxed);
+                self.listed(walk, first, "", reader)
+            }
+            (Err(error), Some(first)) if bulk::has_failed(&error) => {
+                tracing::warn!("{}: the deals are read page by page", in_one_line(&error));
                 self.listed(walk, first, "", reader)
             }
             (exported, _) => exported,
@@ -390,13 +397,4 @@ impl Walk {
 fn walk(opened: &Opened) -> Result<&Walk, SourceError> {
     let own = opened.own.as_deref().and_then(|own| own.downcast_ref::<Walk>());
     own.ok_or_else(|| SourceError::Malformed("the walk was not opened".to_owned()))
-}
-
-/// Whether exports are what the account lacks (contract §1.7). A limit is none of these: pages would cost even more.
-fn is_without_exports(error: &SourceError) -> bool {
-    const LACKING: [&str; 3] = ["FeatureNotEnabled", "INVALIDENTITY", "InvalidEntity"];
-    match error.root() {
-        SourceError::Unexpected { category: Some(code), .. } => LACKING.contains(&code.as_str()),
-        _ => false,
-    }
 }

@@ -12,7 +12,7 @@ use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::composite::{self, Answers, Query};
-use crate::sources::salesforce::errors::Refusal;
+use crate::sources::salesforce::errors::{Named, Refusal};
 use crate::sources::salesforce::id::long;
 use crate::sources::salesforce::rates::{self, CurrencyType, DatedRate};
 use crate::sources::source::SourceError;
@@ -22,6 +22,8 @@ const STAGES: &str = "stages";
 const ORGANIZATION: &str = "organization";
 const CURRENCIES: &str = "currencies";
 const DATED_RATES: &str = "rates";
+/// The column of the organization's own currency.
+const OWN_CURRENCY: &str = "DefaultCurrencyIsoCode";
 
 /// Everything about the account.
 #[derive(Debug, Default)]
@@ -56,6 +58,7 @@ struct StageRow {
 #[serde(rename_all = "PascalCase")]
 struct Organization {
     id: String,
+    #[serde(default)]
     default_currency_iso_code: Option<String>,
 }
 
@@ -70,23 +73,34 @@ impl Opening {
         let answers = composite::ask(client, queries(wanted)).await?;
         let deals = has_deals.then(|| answers.of(DEALS).map(|page| page.get().to_owned()));
         let mut opening = Self::default();
-        opening.read_stages(&answers)?;
-        opening.read_organization(&answers)?;
+        opening.read_stages(client, &answers).await?;
+        opening.read_organization(client, &answers).await?;
         opening.read_currencies(client, &answers, now).await?;
         Ok((opening, deals))
     }
 
-    fn read_stages(&mut self, answers: &Answers) -> Result<(), SourceError> {
-        let stages =
-            self.or_without(answers.records(STAGES), "The stages cannot be read: they stand as their API names")?;
-        self.stages = stages.map(|(stages, _)| stages).unwrap_or_default();
+    async fn read_stages(&mut self, client: &Client, answers: &Answers) -> Result<(), SourceError> {
+        let lost = "The stages cannot be read: they stand as their API names";
+        let Some((stages, next)) = self.or_without(answers.records(STAGES), lost)? else { return Ok(()) };
+        self.stages = stages;
+        self.stages.extend(composite::rest(client, next).await?);
         Ok(())
     }
 
-    fn read_organization(&mut self, answers: &Answers) -> Result<(), SourceError> {
+    async fn read_organization(&mut self, client: &Client, answers: &Answers) -> Result<(), SourceError> {
+        let mut answer = answers.records::<Organization>(ORGANIZATION);
+        let alone;
+        if let Err(Refusal { name: Some(Named { name, .. }), .. }) = &answer
+            && name.eq_ignore_ascii_case(OWN_CURRENCY)
+        {
+            self.warnings
+                .push("The organization's currency cannot be read: deals without one are not priced".to_owned());
+            alone = composite::ask(client, vec![look_up(ORGANIZATION, "SELECT Id FROM Organization")]).await?;
+            answer = alone.records(ORGANIZATION);
+        }
         let lost = "The organization cannot be read: deals without a currency are not priced, and another \
                     organization's credentials would not be noticed";
-        let organization = self.or_without(answers.records::<Organization>(ORGANIZATION), lost)?;
+        let organization = self.or_without(answer, lost)?;
         if let Some(own) = organization.and_then(|(found, _)| found.into_iter().next()) {
             self.account = Some(long(&own.id));
             self.currency = own.default_currency_iso_code.and_then(|code| code.parse().ok());
@@ -178,15 +192,18 @@ fn of_deals(soql: String) -> Query {
     Query { name: DEALS, soql, with_deleted: true }
 }
 
+fn look_up(name: &'static str, soql: &str) -> Query {
+    Query { name, soql: soql.to_owned(), with_deleted: false }
+}
+
 fn queries(wanted: Wanted) -> Vec<Query> {
-    let look_up = |name, soql: &str| Query { name, soql: soql.to_owned(), with_deleted: false };
     let mut queries: Vec<Query> = wanted.deals.into_iter().map(of_deals).collect();
     queries.extend([
         look_up(
             STAGES,
             "SELECT ApiName, MasterLabel, IsClosed, IsWon, DefaultProbability FROM OpportunityStage ORDER BY SortOrder",
         ),
-        look_up(ORGANIZATION, "SELECT Id, DefaultCurrencyIsoCode FROM Organization"),
+        look_up(ORGANIZATION, &format!("SELECT Id, {OWN_CURRENCY} FROM Organization")),
     ]);
     if wanted.with_currencies {
         queries.push(look_up(CURRENCIES, rates::CURRENCIES));

@@ -85,6 +85,10 @@ impl Settings {
         let (filters, wrong) = Filter::all(&asked.filters);
         problems.extend(wrong);
         let (version, bulk_above) = (asked.api_version.clone(), asked.bulk_above);
+        if asked.wants_client_credentials() && [PRODUCTION, SANDBOX].contains(&login.as_str()) {
+            let problem = Problem::at("login_url", "gives no tokens for client credentials");
+            problems.push(problem.hint("leave it out: they are given by your My Domain, which is the endpoint"));
+        }
         match asked.credentials(&login) {
             Ok(credentials) if problems.is_empty() => {
                 Ok(Self { credentials, endpoint, login, version, bulk_above, filters })
@@ -128,6 +132,11 @@ fn audience(login: &str) -> String {
 }
 
 impl Asked {
+    /// Whether a client's id and secret alone are the credentials, which only My Domain takes (contract §1.1).
+    fn wants_client_credentials(&self) -> bool {
+        self.client_secret.is_some() && self.refresh_token.is_none() && self.username.is_none()
+    }
+
     fn credentials(self, login: &str) -> Result<Credentials, Vec<Problem>> {
         let Self { api_key, client_id, client_secret, refresh_token, username, private_key, .. } = self;
         let app = client_id.is_some()
@@ -237,6 +246,18 @@ mod tests {
         ] {
             assert_eq!(audience(login), expected, "{login}");
         }
+    }
+
+    #[test]
+    fn client_credentials_are_no_ones_at_the_login_hosts_of_all() {
+        for host in ["login", "test"] {
+            let at =
+                |keys: &str| read(&format!("client_id = 'i'\n{keys}\nlogin_url = 'https://{host}.salesforce.com/'"));
+            assert_eq!(at("client_secret = 's'").unwrap_err(), ["login_url"], "{host}");
+            assert!(at("client_secret = 's'\nrefresh_token = 'r'").is_ok() && at("refresh_token = 'r'").is_ok());
+            assert!(at("username = 'u'\nprivate_key = 'p'").is_ok(), "{host}");
+        }
+        assert!(read("client_id = 'i'\nclient_secret = 's'\nlogin_url = 'https://acme.my.salesforce.com'").is_ok());
     }
 
     #[test]

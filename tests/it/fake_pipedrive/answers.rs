@@ -83,6 +83,7 @@ fn html(status: u16) -> Answer {
 pub(super) fn fault(fault: &Fault) -> Option<Answer> {
     Some(match fault {
         Fault::Status(status) => error(*status, "canary of the body"),
+        Fault::Says(status, json) => Answer::text(*status, "application/json; charset=utf-8", json.clone()),
         Fault::Unauthorized => unauthorized(),
         Fault::Limit(refusal) => limit(*refusal),
         Fault::Html(status) => html(*status),
