@@ -7,6 +7,7 @@ mod day;
 pub mod demo;
 pub mod hubspot;
 mod kept;
+mod link;
 pub mod pipedrive;
 pub mod probe;
 pub mod pull;
