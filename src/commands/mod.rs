@@ -86,7 +86,7 @@ enum Command {
     Snapshots(snapshots::Command),
     /// Look at a list of deals that no source knows yet, and propose a section for it
     ///
-    /// Sends some requests to find out how the list is paged. The secret comes from a variable or a file, never from
+    /// Sends at most 46 requests to find out how the list is paged. The secret comes from a variable or a file, never from
     /// the command line.
     Probe(probe::Arguments),
     /// Print a shell's completions

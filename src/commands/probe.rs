@@ -20,15 +20,17 @@ use crate::config::{self, Inputs};
 use crate::http::{self, Http, Pace};
 use crate::jobs::Jobs;
 use crate::model::name::SourceName;
+use crate::redact::Redactor;
 use crate::secret::{Keyring, Secret, is_secret_name};
 use crate::settings::Section;
-use crate::sources::probe::Probe;
 use crate::sources::probe::asking::{Client, Credentials};
 use crate::sources::probe::question::Question;
+use crate::sources::probe::{Nothing, Probe};
 use crate::sources::source::SourceError;
 use crate::telemetry::{Escaped, in_one_line};
 
-/// The most requests of a probe, beside the two that try its section.
+/// The most requests of a probe behind the first, beside those that try its section: two pages, and a look-up each for
+/// owners, stages and companies. 46 in all, as README.md says.
 const MOST_REQUESTS: usize = 40;
 /// What an unknown CRM can surely bear.
 const PACE: Pace = Pace { requests: 5, per: Duration::from_secs(1) };
@@ -83,7 +85,8 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let probe = match runtime.block_on(explore(&client, Question { url: url.clone(), body: arguments.body.clone() })) {
-        Ok(probe) => probe,
+        Ok(Ok(probe)) => probe,
+        Ok(Err(nothing)) => return Ok(complain(&format!("probe: {nothing}"), None, Exit::Unavailable)),
         Err(error) => {
             let what = format!("probe: {}{}", in_one_line(&error), hint_at_slash(&error, &url));
             return Ok(complain(&what, Some(error.advice()), Exit::of_source(&error)));
@@ -166,9 +169,12 @@ fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, S
 }
 
 /// Asks whatever the probe wants to know. A question that is refused is an answer too, but not a limit that is reached.
-async fn explore(client: &Client, asked: Question) -> Result<Probe, SourceError> {
+async fn explore(client: &Client, asked: Question) -> Result<Result<Probe, Nothing>, SourceError> {
     let first = client.ask(&asked).await?;
-    let mut probe = Probe::new(first).map_err(|nothing| SourceError::Malformed(nothing.to_string()))?;
+    let mut probe = match Probe::new(first, Redactor::new(client.credentials.secret(), &client.keyring)) {
+        Ok(probe) => probe,
+        Err(nothing) => return Ok(Err(nothing)),
+    };
     for _ in 0..MOST_REQUESTS {
         let Some(question) = probe.question() else { break };
         match client.ask(&question).await {
@@ -177,7 +183,7 @@ async fn explore(client: &Client, asked: Question) -> Result<Probe, SourceError>
             Err(_) => probe.learn(None),
         }
     }
-    Ok(probe)
+    Ok(Ok(probe))
 }
 
 /// Reads two pages by the section, as `check --connect` would: what was found. Else what is wrong with it.

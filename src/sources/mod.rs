@@ -8,6 +8,7 @@ pub mod demo;
 pub mod hubspot;
 mod kept;
 mod labels;
+mod link;
 pub mod pipedrive;
 pub mod probe;
 pub mod pull;

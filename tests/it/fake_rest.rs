@@ -159,6 +159,8 @@ pub(crate) enum Habit {
     LinksRelatively,
     /// The next link repeats the caller's whole query, credentials too.
     EchoesQuery,
+    /// What should be the number of deals is that of the page.
+    CountsThePage,
     /// JSON is labelled as plain text.
     LabelsAsText,
     /// The next link carries the newest token.
@@ -602,7 +604,7 @@ impl Crm {
         until: usize,
         total: usize,
     ) -> (u16, Vec<(&'static str, String)>) {
-        let mut headers = vec![("x-total-count", total.to_string())];
+        let mut headers = vec![("x-total-count", self.told(cut, until, total).to_string())];
         let next = self.next(&request.uri, cut, until, total);
         match way {
             "link_header" => {
@@ -678,10 +680,15 @@ impl Crm {
         let number =
             |count: usize| if self.has(Habit::CountsInTexts) { json!(count.to_string()) } else { json!(count) };
         json!({
-            "total": number(total), "total_pages": number(total.div_ceil(cut.size)),
+            "total": number(self.told(cut, until, total)), "total_pages": number(total.div_ceil(cut.size)),
             "has_more": self.after(uri, cut, until) < total,
             "next": cursor, "next_url": next.map(|next| self.link(uri, cut, next)),
         })
+    }
+
+    /// How many deals there are, as it says.
+    fn told(&self, cut: &Cut, until: usize, total: usize) -> usize {
+        if self.has(Habit::CountsThePage) { until.saturating_sub(cut.from) } else { total }
     }
 
     fn link(&self, uri: &Uri, cut: &Cut, next: usize) -> String {

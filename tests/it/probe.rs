@@ -73,6 +73,34 @@ async fn what_it_proposes_pulls_every_deal_whatever_the_paging() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_counts_the_page_is_not_proposed_as_the_number_of_all() {
+    for way in ["page", "offset", "cursor"] {
+        let crm = FakeRest::start(deals(25)).await.page_size(10).habit(Habit::CountsThePage);
+        let folder = Folder::new();
+        let section = probe(&folder, &[&address(&crm, way)]).assert_code(0).stdout.clone();
+        let (all, proof) = pulled(&folder, &of_all_ages(&section));
+        assert_eq!(all.len(), 25, "{way}:\n{section}");
+        assert!(!section.contains("total = ") && !proof.contains("count matches"), "{way}: {proof}\n{section}");
+    }
+    // The number of a list that fits into one answer is one if it stays when less is asked for.
+    let crm = FakeRest::start(deals(4)).await;
+    assert!(probe(&Folder::new(), &[&address(&crm, "offset")]).stdout.contains("total = \"$.meta.total\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_never_asks_more_often_than_it_says() {
+    for way in ["none", "page", "offset", "cursor", "next_url"] {
+        for size in [10, 100] {
+            let crm = FakeRest::start(deals(23)).await.page_size(size);
+            probe(&Folder::new(), &[&address(&crm, way)]).assert_code(0);
+            assert!(crm.requests().len() <= 46, "{way}: {}", crm.requests().len());
+        }
+    }
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    assert!(readme.contains("never more than 46"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_line_stands_with_its_reason() {
     let crm = FakeRest::start(deals(23)).await.page_size(10);
     let told = probe(&Folder::new(), &[&address(&crm, "cursor"), "--name", "acme"]);
@@ -100,10 +128,14 @@ async fn a_secret_goes_where_it_is_wanted_and_is_never_printed() {
     let told = probe(&folder, &[&address(&crm, "page"), "--header", "X-API-Key", "--file", key.to_str().unwrap()]);
     assert!(told.assert_code(0).stdout.contains("value = { file = "));
     assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
-    let crm = FakeRest::start(deals(12)).await.page_size(5).require_param("key", "canary").habit(Habit::EchoesQuery);
+    // Every record holds what it was asked with.
+    let told = deals(12).into_iter().map(|deal| deal.replace("Deal ", "canary of deal "));
+    let crm =
+        FakeRest::start(told.collect()).await.page_size(5).require_param("key", "canary").habit(Habit::EchoesQuery);
     let told = probe(&Folder::new(), &[&address(&crm, "next_url"), "--query", "key"]);
     assert!(told.assert_code(0).stdout.contains("param = \"key\""));
     assert!(told.stdout.contains("type = \"next_url\""), "{}", told.stdout);
+    assert!(told.stdout.contains("such as *** of deal 1"), "{}", told.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +215,11 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
     let folder = Folder::new();
     let crm = FakeRest::start(Vec::new()).await;
     let told = probe(&folder, &[&address(&crm, "cursor")]);
-    assert!(told.assert_code(69).stderr.contains("holds no list of records"), "{}", told.stderr);
+    assert!(
+        told.assert_code(69).stderr.contains("holds an empty list: probe once the CRM has deals"),
+        "{}",
+        told.stderr
+    );
     let crm = FakeRest::start(vec![json!({"title": "A"}).to_string(), json!({"title": "A"}).to_string()]).await;
     let told = probe(&folder, &[&address(&crm, "cursor")]);
     assert!(told.assert_code(69).stderr.contains("as an id is"), "{}", told.stderr);

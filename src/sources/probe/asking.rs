@@ -30,6 +30,18 @@ pub enum Credentials {
     Query(String, Secret),
 }
 
+impl Credentials {
+    /// The secret among them.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::None => None,
+            Self::Bearer(secret) | Self::Header(_, secret) | Self::Basic(_, secret) | Self::Query(_, secret) => {
+                Some(secret)
+            }
+        }
+    }
+}
+
 /// Asks one CRM.
 pub struct Client {
     /// Its origin.

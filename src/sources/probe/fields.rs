@@ -14,6 +14,9 @@ use crate::sources::probe::words::{COMPANY_IDS, OWNER_NAMES, ROLES};
 const DATES: [&str; 7] =
     ["created_at", "updated_at", "close_date", "closed_at", "stage_entered_at", "last_activity_at", "next_activity_at"];
 
+/// What is left out of an amount that stands beside a currency or a word, as `strip` has it.
+const NO_FIGURES: &str = "[^0-9,.-]";
+
 /// Ids with a name beside them, and pipelines: copied as they are.
 const COPIED: [&str; 4] = ["stage_id", "owner_id", "pipeline", "pipeline_id"];
 
@@ -72,6 +75,18 @@ impl Amounts {
     }
 }
 
+impl Amounts {
+    /// What a field says of numbers that are written so.
+    fn keys(self) -> Vec<(String, String)> {
+        let keys: &[(&str, &str)] = match self {
+            Self::Plain => &[],
+            Self::Commas => &[("thousands", ",")],
+            Self::Points => &[("decimal", ","), ("thousands", ".")],
+        };
+        keys.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+    }
+}
+
 /// Whether a text is a number in groups of three digits.
 fn is_grouped(text: &str, thousands: char, point: char) -> bool {
     let (whole, fraction) = text.split_once(point).unwrap_or((text, "0"));
@@ -111,7 +126,7 @@ impl<'a> Fields<'a> {
         lines.extend(self.role("name").map(|column| plain("name", column)));
         lines.extend(self.company());
         lines.extend(self.stage());
-        lines.extend(self.role("value").map(value));
+        lines.extend(self.role("value").map(value).or_else(|| self.unread_amount()));
         lines.push(self.role("currency").map_or_else(unknown_currency, |column| plain("currency", column)));
         lines.extend(self.role("probability").map(probability));
         lines.extend(self.owner());
@@ -126,6 +141,21 @@ impl<'a> Fields<'a> {
         }
         lines.extend(self.other_dates(&lines));
         lines
+    }
+
+    /// A column that goes by the name of an amount, and whose values are none as they stand.
+    fn unread_amount(&self) -> Option<Line> {
+        let is_figure = |letter: &char| letter.is_ascii_digit() || ",.-".contains(*letter);
+        let words = ROLES.iter().find(|known| known.name == "value")?.words;
+        let column = words.iter().find_map(|word| self.named(word))?;
+        let bare = column.mapped(|text| text.chars().filter(is_figure).collect());
+        let mut keys = vec![("path".to_owned(), column.path.clone())];
+        if let Some(amounts) = Amounts::of(&bare) {
+            keys.push(("strip".to_owned(), NO_FIGURES.to_owned()));
+            keys.extend(amounts.keys());
+        }
+        let reason = format!("{}; no amount as it stands: how is it written?", column.reason());
+        Some(Line::asleep("value", inline(&keys), reason))
     }
 
     fn company(&self) -> Option<Line> {
@@ -202,14 +232,7 @@ fn value(column: &Column) -> Line {
         add("scale", "0.01");
         why.push_str("; hundredths by their name");
     }
-    match Amounts::of(column) {
-        None | Some(Amounts::Plain) => {}
-        Some(Amounts::Commas) => add("thousands", ","),
-        Some(Amounts::Points) => {
-            add("decimal", ",");
-            add("thousands", ".");
-        }
-    }
+    keys.extend(Amounts::of(column).into_iter().flat_map(Amounts::keys));
     let text = if keys.len() == 1 { quoted(&column.path) } else { inline(&keys) };
     Line::new("value", text, column.reason() + &why)
 }
@@ -259,7 +282,24 @@ mod tests {
             let line = proposed(&json!([{"id": 1, key: first}, {"id": 2, key: second}]), "value");
             assert!(line.starts_with(&format!("value = {value}  # in 2 of 2")), "{line}");
         }
-        assert_eq!(proposed(&json!([{"id": 1, "amount": "much"}]), "value"), "");
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_read_is_a_question() {
+        let line = |amount: &str| proposed(&json!([{"id": 1, "amount": amount}]), "value");
+        for (amount, value) in [
+            ("1.234,50 €", r#"{ path = "$.amount", strip = "[^0-9,.-]", decimal = ",", thousands = "." }"#),
+            ("EUR 1,234.50", r#"{ path = "$.amount", strip = "[^0-9,.-]", thousands = "," }"#),
+            ("-7 $", r#"{ path = "$.amount", strip = "[^0-9,.-]" }"#),
+            ("much", r#"{ path = "$.amount" }"#),
+        ] {
+            let line = line(amount);
+            assert!(
+                line.starts_with(&format!("# value = {value}  # in 1 of 1, such as {amount}; no amount")),
+                "{line}"
+            );
+        }
+        assert_eq!(proposed(&json!([{"id": 1, "amount": null}]), "value"), "");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! 1. `asking`: one `question`, with its credentials;
 //! 2. `records`: which list of the answer holds the deals, and what stands in its columns;
-//! 3. `paging` by the `signs` of more pages, each of which is tried before it is believed, and its `sizes`;
+//! 3. `paging` by the `signs` of more pages, each of which is tried before it is believed, its `sizes` and `totals`;
 //! 4. `fields` by the names in `words`, `dates` and `status`: what the columns may mean, and `lookups`: which tables
 //!    name their ids;
 //! 5. `section`: all of it as TOML.
@@ -21,12 +21,14 @@ mod section;
 mod signs;
 mod sizes;
 mod status;
+mod totals;
 mod words;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::http;
+use crate::redact::Redactor;
 use crate::sources::probe::asking::Credentials;
 use crate::sources::probe::fields::{Fields, role};
 use crate::sources::probe::lookups::Lookups;
@@ -35,6 +37,7 @@ use crate::sources::probe::question::Question;
 use crate::sources::probe::records::{Found, find};
 use crate::sources::probe::section::{Line, Section};
 use crate::sources::probe::sizes::Sizes;
+use crate::sources::probe::totals::Totals;
 
 /// How many records a page is asked for where the CRM lets itself be asked.
 const PAGE: u64 = 100;
@@ -54,11 +57,41 @@ pub struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Nothing {
     /// No list of objects.
-    #[error("the answer holds no list of records")]
+    #[error("the answer holds no list of records: give the address that lists the deals")]
     NoList,
+    /// A list without records, and no other.
+    #[error("the answer holds an empty list: probe once the CRM has deals, or an address that leaves none out")]
+    Empty,
+    /// An object whose members are the records, perhaps below some keys.
+    #[error(
+        "the answer holds no list, but an object of records: write the section by hand, with `keyed = true` under \
+         `records` and `id = \"$key\"` under `fields` (docs/rest.md)"
+    )]
+    Keyed,
     /// A list of objects none of whose values could be an id.
     #[error("no value of the records is there in all of them and different in each, as an id is")]
     NoId,
+}
+
+impl Nothing {
+    /// Why no list was found in it.
+    fn of(body: &Value) -> Self {
+        let inside: Vec<&Value> = match body {
+            Value::Object(members) => members.values().collect(),
+            _ => Vec::new(),
+        };
+        let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
+        let is_keyed = |value: &Value| {
+            let records = value.as_object().filter(|records| !records.is_empty());
+            records.is_some_and(|records| records.values().all(|record| record.is_object()))
+        };
+        let is_any = |test: &dyn Fn(&Value) -> bool| test(body) || inside.iter().any(|value| test(value));
+        match () {
+            () if is_any(&is_empty) => Self::Empty,
+            () if is_any(&is_keyed) => Self::Keyed,
+            () => Self::NoList,
+        }
+    }
 }
 
 /// What is known of a list so far.
@@ -70,18 +103,21 @@ pub struct Probe {
     ways: Vec<Way>,
     paging: Option<Paging>,
     sizes: Option<Sizes>,
+    totals: Totals,
     lookups: Lookups,
+    redactor: Redactor,
 }
 
 impl Probe {
-    /// Looks at the first answer.
-    pub fn new(first: Answer) -> Result<Self, Nothing> {
-        let found = find(&first.body).ok_or(Nothing::NoList)?;
+    /// Looks at the first answer. What the redactor hides of its records is in no line of the section.
+    pub fn new(first: Answer, redactor: Redactor) -> Result<Self, Nothing> {
+        let found = find(&redactor.value(&first.body)).ok_or_else(|| Nothing::of(&first.body))?;
         let id = role(&found.columns, "id").ok_or(Nothing::NoId)?;
         let (id, ids) = (id.path.clone(), id.values.iter().map(|leaf| leaf.text().to_owned()).collect());
         let ways = paging::ways(&first, &found);
+        let totals = Totals::of(&first, &found);
         let lookups = Lookups::new(&first.asked, &found.columns);
-        let mut probe = Self { first, found, id, ids, ways, paging: None, sizes: None, lookups };
+        let mut probe = Self { first, found, id, ids, ways, paging: None, sizes: None, totals, lookups, redactor };
         probe.settle();
         Ok(probe)
     }
@@ -99,7 +135,8 @@ impl Probe {
     pub fn learn(&mut self, answer: Option<&Answer>) {
         if let Some(sizes) = &mut self.sizes {
             if sizes.question(&self.first.asked).is_some() {
-                sizes.learn(answer.map(|answer| self.found.records(&answer.body).len()));
+                let is_found = sizes.learn(answer.map(|answer| self.found.records(&answer.body).len()));
+                answer.filter(|_| is_found).into_iter().for_each(|answer| self.totals.learn(answer, &self.found));
             } else {
                 self.lookups.learn(answer);
             }
@@ -113,6 +150,7 @@ impl Probe {
                 self.ways.remove(0);
             }
             Judged::Yes(paging) => {
+                answer.into_iter().for_each(|answer| self.totals.learn(answer, &self.found));
                 self.paging = Some(paging);
                 self.ways.clear();
             }
@@ -134,7 +172,7 @@ impl Probe {
 
     /// How another answer's records stand to those of the first.
     fn compare(&self, answer: &Answer) -> Seen {
-        let ids = self.found.column(&answer.body, &self.id);
+        let ids = self.found.column(&self.redactor.value(&answer.body), &self.id);
         match ids {
             None => Seen::Refused,
             Some(ids) if ids.is_empty() => Seen::Empty,
@@ -152,7 +190,7 @@ impl Probe {
         section.table("auth", section::auth(credentials));
         let paging = self.paging.as_ref();
         section.table("request", self.request(paging));
-        section.table("paging", paging::lines(paging, self.sizes.as_ref(), &self.first, &self.found));
+        section.table("paging", self.paging_lines());
         section.table("records", vec![Line::new("path", section::quoted(&self.found.path), self.found.reason())]);
         if self.first.asked.is_graphql() {
             section.table("success", section::without_errors());
@@ -163,6 +201,10 @@ impl Probe {
         }
         section.table("status", status::lines(&self.found.columns));
         section.text()
+    }
+
+    fn paging_lines(&self) -> Vec<Line> {
+        paging::lines(self.paging.as_ref(), self.sizes.as_ref(), &self.totals, &self.first, &self.found)
     }
 
     fn request(&self, paging: Option<&Paging>) -> Vec<Line> {
@@ -185,5 +227,26 @@ impl Probe {
             lines.push(Line::asleep("query", "{ sort = \"id\" }".to_owned(), format!("as this CRM calls it: {why}")));
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn where_no_list_is_found_it_is_said_what_there_is() {
+        for (body, nothing) in [
+            (json!({"data": []}), Nothing::Empty),
+            (json!([]), Nothing::Empty),
+            (json!({"data": {"7": {"name": "A"}, "8": {"name": "B"}}, "total": 2}), Nothing::Keyed),
+            (json!({"7": {"name": "A"}}), Nothing::Keyed),
+            (json!({"data": {}, "error": "none"}), Nothing::NoList),
+            (json!("a"), Nothing::NoList),
+        ] {
+            assert_eq!(Nothing::of(&body), nothing, "{body}");
+        }
     }
 }

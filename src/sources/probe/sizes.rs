@@ -44,16 +44,18 @@ impl Sizes {
         self.left.first().map(|param| asked.with(param, 1))
     }
 
-    /// Takes in how many records came; `None` where none was to be had.
-    pub(super) fn learn(&mut self, records: Option<usize>) {
+    /// Takes in how many records came; `None` where none was to be had. Whether the parameter works.
+    pub(super) fn learn(&mut self, records: Option<usize>) -> bool {
         if self.left.is_empty() {
-            return;
+            return false;
         }
         let param = self.left.remove(0);
-        if records == Some(1) {
+        let works = records == Some(1);
+        if works {
             self.left.clear();
             self.chosen = Some((param, PAGE));
         }
+        works
     }
 
     /// The parameter that works, and the size to ask for.

@@ -14,10 +14,11 @@ mod total;
 
 use reqwest::header::HeaderMap;
 
+use crate::sources::link::relation;
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
-use crate::sources::rest::paging::link::{Link, relation};
+use crate::sources::rest::paging::link::Link;
 pub(super) use crate::sources::rest::paging::place::Turn;
 use crate::sources::rest::paging::place::{Along, PageSize, Place};
 use crate::sources::rest::paging::range::Range;
