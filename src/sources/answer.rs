@@ -56,7 +56,7 @@ pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
 
 /// Where in a list a record is of which no id can be read: behind the deal before it, with a blank in front. Nothing where
 /// there is none.
-pub(super) fn after_deal(id: &str) -> String {
+fn after_deal(id: &str) -> String {
     if id.is_empty() { String::new() } else { format!(" after deal `{}`", Escaped(id)) }
 }
 
@@ -99,8 +99,10 @@ impl Skipped {
     pub(super) fn tell(&self, last: &str) {
         let Self { count, first } = self;
         if *count > 0 {
-            let page = if last.is_empty() { "a page".to_owned() } else { format!("the page after deal `{last}`") };
-            tracing::warn!("{count} records of {page} cannot be read and are left out; the first is record {first}");
+            let (after, records) = (after_deal(last), if *count == 1 { "record" } else { "records" });
+            tracing::warn!(
+                "Left out {count} {records} of a page{after} that cannot be read; the first is record {first}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::finding::Findings;
-use crate::sources::answer;
+use crate::sources::answer::Skipped;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{Reader, Record};
@@ -45,15 +45,8 @@ impl Records {
             self.last.clone_from(&record.id.0);
             self.all.push(record);
         }
-        self.skipped += unreadable.len() as u64;
-        if let [(place, column), ..] = unreadable[..] {
-            // The error's own words may quote the record.
-            let (count, after) = (unreadable.len(), answer::after_deal(&before));
-            tracing::warn!(
-                "{count} records of a page{after} cannot be read and are left out; the first is record {place} \
-                 (column {column})"
-            );
-        }
+        self.skipped += unreadable.count();
+        unreadable.tell(&before);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::deal::Deal;
 use crate::model::finding::Findings;
-use crate::sources::answer;
+use crate::sources::answer::Skipped;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::fields::{PIPELINES, Reader};
 use crate::sources::pipedrive::settings::{ARCHIVED, DEALS};
@@ -117,9 +117,7 @@ impl Records {
         let record = serde_json::from_str::<Record>(json).ok();
         let id = record.as_ref().and_then(|record| serde_json::from_str::<Id>(record.get("id")?.get()).ok());
         let (Some(record), Some(Id(id))) = (record, id) else {
-            self.skipped += 1;
-            let after = answer::after_deal(&self.last);
-            tracing::warn!("Record {number} of a page{after} cannot be read: left out");
+            self.skipped.add(number);
             return Ok(());
         };
         if by_number(&self.last, &id).is_ge() {

@@ -83,7 +83,7 @@ impl Nothing {
         let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
         let is_keyed = |value: &Value| {
             let records = value.as_object().filter(|records| !records.is_empty());
-            records.is_some_and(|records| records.values().all(|record| record.is_object()))
+            records.is_some_and(|records| records.values().all(serde_json::Value::is_object))
         };
         let is_any = |test: &dyn Fn(&Value) -> bool| test(body) || inside.iter().any(|value| test(value));
         match () {
@@ -150,7 +150,9 @@ impl Probe {
                 self.ways.remove(0);
             }
             Judged::Yes(paging) => {
-                answer.into_iter().for_each(|answer| self.totals.learn(answer, &self.found));
+                if let Some(answer) = answer {
+                    self.totals.learn(answer, &self.found);
+                }
                 self.paging = Some(paging);
                 self.ways.clear();
             }

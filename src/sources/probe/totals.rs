@@ -102,7 +102,9 @@ mod tests {
     fn line(first: &Answer, others: &[Answer]) -> Option<String> {
         let found = find(&first.body).unwrap();
         let mut totals = Totals::of(first, &found);
-        others.iter().for_each(|other| totals.learn(other, &found));
+        for other in others {
+            totals.learn(other, &found);
+        }
         totals.line(|_| true).map(|line| line.text(0))
     }
 

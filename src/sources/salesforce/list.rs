@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::finding::Findings;
-use crate::sources::answer;
+use crate::sources::answer::Skipped;
 use crate::sources::salesforce::client::read;
 use crate::sources::salesforce::fields::{Read, Reader};
 use crate::sources::salesforce::rows::Row;
@@ -66,8 +66,20 @@ pub(super) fn take(read: Read, place: u64, page: &mut Page, skipped: &mut Skippe
         }
         Read::Unreadable => {
             page.skipped += 1;
-            let after = answer::after_deal(page.ids.last().map_or("", String::as_str));
-            tracing::warn!("Record {place} of a page{after} cannot be read: left out");
+            skipped.add(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_does_not_say_how_many_deals_there_are_proves_nothing() {
+        assert_eq!(total(r#"{"totalSize": 7, "records": []}"#).unwrap(), 7);
+        for page in [r#"{"done": true, "records": []}"#, r#"{"totalSize": null, "records": []}"#] {
+            assert!(matches!(total(page), Err(SourceError::Malformed(_))), "{page}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How it is known that an answer without a next page is the last one.
 
-use crate::sources::rest::paging::link::relation;
+use crate::sources::link::relation;
 use crate::sources::rest::paging::total::Total;
 use crate::sources::rest::paging::{Paging, Seen, Way};
 use crate::sources::rest::path::Path;
