@@ -141,7 +141,9 @@ impl Watch<'_> {
     ) -> Result<(T, Vec<Exchange>), SourceError> {
         let answer = asking.await;
         let exchanges = self.clients.taken();
-        exchanges.iter().for_each(|exchange| self.redactor.learn(&exchange.headers));
+        for exchange in &exchanges {
+            self.redactor.learn(&exchange.headers);
+        }
         if self.show {
             let mut err = io::stderr().lock();
             // Nobody is left to tell where even stderr is closed.
@@ -243,7 +245,7 @@ impl<'a> Reading<'a> {
             let lead = names::record(&deal)?;
             let lead = names::lead(&lead, names, &mut self.findings)?;
             let lead = String::from_utf8(lead.into_owned()).map_err(io::Error::other)?;
-            let deal = redactor.json(&*RawValue::from_string(lead)?);
+            let deal = redactor.json(&RawValue::from_string(lead)?);
             self.sample.deals.push(Shown { deal, raw: record.map(|record| redactor.json(&record)) });
         }
         self.sample.findings = self.findings.into_list();

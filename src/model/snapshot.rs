@@ -53,7 +53,6 @@ pub struct StatusTotals {
 }
 
 /// Whether a count is left out of a file because there is nothing to count.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 pub fn is_zero(count: &u64) -> bool {
     *count == 0
 }

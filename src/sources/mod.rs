@@ -296,9 +296,9 @@ impl Common {
         let mut asked = section.split_off(&COMMON_KEYS);
         let http = asked.split_off(&["timeout", "max_body", "allow_http", "proxy", "ca_file"]);
         let asked = asked.read::<Asked>(&[]).and_then(|asked| check_unmatched(&asked.allow_unmatched).map(|()| asked));
-        let http = http.read::<http::Settings>(&[]).and_then(|http| match http.timeout.0.is_zero() {
-            true => Err(vec![Problem::at("timeout", "must be longer than nothing").hint("for instance `\"120s\"`")]),
-            false => Ok(http),
+        let http = http.read::<http::Settings>(&[]).and_then(|http| {
+            let problem = || Problem::at("timeout", "must be longer than nothing").hint("for instance `\"120s\"`");
+            if http.timeout.0.is_zero() { Err(vec![problem()]) } else { Ok(http) }
         });
         match (asked, http) {
             (Ok(asked), Ok(http)) => Ok(Self {

@@ -83,7 +83,7 @@ async fn echoed(key: &str, deal: &str, words: &[&str]) -> Outcome {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_comes_back_is_hidden_in_record_and_deal_however_it_is_escaped() {
     let key = "canary\"k/ü";
-    for echo in [r#"canary\"k/ü"#, r#"canary\"k\/\u00fc"#, r#"\u0063anary\u0022k\/\u00FC"#] {
+    for echo in [r#"canary\"k/ü"#, r#"canary\"k\/\u00fc"#, r"\u0063anary\u0022k\/\u00FC"] {
         let deal =
             format!(r#"{{"id": 1, "title": "it is {echo}", "note": ["{echo}"], "amount": 5, "currency": "EUR"}}"#);
         for format in ["table", "json"] {

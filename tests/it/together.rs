@@ -71,7 +71,7 @@ async fn a_source_that_is_renamed_or_removed_leaves_no_deals_behind() {
     let (folder, [eu, us, uk]) = three_sources().await;
     folder.run(&["pull"]).assert_code(0);
     let section = |name: &str, crm: &FakeRest| format!("[sources.{name}]\n{}\n", crm.section(Paging::Cursor));
-    let names = || {
+    let joined = || {
         let latest = folder.json("output/sales_pipeline.json");
         let sources = latest["sources"].as_array().unwrap().iter();
         let names: Vec<String> = sources.map(|source| source["name"].as_str().unwrap().to_owned()).collect();
@@ -84,14 +84,14 @@ async fn a_source_that_is_renamed_or_removed_leaves_no_deals_behind() {
     // Under its new name it is a source that was never pulled, and is named as one until it is.
     folder.write_config(&[section("eu", &eu), section("usa", &us), section("uk", &uk)].concat());
     folder.run(&["pull", "eu"]).assert_code(0);
-    let (named, deals, is_complete) = names();
+    let (named, deals, is_complete) = joined();
     assert_eq!((named.as_str(), deals, is_complete), ("eu uk usa", vec![4, 4, 0], false.into()));
     folder.run(&["pull", "usa"]).assert_code(0);
-    assert_eq!(names().1, [4, 4, 4], "and no deal stands there twice");
+    assert_eq!(joined().1, [4, 4, 4], "and no deal stands there twice");
 
     folder.write_config(&[section("eu", &eu), section("uk", &uk)].concat());
     folder.run(&["pull", "eu"]).assert_code(0);
-    let (named, deals, is_complete) = names();
+    let (named, deals, is_complete) = joined();
     assert_eq!((named.as_str(), deals, is_complete), ("eu uk", vec![4, 4], true.into()));
     assert!(!folder.run(&["status"]).stdout.contains("usa"));
     assert_eq!(folder.snapshots("us").len(), 1, "what was pulled under the old name stays until retention takes it");

@@ -83,7 +83,7 @@ impl Nothing {
         let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
         let is_keyed = |value: &Value| {
             let records = value.as_object().filter(|records| !records.is_empty());
-            records.is_some_and(|records| records.values().all(|record| record.is_object()))
+            records.is_some_and(|records| records.values().all(Value::is_object))
         };
         let is_any = |test: &dyn Fn(&Value) -> bool| test(body) || inside.iter().any(|value| test(value));
         match () {
@@ -136,7 +136,9 @@ impl Probe {
         if let Some(sizes) = &mut self.sizes {
             if sizes.question(&self.first.asked).is_some() {
                 let is_found = sizes.learn(answer.map(|answer| self.found.records(&answer.body).len()));
-                answer.filter(|_| is_found).into_iter().for_each(|answer| self.totals.learn(answer, &self.found));
+                if let Some(answer) = answer.filter(|_| is_found) {
+                    self.totals.learn(answer, &self.found);
+                }
             } else {
                 self.lookups.learn(answer);
             }
@@ -150,7 +152,9 @@ impl Probe {
                 self.ways.remove(0);
             }
             Judged::Yes(paging) => {
-                answer.into_iter().for_each(|answer| self.totals.learn(answer, &self.found));
+                if let Some(answer) = answer {
+                    self.totals.learn(answer, &self.found);
+                }
                 self.paging = Some(paging);
                 self.ways.clear();
             }

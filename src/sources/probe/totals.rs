@@ -7,7 +7,7 @@ use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
 use crate::sources::probe::signs::signs;
 
-const TOTALS: [&str; 8] = [
+const TOTALS: [&str; 9] = [
     "total",
     "total_count",
     "total_results",
@@ -15,6 +15,7 @@ const TOTALS: [&str; 8] = [
     "total_items",
     "total_elements",
     "count",
+    "odata_count",
     "filtered_table_rows_count",
 ];
 const TOTAL_HEADERS: [&str; 5] = ["x-total-count", "x-total", "x-total-results", "total-count", "x-pw-total"];
@@ -102,7 +103,9 @@ mod tests {
     fn line(first: &Answer, others: &[Answer]) -> Option<String> {
         let found = find(&first.body).unwrap();
         let mut totals = Totals::of(first, &found);
-        others.iter().for_each(|other| totals.learn(other, &found));
+        for other in others {
+            totals.learn(other, &found);
+        }
         totals.line(|_| true).map(|line| line.text(0))
     }
 
