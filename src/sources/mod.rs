@@ -297,7 +297,11 @@ impl Common {
         let mut asked = section.split_off(&COMMON_KEYS);
         let http = asked.split_off(&["timeout", "max_body", "allow_http", "proxy", "ca_file"]);
         let asked = asked.read::<Asked>(&[]).and_then(|asked| check_unmatched(&asked.allow_unmatched).map(|()| asked));
-        match (asked, http.read::<http::Settings>(&[])) {
+        let http = http.read::<http::Settings>(&[]).and_then(|http| {
+            let problem = || Problem::at("timeout", "must be longer than nothing").hint("for instance `\"120s\"`");
+            if http.timeout.0.is_zero() { Err(vec![problem()]) } else { Ok(http) }
+        });
+        match (asked, http) {
             (Ok(asked), Ok(http)) => Ok(Self {
                 endpoint: asked.endpoint,
                 scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },

@@ -43,8 +43,13 @@ async fn what_the_configuration_leaves_out_and_what_it_lacks_is_said() {
 
     // What it recommends for a list of open deals needs no stage.
     let open = section.replace("stage = { path = \"$.stage_id\", lookup = \"stages\" }, ", "");
-    folder.write_config(&format!("[sources.crm]\n{open}\nstatus = {{}}\nallow_unmatched = [\"stage\"]\n"));
-    folder.run(&["check"]).assert_code(0);
+    folder.write_config(&format!("[sources.crm]\n{open}\nstatus = {{}}\nvars = {{ view = 7 }}\n"));
+    let checked = folder.run(&["check"]);
+    assert!(
+        checked.assert_code(0).stdout.contains("sources.crm.vars.view: stands in no request"),
+        "{}",
+        checked.stdout
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

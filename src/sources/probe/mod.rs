@@ -83,7 +83,7 @@ impl Nothing {
         let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
         let is_keyed = |value: &Value| {
             let records = value.as_object().filter(|records| !records.is_empty());
-            records.is_some_and(|records| records.values().all(serde_json::Value::is_object))
+            records.is_some_and(|records| records.values().all(Value::is_object))
         };
         let is_any = |test: &dyn Fn(&Value) -> bool| test(body) || inside.iter().any(|value| test(value));
         match () {
@@ -136,7 +136,9 @@ impl Probe {
         if let Some(sizes) = &mut self.sizes {
             if sizes.question(&self.first.asked).is_some() {
                 let is_found = sizes.learn(answer.map(|answer| self.found.records(&answer.body).len()));
-                answer.filter(|_| is_found).into_iter().for_each(|answer| self.totals.learn(answer, &self.found));
+                if let Some(answer) = answer.filter(|_| is_found) {
+                    self.totals.learn(answer, &self.found);
+                }
             } else {
                 self.lookups.learn(answer);
             }

@@ -7,7 +7,7 @@ use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
 use crate::sources::probe::signs::signs;
 
-const TOTALS: [&str; 8] = [
+const TOTALS: [&str; 9] = [
     "total",
     "total_count",
     "total_results",
@@ -15,6 +15,7 @@ const TOTALS: [&str; 8] = [
     "total_items",
     "total_elements",
     "count",
+    "odata_count",
     "filtered_table_rows_count",
 ];
 const TOTAL_HEADERS: [&str; 5] = ["x-total-count", "x-total", "x-total-results", "total-count", "x-pw-total"];

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -92,6 +92,15 @@ impl Auth {
         match kind.text("type") {
             Some("oauth2") => Grant::read(&section, &["type"]).map(Box::new).map(Self::OAuth),
             word => Fixed::read(&section, word).map(Self::Fixed),
+        }
+    }
+
+    /// The header that it sends.
+    pub(super) fn header(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(Fixed::None | Fixed::Query { .. }) => None,
+            Self::Fixed(Fixed::Header { name, .. }) => Some(name),
+            Self::Fixed(Fixed::Bearer { .. } | Fixed::Basic { .. }) | Self::OAuth(_) => Some(AUTHORIZATION.as_str()),
         }
     }
 

@@ -86,6 +86,8 @@ struct Tries {
     statuses: Option<BTreeSet<u16>>,
 }
 
+/// Statuses that there are (RFC 9110 §15).
+const STATUSES: std::ops::Range<u16> = 100..600;
 /// Statuses that can be a failure.
 const FAILURES: std::ops::Range<u16> = 400..600;
 
@@ -126,6 +128,9 @@ impl Limits {
             (None, Some(_)) => Err(Problem::at("requests", "is missing").hint("how many in that time")),
         };
         let pace = pace.map_err(|problem| problems.push(problem)).unwrap_or_default();
+        if keys.giveup.as_ref().is_some_and(|giveup| !STATUSES.contains(&giveup.status)) {
+            problems.push(Problem::at("giveup.status", "is no status of HTTP").hint("for instance 403"));
+        }
         if keys.concurrency == 0 {
             problems.push(Problem::at("concurrency", "must be at least 1"));
         }

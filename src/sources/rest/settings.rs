@@ -67,6 +67,8 @@ pub(super) struct Settings {
     pub(super) status: Option<StatusRule>,
     pub(super) success: Option<Success>,
     pub(super) limits: Limits,
+    /// Words that stand nowhere.
+    unused_vars: Vec<String>,
 }
 
 /// Takes a part that is right, or notes what is wrong with it.
@@ -94,7 +96,8 @@ impl Settings {
     /// Takes the keys of this kind out of the section and reads them.
     pub(super) fn read(section: &mut Section, context: &Context, problems: &mut Vec<Problem>) -> Option<Self> {
         let vars = keep(section.split_off(&["vars"]).read::<VarsKeys>(&[]), problems);
-        problems.extend(vars.map(|VarsKeys { vars }| vars::fill(section, &vars)).unwrap_or_default());
+        let vars = vars.map(|VarsKeys { vars }| vars::fill(section, &vars)).unwrap_or_default();
+        problems.extend(vars.problems);
         let auth = part(section, "auth", problems, Auth::read);
         let own = keep(read_own(section), problems);
         let is_paging_said = section.0.contains_key("paging");
@@ -104,6 +107,9 @@ impl Settings {
         let status = read_status(section, mapping.as_ref(), problems);
         let success = part(section, "success", problems, |table| Success::read(&table));
         let limits = part(section, "rate", problems, |table| Limits::read(table, Arc::clone(&context.memory)));
+        if let (Some(auth), Some(own)) = (&auth, &own) {
+            problems.extend(own.headers.keys().filter_map(|name| sent_twice(name, auth)));
+        }
         let (mut lookups, mapping, OwnKeys { headers, follow_redirects }) = (lookups?, mapping?, own?);
         for (name, table, paths) in mapping.columns() {
             if let Some(lookup) = lookups.get_mut(table) {
@@ -121,6 +127,7 @@ impl Settings {
             status,
             success: success?,
             limits: limits?,
+            unused_vars: vars.unused,
         })
     }
 
@@ -171,6 +178,8 @@ impl Settings {
             let warning = Problem::at("fields.currency", "is not mapped: deals are counted and not priced");
             warnings.push(warning.hint("a path, or `{ value = \"EUR\" }` if all deals are in one currency"));
         }
+        let unused = self.unused_vars.iter();
+        warnings.extend(unused.map(|name| Problem::at("", "stands in no request").under(&["vars", name])));
         let used = self.mapping.tables();
         for name in self.lookups.keys().filter(|name| !used.contains(name.as_str())) {
             warnings.push(Problem::at("", "no field looks into it, so it is not read").under(&["lookup", name]));
@@ -185,11 +194,27 @@ fn read_own(section: &mut Section) -> Result<OwnKeys, Vec<Problem>> {
     if problems.is_empty() { Ok(own) } else { Err(problems) }
 }
 
+/// A header that `auth` sends too.
+fn sent_twice(name: &str, auth: &Auth) -> Option<Problem> {
+    auth.header().filter(|sent| sent.eq_ignore_ascii_case(name)).map(|_| Problem {
+        path: vec!["headers".to_owned(), name.to_owned()],
+        message: "is what `auth` sends too".to_owned(),
+        hint: Some("one of the two".to_owned()),
+    })
+}
+
 fn read_deals(section: &mut Section, problems: &mut Vec<Problem>) -> Option<List> {
     let request = part(section, "request", problems, |table| table.read::<request::Keys>(&[])?.check());
     let paging = part(section, "paging", problems, Paging::read);
     let records = part(section, "records", problems, |table| table.read::<records::Keys>(&[])?.check());
-    keep(under("request", List::new(request?, paging?, records?)), problems)
+    // What is wrong with the paging stands there, all else at the request.
+    let list = List::new(request?, paging?, records?).map_err(|found| {
+        let at_request = |problem: &Problem| problem.path.first().is_none_or(|key| key != "paging");
+        let placed =
+            found.into_iter().map(|problem| if at_request(&problem) { problem.under(&["request"]) } else { problem });
+        placed.collect()
+    });
+    keep(list, problems)
 }
 
 /// The tables, and what fields need to know of them. A table with mistakes of its own is there nonetheless.

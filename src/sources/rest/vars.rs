@@ -1,7 +1,7 @@
 //! The `vars` of a section: words such as an account's or a view's id, named once and put where `{name}` stands in
 //! what is asked for. Nothing else is computed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use figment::value::{Dict, Value};
 
@@ -15,9 +15,18 @@ pub(super) type Vars = BTreeMap<String, Constant>;
 /// The keys of `auth` that may hold words.
 const OF_AUTH: [&str; 3] = ["audience", "scope", "token_url"];
 
+/// What came of filling a section.
+#[derive(Default)]
+pub(super) struct Filled {
+    /// Names that nobody defined.
+    pub(super) problems: Vec<Problem>,
+    /// Words that stand nowhere.
+    pub(super) unused: Vec<String>,
+}
+
 /// Puts the words into the requests of a section; a name that nobody defined is a problem.
-pub(super) fn fill(section: &mut Section, vars: &Vars) -> Vec<Problem> {
-    let mut filling = Filling { vars, place: Vec::new(), problems: Vec::new() };
+pub(super) fn fill(section: &mut Section, vars: &Vars) -> Filled {
+    let mut filling = Filling { vars, used: BTreeSet::new(), place: Vec::new(), problems: Vec::new() };
     let Section(tables) = section;
     filling.table(tables, "request", &request::KEYS);
     filling.table(tables, "auth", &OF_AUTH);
@@ -33,11 +42,13 @@ pub(super) fn fill(section: &mut Section, vars: &Vars) -> Vec<Problem> {
             filling.table(lookups, &name, &request::KEYS);
         }
     }
-    filling.problems
+    let unused = vars.keys().filter(|name| !filling.used.contains(*name)).cloned().collect();
+    Filled { problems: filling.problems, unused }
 }
 
 struct Filling<'v> {
     vars: &'v Vars,
+    used: BTreeSet<String>,
     place: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -78,7 +89,10 @@ impl Filling<'_> {
                 continue;
             };
             match self.vars.get(name).and_then(|word| word.0.text()) {
-                Some(word) => filled.push_str(word),
+                Some(word) => {
+                    filled.push_str(word);
+                    self.used.insert(name.to_owned());
+                }
                 None => self.problems.push(Problem {
                     path: self.place.clone(),
                     message: format!("`{{{name}}}` is not defined"),
@@ -107,8 +121,10 @@ mod tests {
             "fields = { id = '{view}' }\nrequest = { path = '/deals/view/{view}', body = { a = ['x {view} y', '{ view }', '{'] } }\n\
             lookup = { t = { path = '/t/{acount}', key = '{view}' } }",
         );
-        let vars = Vars::from([("view".to_owned(), serde_json::from_str("4001234567").unwrap())]);
-        let problems = fill(&mut section, &vars);
+        let word = |text: &str| serde_json::from_str(text).unwrap();
+        let vars = Vars::from([("view".to_owned(), word("4001234567")), ("veiw".to_owned(), word("7"))]);
+        let Filled { problems, unused } = fill(&mut section, &vars);
+        assert_eq!(unused, ["veiw"]);
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].path, ["lookup", "t", "path"]);
         assert!(problems[0].message.contains("{acount}"));

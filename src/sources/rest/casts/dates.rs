@@ -1,5 +1,7 @@
 //! Instants and days, in every shape that CRMs send them.
 
+use std::fmt::Write;
+
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
@@ -30,10 +32,22 @@ pub(in crate::sources::rest) struct Format(Vec<Item<'static>>);
 impl<'de> Deserialize<'de> for Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let pattern = String::deserialize(deserializer)?;
-        StrftimeItems::new(&pattern)
-            .parse_to_owned()
-            .map(Self)
-            .map_err(|_| de::Error::custom("expected a pattern such as `%d.%m.%Y %H:%M`"))
+        let items = StrftimeItems::new(&pattern).parse_to_owned();
+        let format = items.map(Self).map_err(|_| de::Error::custom("expected a pattern such as `%d.%m.%Y %H:%M`"))?;
+        if format.names_a_day() {
+            Ok(format)
+        } else {
+            Err(de::Error::custom("the pattern names no day with its month and year, so that no date comes of it"))
+        }
+    }
+}
+
+impl Format {
+    /// Whether what it writes can be read as a date again. What can only be read is taken for one.
+    fn names_a_day(&self) -> bool {
+        let some_day = DateTime::<Utc>::from_timestamp(1_767_225_600, 0).expect("it is a day of 2026");
+        let mut text = String::new();
+        write!(text, "{}", some_day.format_with_items(self.0.iter())).is_err() || by_pattern(&text, self).is_some()
     }
 }
 
@@ -271,6 +285,17 @@ mod tests {
         assert_eq!(instant_by(&by("%d.%m.%Y"), &text("2026-01-31")), None);
         assert_eq!(instant_by(&by("%d/%m/%Y %H:%M"), &text("31/12/26 09:30")), None, "no deal of the year 26");
         assert_eq!(instant_by(&by("%d/%m/%y %H:%M"), &text("31/12/26 09:30")).as_deref(), Some("2026-12-31T08:30:00Z"));
+    }
+
+    #[test]
+    fn a_pattern_that_names_no_day_is_a_mistake() {
+        let is_right = |pattern: &str| serde_json::from_value::<Format>(pattern.into()).is_ok();
+        for pattern in ["%d/%m/%Y", "%s", "%Y-%jT%H", "%c", "%Y-%m-%dT%H:%M:%S%.f%#z", "%d. %B %y", "%G-W%V-%u"] {
+            assert!(is_right(pattern), "{pattern}");
+        }
+        for pattern in ["%H:%M", "%Y-%m", "%d.%m.", "%Z", "date", ""] {
+            assert!(!is_right(pattern), "{pattern}");
+        }
     }
 
     #[test]

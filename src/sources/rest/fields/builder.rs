@@ -116,12 +116,12 @@ mod tests {
         let problems = read(
             "name = '$.a['\nvalue = { path = 'v', cast = 'datetime' }\nprobability = 'p'\nstage = { path = 's', lookup = 'stagse' }\n\
             owner = { value = 'x', path = 'y' }\ncurency = 'k'\ncurrency = { value = 'Euro' }\nclose_date = { path = 'd', unit = 'percent' }\n\
-            created_at = { path = 'c', cast = 'epoch_s', format = '%Y' }\nupdated_at = { path = 'c', timezone = 'Berlin' }\n\
+            created_at = { path = 'c', cast = 'epoch_s', format = '%Y%m%d' }\nupdated_at = { path = 'c', timezone = 'Berlin' }\n\
             closed_at = { path = 'c', format = '%!' }\nurl = { path = 'u', required = true, on_error = 'null' }\ncompany = { lookup = 'users' }\n\
             lost_reason = { path = 'l', missing = 'null' }\ndeal_type = { path = 'd', vars = 1 }\nowner_id = 7\n\
             pipeline = { path = 'p', lookup = 'orgs' }\npipeline_id = { path = 'p', lookup = 'words', value = '$.n' }\n\
             forecast_category = { path = 'f', scale = 2, map_default = 'null' }\nstage_id = { parts = ['a'] }\n\
-            stage_entered_at = { parts = ['a'], format = '%Y' }\nlast_activity_at = { path = 'l', fallback = { lookup = 'users' } }\n[custom]\nx = '$.1'",
+            stage_entered_at = { parts = ['a'], format = '%Y%m%d' }\nlast_activity_at = { path = 'l', fallback = { lookup = 'users' } }\n[custom]\nx = '$.1'",
         )
         .err()
         .unwrap();

@@ -103,6 +103,7 @@ pub(super) fn ask(section: Section, problems: &mut Vec<Problem>) -> BTreeMap<Str
     let mut asked = BTreeMap::new();
     let mut add = |name: String, place: Vec<String>, value: Value| {
         let keys = match value {
+            _ if name.is_empty() || name == CUSTOM => Err(vec![Problem::at("", "has no name")]),
             Value::String(_, text) => match text.parse::<Path>() {
                 Ok(path) => Ok(Keys { path: Some(Paths(vec![path])), ..Keys::default() }),
                 Err(why) => Err(vec![Problem::at("", format!("is no path: {why}"))]),
@@ -419,6 +420,9 @@ fn wrong_keys<T: Target>(name: &str, keys: &Keys, wrong: &mut Vec<Problem>) {
     }
     if keys.required && keys.on_error == Some(OnError::Null) {
         wrong.push(Problem::at("on_error", "`null` contradicts `required`"));
+    }
+    if keys.required && keys.default.is_some() {
+        wrong.push(Problem::at("required", "can never fail beside `default`").hint("one of the two"));
     }
     if name == "probability" && keys.unit.is_none() {
         let problem = Problem::at("unit", "is missing: 1 could be 1 % or 100 %");

@@ -99,9 +99,8 @@ impl Place {
             Self::Query(name) => (at("query", name.clone()), request.sets_param(name)),
             Self::Header(name) => (at("headers", name.clone()), request.sets_header(name)),
             Self::Body(_) if !request.has_body() => {
-                let hint = "`in = \"body\"` of the paging needs a request with a body".to_owned();
-                let message = "is not POST".to_owned();
-                return Some(Problem { path: vec!["method".to_owned()], message, hint: Some(hint) });
+                let problem = Problem::at("paging.in", "`body` needs a request with a body");
+                return Some(problem.hint("`method = \"POST\"` of the request, or `in = \"query\"`"));
             }
             Self::Body(place) if !request.takes_place(place) => {
                 let message = format!("has no place `{place}`, which `paging` sets");

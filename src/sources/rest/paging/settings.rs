@@ -22,8 +22,7 @@ struct SharedKeys {
     size_param: Option<String>,
     size: Option<u64>,
     total_header: Option<String>,
-    #[serde(default)]
-    total_tolerance: u64,
+    total_tolerance: Option<u64>,
     has_more: Option<Path>,
     #[serde(default)]
     end_statuses: Vec<u16>,
@@ -89,6 +88,10 @@ impl Paging {
         if keys.end_statuses.iter().any(|status| !(400..500).contains(status)) {
             problems.push(Problem::at("end_statuses", "expected statuses from 400 to 499").hint("such as [404]"));
         }
+        // Parts by `Range` have a total of their own.
+        if keys.total_tolerance.is_some() && total.is_none() && *word != "range" {
+            problems.push(Problem::at("total_tolerance", "is of use only beside `total` or `total_header`"));
+        }
         let way = match *word {
             "none" => section.read(&also).map(|Nothing {}| Way::One),
             "page" => Counted::by_page(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
@@ -106,7 +109,7 @@ impl Paging {
             way,
             size,
             total,
-            total_tolerance: keys.total_tolerance,
+            total_tolerance: keys.total_tolerance.unwrap_or(0),
             has_more: keys.has_more,
             end_statuses: keys.end_statuses,
             along: Along {
@@ -157,6 +160,7 @@ mod tests {
             ("type = 'page'\ntotal = '$.n'\ntotal_header = 'X-Total'", "total_header"),
             ("type = 'page'\ntotal = { path = '/count' }", "total"),
             ("type = 'page'\ntotal = { path = '/count', method = 'HEAD', value = '$.n' }", "total"),
+            ("type = 'page'\ntotal_tolerance = 2", "total_tolerance"),
             ("type = 'page'\nkeep = ['body']", "keep"),
             ("type = 'page'\nend_statuses = [404, 200]", "end_statuses"),
             ("type = 'page'\nmax_pages = 0", "max_pages"),
