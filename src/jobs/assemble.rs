@@ -185,7 +185,7 @@ fn readable(sorted: &Sorted, fetched: &Fetched) -> u64 {
 
 /// The proof of completeness: the list has ended, or there would be nothing to assemble; the list's own count, where
 /// it gives one, must match the different records that came. A count by another query is judged by the gate.
-fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
+pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
     let readable = readable(sorted, fetched);
     let end = match fetched.end {

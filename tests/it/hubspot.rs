@@ -874,7 +874,7 @@ impl Moments {
 
 #[tokio::test]
 async fn whatever_happens_between_pages_each_deal_is_as_it_was_at_some_moment_and_none_is_lost() {
-    let seeds = if std::env::var_os("PIPELINE_TEST_QUICK").is_some() { 20 } else { 200 };
+    let seeds = if crate::program::is_quick() { 20 } else { 200 };
     for seed in 0..seeds {
         let moments = Arc::new(Mutex::new(Moments::default()));
         let (noted, mut dice) = (Arc::clone(&moments), Dice(seed));

@@ -765,7 +765,9 @@ async fn fields_of_the_accounts_own_come_by_key_or_name_with_the_labels_of_their
          yearly = \"{}\"\ntypo = \"Segmnt\"\norigin = \"origin\"",
         segment.code, seats.code, arr.code
     );
-    let crm = FakePipedrive::start(vec![own, bare_deal(2)]).await;
+    let mut empty = bare_deal(2);
+    empty.custom.insert(arr.code.clone(), json!({"value": null, "currency": null}));
+    let crm = FakePipedrive::start(vec![own, empty]).await;
     crm.change(|account| account.fields = vec![segment, arr, tags, seats]);
     let source = with(&crm, &keys);
     let first = pulled(&source).await.unwrap_or_else(|error| panic!("{}", told(&error)));
@@ -786,6 +788,7 @@ async fn fields_of_the_accounts_own_come_by_key_or_name_with_the_labels_of_their
         ]
     );
     assert!(first.deals[1].value.is_none() && first.deals[1].custom["segment"].get() == "null");
+    assert_eq!(first.deals[1].custom["yearly"].get(), "null", "an amount of nothing");
     assert_eq!(first.warnings(), "The account's deals have no field `Segmnt`: `fields.typo` stays empty");
     let listed = crm.requests().into_iter().find(|asked| asked.route == Some(Route::Deals)).unwrap();
     assert_eq!(listed.param("custom_fields").unwrap().split(',').count(), 4, "and no others");
@@ -853,15 +856,16 @@ async fn an_app_that_stays_refused_ends_the_pull_after_one_renewal() {
 
 #[tokio::test]
 async fn an_app_that_may_not_read_something_is_refused_in_words() {
-    for (granted, part) in [
-        (&["deals:read", "contacts:read", "users:read"][..], "read the account"),
-        (&["base", "contacts:read", "users:read"], "read the pipelines"),
-        (&["base", "deals:read", "contacts:read"], "read the users"),
-        (&["base", "deals:read", "users:read"], "read the organizations"),
+    for (granted, part, scope) in [
+        (&["deals:read", "contacts:read", "users:read"][..], "read the account", "base"),
+        (&["base", "contacts:read", "users:read"], "read the pipelines", "deals:read"),
+        (&["base", "deals:read", "contacts:read"], "read the users", "users:read"),
+        (&["base", "deals:read", "users:read"], "read the organizations", "contacts:read"),
     ] {
         let crm = FakePipedrive::start(deals(3)).await.scopes(granted);
         let (told, advice) = failure(&built(&app(&crm))).await;
         assert!(told.contains(part) && told.contains("may not read this"), "{told}");
+        assert!(told.ends_with(&format!("it needs the scope `{scope}`")), "{told}");
         assert_eq!(advice, Advice::GrantPermission);
     }
 }

@@ -13,6 +13,7 @@ use figment::{Profile, Provider};
 use sales_pipeline::advice::Advice;
 use sales_pipeline::clock::SystemClock;
 use sales_pipeline::http::Clients;
+use sales_pipeline::jobs::assemble::judge;
 use sales_pipeline::jobs::names;
 use sales_pipeline::memory::InProcess;
 use sales_pipeline::model::deal::Deal;
@@ -21,6 +22,7 @@ use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Section, Span};
 use sales_pipeline::sources::pull::{Fetched, PullError, pull};
 use sales_pipeline::sources::{Built, Context, build};
+use sales_pipeline::store::spool::Spool;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +31,8 @@ use crate::fake_salesforce::{
     REFRESH_TOKEN, Refusal, Route, TOKEN, USERNAME, account_id, bare_deal, deal_id, deals, org_id, record_type_id,
     user_id,
 };
-use crate::program::Folder;
+use crate::program::{Folder, is_quick};
+use crate::skip::is_left_out;
 
 const ZONE: Tz = Tz::Europe__Berlin;
 
@@ -73,6 +76,8 @@ struct Pulled {
     deals: Vec<Deal>,
     findings: Vec<Finding>,
     fetched: Fetched,
+    /// Whether what came is all there is, as it is judged before anything is published.
+    is_whole: bool,
 }
 
 impl Pulled {
@@ -87,13 +92,6 @@ impl Pulled {
     fn warnings(&self) -> String {
         self.fetched.opened.warnings.join("\n")
     }
-
-    /// Whether as many came as the list says there are: else nothing is published.
-    fn is_whole(&self) -> bool {
-        let different: BTreeSet<&str> = self.deals.iter().map(|deal| deal.id.as_str()).collect();
-        let came = self.fetched.fetched - (self.deals.len() - different.len()) as u64;
-        self.fetched.listed.is_some_and(|(least, most)| (least..=most).contains(&came))
-    }
 }
 
 async fn pulled(built: &Built) -> Result<Pulled, PullError> {
@@ -104,6 +102,11 @@ async fn pulled(built: &Built) -> Result<Pulled, PullError> {
     };
     let deadline = Span(Duration::from_secs(60));
     let mut fetched = pull(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
+    let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
+    for deal in &taken {
+        spool.push(&deal.id, deal.updated_at, &names::record(deal).unwrap()).unwrap();
+    }
+    let is_whole = judge(&spool.sort().unwrap(), &fetched).is_ok();
     let mut findings = std::mem::take(&mut fetched.findings);
     let named = |deal: &Deal| {
         let record = names::record(deal).unwrap();
@@ -112,7 +115,7 @@ async fn pulled(built: &Built) -> Result<Pulled, PullError> {
     };
     let mut deals: Vec<Deal> = taken.iter().map(named).collect();
     deals.sort_by(|one, other| one.id.cmp(&other.id));
-    Ok(Pulled { deals, findings: findings.into_list(), fetched })
+    Ok(Pulled { deals, findings: findings.into_list(), fetched, is_whole })
 }
 
 async fn pulled_from(crm: &FakeSalesforce) -> Pulled {
@@ -200,7 +203,7 @@ async fn above_the_threshold_an_export_is_ordered_read_and_deleted() {
 
 #[tokio::test]
 async fn fifty_thousand_deals_are_one_page_of_an_export_and_one_more_is_two() {
-    if std::env::var_os("PIPELINE_TEST_QUICK").is_some() {
+    if is_left_out("fifty thousand deals of Salesforce, as one page and as two") {
         return;
     }
     for (count, way, lists, pages) in [(50_000, "", 0, 0), (50_000, "bulk_above = 49999", 0, 1), (50_001, "", 1, 2)] {
@@ -216,7 +219,7 @@ async fn fifty_thousand_deals_are_one_page_of_an_export_and_one_more_is_two() {
 
 #[tokio::test]
 async fn the_pages_of_a_large_export_are_read_two_at_a_time_and_one_by_one_where_nobody_tells_them() {
-    if std::env::var_os("PIPELINE_TEST_QUICK").is_some() {
+    if is_left_out("the pages of a large export of Salesforce") {
         return;
     }
     let export = || async { FakeSalesforce::start(deals(50_001)).await.result_page(8_000) };
@@ -630,7 +633,7 @@ async fn odd_but_honest_answers_are_read() {
 async fn pages_may_be_shorter_than_asked_for() {
     let crm = FakeSalesforce::start(deals(901)).await.page_size(200).fail_at(Route::More, 2, Fault::ShortPage);
     let pulled = pulled_from(&crm).await;
-    assert_eq!((pulled.published(), pulled.is_whole()), (crm.model(ZONE), true));
+    assert_eq!((pulled.published(), pulled.is_whole), (crm.model(ZONE), true));
     let crm = FakeSalesforce::start(deals(30)).await.page_size(4);
     let pulled = pulled_from(&crm).await;
     assert_eq!(pulled.published(), crm.model(ZONE), "the stages are six");
@@ -712,7 +715,7 @@ async fn what_is_left_of_a_list_that_the_crm_forgot_is_asked_for_anew_and_only_o
             }
         });
         let pulled = pulled_from(&crm).await;
-        assert_eq!((pulled.published(), pulled.is_whole()), (crm.model(ZONE), true), "page {}", nth + 1);
+        assert_eq!((pulled.published(), pulled.is_whole), (crm.model(ZONE), true), "page {}", nth + 1);
         assert_eq!((asked(&crm, Route::Composite), pulled.fetched.fetched), (2, 650), "none came twice");
     }
     let crm = FakeSalesforce::start(deals(650)).await.page_size(200);
@@ -735,9 +738,9 @@ async fn pages_that_do_not_add_up_fail_the_pull_or_are_never_whole() {
         assert_eq!(advice, Advice::CheckPaging, "{fault:?}");
     }
     let crm = FakeSalesforce::start(deals(450)).await.page_size(200).fail_at(Route::More, 2, Fault::LostRecord);
-    assert!(!pulled_from(&crm).await.is_whole());
+    assert!(!pulled_from(&crm).await.is_whole);
     let crm = FakeSalesforce::start(deals(450)).await.page_size(200).fail_at(Route::More, 1, Fault::DuplicateRecord);
-    assert!(pulled_from(&crm).await.is_whole(), "one that came twice counts once");
+    assert!(pulled_from(&crm).await.is_whole, "one that came twice counts once");
 }
 
 #[tokio::test]
@@ -824,7 +827,7 @@ async fn deals_closed_long_ago_are_not_even_sent_and_none_that_is_wanted_is_miss
             .collect();
         let ids: Vec<&str> = pulled.deals.iter().map(|deal| deal.id.as_str()).collect();
         assert_eq!(ids, wanted, "{days} days");
-        assert!(pulled.fetched.fetched <= all.fetched.fetched && pulled.is_whole());
+        assert!(pulled.fetched.fetched <= all.fetched.fetched && pulled.is_whole);
     }
 }
 
@@ -876,7 +879,7 @@ async fn what_is_deleted_is_left_out_and_what_comes_back_is_there_again() {
     crm.change(|org| org.delete(&gone));
     let without = pulled_from(&crm).await;
     assert_eq!(without.published(), crm.model(ZONE));
-    assert_eq!((without.deals.len(), without.fetched.filtered, without.is_whole()), (29, 1, true));
+    assert_eq!((without.deals.len(), without.fetched.filtered, without.is_whole), (29, 1, true));
     crm.change(|org| org.undelete(&gone));
     assert_eq!(pulled_from(&crm).await.published(), crm.model(ZONE));
     let reopened = deal_id(4);
@@ -1001,7 +1004,7 @@ fn happens(org: &mut Org, deleted: &mut Vec<String>, dice: &mut Dice) {
 
 #[tokio::test]
 async fn whatever_happens_between_pages_each_deal_is_as_it_was_at_some_moment_and_none_is_lost() {
-    let seeds = if std::env::var_os("PIPELINE_TEST_QUICK").is_some() { 20 } else { 200 };
+    let seeds = if is_quick() { 20 } else { 200 };
     let (mut whole, mut exported) = (0, 0);
     for seed in 0..seeds {
         let moments: Arc<Mutex<Vec<Vec<Published>>>> = Arc::default();
@@ -1018,7 +1021,7 @@ async fn whatever_happens_between_pages_each_deal_is_as_it_was_at_some_moment_an
         let crm = if seed % 4 == 1 { crm.fail_at(Route::More, 3, Fault::LostCursor) } else { crm };
         let source = built(&section(&crm, if seed % 4 == 3 { "bulk_above = 1" } else { "" }));
         let pulled = pulled(&source).await.unwrap_or_else(|error| panic!("seed {seed}: {}", told(&error)));
-        if !pulled.is_whole() {
+        if !pulled.is_whole {
             continue;
         }
         whole += 1;

@@ -201,7 +201,7 @@ impl Client {
             (reply, _) = self.send(path, below, query, token.as_ref()).await?;
         }
         if !reply.is_success() {
-            return Err(self.refused(identity, &reply));
+            return Err(self.refused(identity, path, &reply));
         }
         wire::read(&answer::text(reply)?)
     }
@@ -214,7 +214,7 @@ impl Client {
         refused: Option<&Token>,
     ) -> Result<(Reply, Option<Token>), SourceError> {
         let Way { http, text, token } = self.way(refused).await?;
-        let mut url = http.url(&format!("{}{below}", path.path))?;
+        let mut url = http.url(&format!("{}{below}", path.text))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -276,7 +276,7 @@ impl Client {
     }
 
     /// The class of a refusal; one that lasts is kept to.
-    fn refused(&self, identity: u64, reply: &Reply) -> SourceError {
+    fn refused(&self, identity: u64, path: Path, reply: &Reply) -> SourceError {
         let now = self.clock.now();
         match refusal(reply, now) {
             SourceError::Limit { status, .. } if self.refused.fetch_add(1, Ordering::Relaxed) >= MOST_WAITS => {
@@ -289,6 +289,10 @@ impl Client {
             }
             SourceError::Blocked { status, .. } => {
                 SourceError::Blocked { status, ends: Some(self.block.begins(identity, now)) }
+            }
+            // A user's own token has no scopes.
+            SourceError::Forbidden { status, .. } if matches!(self.access, Access::App(_)) => {
+                SourceError::Forbidden { status, lacking: vec![format!("the scope `{}`", path.scope)] }
             }
             other => other,
         }

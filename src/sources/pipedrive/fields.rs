@@ -439,6 +439,11 @@ impl Reading<'_> {
             let labels: Vec<String> = chosen.iter().filter_map(|one| self.label(&key, one, field)).collect();
             return to_raw_value(&labels).ok();
         }
+        let compound = serde_json::from_str::<Record>(value.get()).ok();
+        if compound.is_some_and(|parts| parts.get("value").is_some_and(|value| value.get() == "null")) {
+            // An amount of nothing in no currency.
+            return None;
+        }
         match text(&value) {
             Ok(None) => None,
             Err(Unreadable) if value.get().starts_with('"') => {

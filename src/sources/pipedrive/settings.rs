@@ -16,21 +16,23 @@ const ACCOUNTS: &str = "https://oauth.pipedrive.com";
 /// A path, and what the CRM counts for one request against its limit for the day (contract §3, in tokens).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Path {
-    pub(super) path: &'static str,
+    pub(super) text: &'static str,
     pub(super) tokens: u64,
+    /// What an app needs for it (contract §2).
+    pub(super) scope: &'static str,
 }
 
-pub(super) const ARCHIVED: Path = Path { path: "/api/v2/deals/archived", tokens: 20 };
-pub(super) const CURRENCIES: Path = Path { path: "/v1/currencies", tokens: 20 };
-pub(super) const DEALS: Path = Path { path: "/api/v2/deals", tokens: 10 };
-pub(super) const DEAL_FIELDS: Path = Path { path: "/api/v2/dealFields", tokens: 10 };
-pub(super) const ME: Path = Path { path: "/v1/users/me", tokens: 2 };
-pub(super) const ORGANIZATIONS: Path = Path { path: "/api/v2/organizations", tokens: 10 };
-pub(super) const PIPELINES: Path = Path { path: "/api/v2/pipelines", tokens: 5 };
-pub(super) const STAGES: Path = Path { path: "/api/v2/stages", tokens: 5 };
-pub(super) const SUMMARY: Path = Path { path: "/v1/deals/summary", tokens: 40 };
+pub(super) const ARCHIVED: Path = Path { text: "/api/v2/deals/archived", tokens: 20, scope: "deals:read" };
+pub(super) const CURRENCIES: Path = Path { text: "/v1/currencies", tokens: 20, scope: "base" };
+pub(super) const DEALS: Path = Path { text: "/api/v2/deals", tokens: 10, scope: "deals:read" };
+pub(super) const DEAL_FIELDS: Path = Path { text: "/api/v2/dealFields", tokens: 10, scope: "deals:read" };
+pub(super) const ME: Path = Path { text: "/v1/users/me", tokens: 2, scope: "base" };
+pub(super) const ORGANIZATIONS: Path = Path { text: "/api/v2/organizations", tokens: 10, scope: "contacts:read" };
+pub(super) const PIPELINES: Path = Path { text: "/api/v2/pipelines", tokens: 5, scope: "deals:read" };
+pub(super) const STAGES: Path = Path { text: "/api/v2/stages", tokens: 5, scope: "deals:read" };
+pub(super) const SUMMARY: Path = Path { text: "/v1/deals/summary", tokens: 40, scope: "deals:read" };
 /// One of them, by its id behind a slash, counts 2.
-pub(super) const USERS: Path = Path { path: "/v1/users", tokens: 20 };
+pub(super) const USERS: Path = Path { text: "/v1/users", tokens: 20, scope: "users:read" };
 /// Of the host of [`Address::accounts`].
 pub(super) const TOKEN: &str = "/oauth/token";
 
