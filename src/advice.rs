@@ -36,6 +36,8 @@ pub enum Advice {
     CheckMapping,
     /// An answer or a pull is larger than its cap.
     RaiseCap,
+    /// One answer holds more records or keys than fit into memory.
+    AskForLess,
     /// A pull took longer than its deadline.
     RaiseDeadline,
     /// The configuration is wrong.
@@ -74,7 +76,7 @@ impl Advice {
     }
 
     /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::RenewCredentials,
         Self::GrantPermission,
         Self::ProvideSecret,
@@ -88,6 +90,7 @@ impl Advice {
         Self::CheckPaging,
         Self::CheckMapping,
         Self::RaiseCap,
+        Self::AskForLess,
         Self::RaiseDeadline,
         Self::FixConfig,
         Self::MakeWritable,
@@ -118,6 +121,7 @@ impl Advice {
             Self::CheckPaging => "The pages do not add up",
             Self::CheckMapping => "A field does not fit",
             Self::RaiseCap => "An answer is too large",
+            Self::AskForLess => "An answer has too many parts",
             Self::RaiseDeadline => "A pull takes too long",
             Self::FixConfig => "The configuration is wrong",
             Self::MakeWritable => "A file cannot be written",
@@ -157,6 +161,9 @@ impl Advice {
             }
             Self::CheckMapping => "check `fields`, `records` and `pipelines` of the source against what the CRM has",
             Self::RaiseCap => "ask for smaller pages; if the size is right, raise `max_body`",
+            Self::AskForLess => {
+                "ask for smaller pages (`paging.size`), or for a part of the list; no setting raises this cap"
+            }
             Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
             Self::FixConfig => "run `sales-pipeline check` and mend what it lists",
             Self::MakeWritable => "make the directory writable for the user who runs this",

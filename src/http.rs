@@ -1,36 +1,36 @@
 //! The one HTTP client: bounded in time and bytes, no redirects, and no credential ever leaves the source's origin.
 //!
 //! `reqwest` has no timeouts and no size limit by default, obeys the environment's proxies and follows redirects with
-//! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's.
+//! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's, but
+//! for a request that only met the end of a connection kept from the answer before.
 
 mod body;
+mod clients;
+mod error;
+mod message;
+mod pace;
 mod record;
 
-use std::collections::{HashMap, VecDeque};
-use std::fs;
-use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Method, Proxy, Url};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue};
+use reqwest::{Client, Method, Url};
 use serde::Deserialize;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
+use tracing::debug;
 
 use crate::http::body::Body;
+pub use crate::http::clients::Clients;
+pub use crate::http::error::HttpError;
+use crate::http::error::{has_ended_unanswered, is_certificate};
+pub use crate::http::message::{Reply, Request, sensitive};
+pub use crate::http::pace::{Pace, Pacer};
 pub use crate::http::record::Exchange;
 use crate::http::record::Record;
 use crate::settings::{Problem, Size, Span};
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-const POOL_IDLE: Duration = Duration::from_secs(30);
-const USER_AGENT: &str = concat!("sales-pipeline/", env!("CARGO_PKG_VERSION"));
 
 /// How a source's requests are sent; keys of every source's section.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,225 +59,6 @@ fn default_max_body() -> Size {
     Size(64 << 20)
 }
 
-/// At most this many requests in this time, kept by waiting beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// How many.
-    pub requests: u32,
-    /// In how long.
-    pub per: Duration,
-}
-
-/// Keeps a pace by waiting before a request; requests of their own limit have a pacer of their own.
-#[derive(Debug, Default)]
-pub struct Pacer {
-    pace: Mutex<Option<Pace>>,
-    held_until: Mutex<Option<Instant>>,
-    sent: AsyncMutex<VecDeque<Instant>>,
-}
-
-impl Pacer {
-    /// A pacer that keeps `pace`; without one it never waits.
-    pub fn new(pace: Option<Pace>) -> Self {
-        Self { pace: Mutex::new(pace), ..Self::default() }
-    }
-
-    /// The pace that is kept.
-    pub fn pace(&self) -> Option<Pace> {
-        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps another pace from the next request on: what the server last said it allows.
-    pub fn set(&self, pace: Pace) {
-        *self.pace.lock().unwrap_or_else(PoisonError::into_inner) = Some(pace);
-    }
-
-    /// Sends nothing for a while, whatever the pace.
-    pub fn hold(&self, wait: Duration) {
-        *self.held_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
-    }
-
-    /// Waits until another request is within the pace, in any window of its length.
-    pub async fn wait(&self) {
-        let Some(pace) = self.pace() else { return };
-        let mut sent = self.sent.lock().await;
-        let held = self.held_until.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(until) = held {
-            tokio::time::sleep_until(until).await;
-        }
-        let now = Instant::now();
-        while sent.front().is_some_and(|at| now.duration_since(*at) >= pace.per) {
-            sent.pop_front();
-        }
-        if sent.len() >= pace.requests as usize {
-            tokio::time::sleep_until(sent[sent.len() - pace.requests as usize] + pace.per).await;
-        }
-        sent.push_back(Instant::now());
-    }
-}
-
-/// Why a request got no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// Refused, reset, no such host, or cut in the middle: worth another try.
-    #[error("no complete answer")]
-    Broken(#[source] reqwest::Error),
-    /// An answer that may be cut, or whose packing is broken: worth another try.
-    #[error("no complete answer: {0}")]
-    Incomplete(&'static str),
-    /// It took longer than its timeout: worth another try.
-    #[error("no answer within {0}")]
-    TimedOut(Span),
-    /// The certificate is not trusted: another try changes nothing.
-    #[error("the server's certificate is not trusted")]
-    Certificate(#[source] reqwest::Error),
-    /// More bytes than allowed.
-    #[error("the answer is larger than {0} bytes")]
-    TooLarge(u64),
-    /// A URL on another host, scheme or port: no credential goes there.
-    #[error("the address is not on {origin}")]
-    ForeignOrigin {
-        /// The source's own origin.
-        origin: String,
-    },
-    /// A path that makes no URL.
-    #[error("the address is no URL")]
-    NotAUrl,
-}
-
-/// A request: built by a source, sent once.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// GET, POST or HEAD.
-    pub method: Method,
-    /// Where to; checked against the source's origin.
-    pub url: Url,
-    /// Headers, secrets marked sensitive.
-    pub headers: HeaderMap,
-    /// A body, with its content type in `headers`.
-    pub body: Option<Vec<u8>>,
-}
-
-impl Request {
-    /// A GET of `url`.
-    pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: None }
-    }
-
-    /// A POST of `body`, which is of the media type `kind`.
-    pub fn post(url: Url, kind: &'static str, body: Vec<u8>) -> Self {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
-        Self { method: Method::POST, url, headers, body: Some(body) }
-    }
-}
-
-/// An answer of any status, read whole.
-#[derive(Debug)]
-pub struct Reply {
-    /// The status code.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body, decompressed.
-    pub body: Vec<u8>,
-    /// What was asked.
-    pub url: Url,
-}
-
-impl Reply {
-    /// Whether the status is 2xx, other than 206: a part that nobody asked for.
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status) && self.status != 206
-    }
-
-    /// A header as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// How long the server asks to wait: `Retry-After` in seconds or as a date, judged at `now`.
-    pub fn retry_after(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let text = self.header(RETRY_AFTER.as_str())?.trim();
-        if let Ok(seconds) = text.parse::<u64>() {
-            return Some(Duration::from_secs(seconds));
-        }
-        (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - now).to_std().ok()
-    }
-}
-
-/// The clients there are, shared by sources with the same proxy and authorities: each loads all certificates anew.
-#[derive(Debug, Default)]
-pub struct Clients {
-    clients: Mutex<HashMap<Trust, Client>>,
-    record: Option<Arc<Record>>,
-}
-
-/// What tells two clients apart: the proxy and the file of authorities.
-type Trust = (Option<String>, Option<PathBuf>);
-
-impl Clients {
-    /// No clients yet.
-    pub fn new() -> Arc<Self> {
-        // Taken by the first caller; later ones find it installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Arc::new(Self::default())
-    }
-
-    /// No clients yet; what they exchange is kept until [`taken`](Self::taken).
-    pub fn recording() -> Arc<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Arc::new(Self { clients: Mutex::default(), record: Some(Arc::default()) })
-    }
-
-    /// What was exchanged since this was last asked, in the order of the answers; nothing where nothing is kept.
-    pub fn taken(&self) -> Vec<Exchange> {
-        self.record.as_ref().map(|record| record.take()).unwrap_or_default()
-    }
-
-    fn client(&self, settings: &Settings) -> Result<Client, Problem> {
-        let key = (settings.proxy.clone(), settings.ca_file.clone());
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = build(settings)?;
-        clients.insert(key, client.clone());
-        Ok(client)
-    }
-}
-
-fn build(settings: &Settings) -> Result<Client, Problem> {
-    let mut builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(Policy::none())
-        .referer(false)
-        .no_proxy()
-        .http1_only()
-        .retry(reqwest::retry::never())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .pool_max_idle_per_host(2)
-        .pool_idle_timeout(POOL_IDLE);
-    if let Some(proxy) = &settings.proxy {
-        let proxy = Proxy::all(proxy).map_err(|_| Problem::at("proxy", "is no proxy URL"))?;
-        builder = builder.proxy(proxy);
-    }
-    if let Some(path) = &settings.ca_file {
-        for certificate in authorities(path).map_err(|why| Problem::at("ca_file", why.to_string()))? {
-            builder = builder.add_root_certificate(certificate);
-        }
-    }
-    builder.build().map_err(|_| {
-        Problem::at("ca_file", "no certificates to trust were found on this machine")
-            .hint("install the package `ca-certificates`")
-    })
-}
-
-fn authorities(path: &PathBuf) -> io::Result<Vec<Certificate>> {
-    let found = Certificate::from_pem_bundle(&fs::read(path)?).map_err(io::Error::other)?;
-    if found.is_empty() { Err(io::Error::other("holds no certificate in PEM")) } else { Ok(found) }
-}
-
 /// A source's own client: one origin, its timeouts and caps, its pace, its count of requests.
 #[derive(Debug)]
 pub struct Http {
@@ -287,6 +68,8 @@ pub struct Http {
     max_body: u64,
     pacer: Pacer,
     requests: AtomicU64,
+    /// Whether an answer came since a connection was last found to have ended.
+    is_answered: AtomicBool,
     record: Option<Arc<Record>>,
 }
 
@@ -301,6 +84,7 @@ impl Http {
             max_body: settings.max_body.0,
             pacer: Pacer::new(pace),
             requests: AtomicU64::new(0),
+            is_answered: AtomicBool::new(false),
             record: clients.record.clone(),
         })
     }
@@ -341,7 +125,8 @@ impl Http {
         &self.pacer
     }
 
-    /// Sends the request and reads the answer whole, whatever its status.
+    /// Sends the request and reads the answer whole, whatever its status. A question that meets the end of a kept
+    /// connection is asked once more, on another.
     pub async fn send(&self, request: Request) -> Result<Reply, HttpError> {
         self.send_at(&self.pacer, request).await
     }
@@ -349,6 +134,23 @@ impl Http {
     /// The same, at a pace of its own.
     pub async fn send_at(&self, pacer: &Pacer, mut request: Request) -> Result<Reply, HttpError> {
         request.url = self.own(request.url)?;
+        let again = request.only_asks.then(|| request.clone());
+        match (self.attempt(pacer, request).await, again) {
+            (Err(HttpError::Broken(error)), Some(request)) if self.has_kept_too_long(&error) => {
+                debug!("The server had ended the connection: asking again on another");
+                self.attempt(pacer, request).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    /// Whether nothing is wrong but that the server gave up a connection while it was kept for the next request, which
+    /// many do without a word. An answer must have come over it: a server that ends one after another is unwell.
+    fn has_kept_too_long(&self, error: &reqwest::Error) -> bool {
+        has_ended_unanswered(error) && self.is_answered.swap(false, Ordering::Relaxed)
+    }
+
+    async fn attempt(&self, pacer: &Pacer, request: Request) -> Result<Reply, HttpError> {
         pacer.wait().await;
         let Some(record) = &self.record else { return self.exchange(request).await };
         let (asked, begun) = (Exchange::asked(&request), Instant::now());
@@ -376,6 +178,7 @@ impl Http {
         while let Some(chunk) = response.chunk().await.map_err(|error| self.classify(error))? {
             body.take(&chunk)?;
         }
+        self.is_answered.store(true, Ordering::Relaxed);
         let reply = Reply { status, headers: response.headers().clone(), body: body.end()?, url };
         if (200..300).contains(&status) && has_body && !body::has_known_end(status, &reply.headers) {
             return Err(HttpError::Incomplete("nothing says where it ends"));
@@ -426,28 +229,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// rustls' own error stands somewhere in the chain where a certificate was the matter.
-fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inner.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
-}
-
-/// A header that holds a secret: marked, so that nothing prints it.
-pub fn sensitive(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = name.parse::<HeaderName>().ok()?;
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some((name, value))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -496,47 +277,5 @@ mod tests {
             assert!(parse_endpoint(endpoint, false).is_err(), "{endpoint}");
         }
         assert!(parse_endpoint("http://crm.example", true).is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_window_holds_more_requests_than_the_pace_allows_also_when_it_changes() {
-        let pacer = Pacer::new(Some(Pace { requests: 10, per: Duration::from_secs(10) }));
-        let begun = Instant::now();
-        let mut sent = Vec::new();
-        for number in 0..60 {
-            if number == 30 {
-                pacer.set(Pace { requests: 5, per: Duration::from_secs(10) });
-            }
-            pacer.wait().await;
-            sent.push(begun.elapsed().as_millis());
-        }
-        for window in sent[..30].windows(11) {
-            assert!(window[10] - window[0] >= 10_000, "{window:?}");
-        }
-        for window in sent[30..].windows(6) {
-            assert!(window[5] - window[0] >= 10_000, "{window:?}");
-        }
-        assert!(sent[59] < 90_000, "it waits no longer than it must: {sent:?}");
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let now = "2026-11-22T08:00:00Z".parse().unwrap();
-        let mut reply = Reply {
-            status: 429,
-            headers: HeaderMap::new(),
-            body: Vec::new(),
-            url: "http://localhost".parse().unwrap(),
-        };
-        for (text, seconds) in [
-            ("2", Some(2)),
-            ("Sun, 22 Nov 2026 08:00:05 GMT", Some(5)),
-            ("soon", None),
-            ("-4", None),
-            ("Sun, 22 Nov 2020 08:00:05 GMT", None),
-        ] {
-            reply.headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-            assert_eq!(reply.retry_after(now), seconds.map(Duration::from_secs), "{text}");
-        }
     }
 }

@@ -36,6 +36,7 @@ pub mod clock;
 pub mod http;
 pub mod memory;
 pub mod model;
+pub mod redact;
 pub mod secret;
 pub mod settings;
 pub mod signals;

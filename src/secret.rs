@@ -73,6 +73,19 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Words that names of secrets end with.
+const WORDS: [&str; 8] = ["key", "token", "secret", "password", "passwd", "auth", "authorization", "signature"];
+/// Words in names that end like those of secrets and are none: a page's token, a key to sort by.
+const OTHER_WORDS: [&str; 9] =
+    ["page", "cursor", "next", "continuation", "sort", "order", "group", "primary", "foreign"];
+
+/// Whether what goes by this name is likely a secret: `api_key`, `accessToken`, `X-Auth`.
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let is_secret = |part: &str| WORDS.iter().any(|word| part.ends_with(word));
+    name.split(['_', '-', '.']).any(is_secret) && !OTHER_WORDS.iter().any(|word| name.contains(word))
+}
+
 /// Why a secret could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -193,6 +206,17 @@ mod tests {
         for name in ["../etc/passwd", "a/b", "", ".hidden"] {
             let secret = Secret::Credential(name.to_owned());
             assert!(matches!(keyring.reveal(&secret), Err(SecretError::NotAName)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_tells_what_is_likely_a_secret() {
+        for name in ["api_key", "apikey", "accessToken", "X-Auth", "Authorization", "client.secret", "sig_signature"] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["sort", "sort_key", "orderKey", "page_token", "nextPageToken", "author", "keyword", "tokens_used"]
+        {
+            assert!(!is_secret_name(name), "{name}");
         }
     }
 

@@ -99,6 +99,16 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(formatter, "{}: ", self.path.join("."))?;
+        }
+        formatter.write_str(&self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(formatter, "; {hint}"))
+    }
+}
+
 impl Problem {
     /// A problem at `key` (dots go down).
     pub fn at(key: &str, message: impl Into<String>) -> Self {

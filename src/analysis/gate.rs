@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::deal::MANDATORY;
+use crate::model::deal::{MANDATORY, PAGING};
 use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
 use crate::telemetry::Escaped;
@@ -25,7 +25,9 @@ pub enum GateRule {
     R02,
     /// No deals, where there were some.
     R04,
-    /// A field that no deal can be without matched nothing.
+    /// Too many records came more than once: pages overlap, so others may be missing between them.
+    R06,
+    /// A field that no deal can be without, or what says where the next page is, matched nothing.
     R07,
     /// The account is another one.
     R10,
@@ -53,6 +55,8 @@ pub struct Candidate<'a> {
     pub head: &'a Head,
     /// Different records that came and could be read, before the configuration left any out.
     pub readable: u64,
+    /// Of these, those that say that they are deleted.
+    pub deleted: u64,
     /// Records that could not be read.
     pub skipped: u64,
     /// How many there are, by the CRM's own count.
@@ -61,6 +65,8 @@ pub struct Candidate<'a> {
     pub matched: &'a [(String, u64)],
     /// Where the ways to those fields end, in words; empty where a source cannot tell.
     pub gaps: &'a [(String, String)],
+    /// Why this may not be the whole list, and whether that is too odd to publish.
+    pub doubt: Option<(&'a str, bool)>,
     /// Records that became deals, before the configuration left any out.
     pub records: u64,
 }
@@ -77,23 +83,31 @@ pub struct Allowed<'a> {
 /// Every reason to hold the candidate; none: it may be published. `last_good` is what it would take the place of.
 pub fn judge(candidate: &Candidate<'_>, last_good: Option<&Head>, allowed: Allowed<'_>) -> Vec<Hold> {
     let empty = if allowed.empty { None } else { is_empty(candidate, last_good) };
-    [is_short(candidate), empty, another_account(candidate, last_good), without_id(candidate)]
+    let doubtful = doubtful(candidate).filter(|_| !allowed.unmatched.iter().any(|name| name == PAGING));
+    [is_short(candidate), empty, overlaps(candidate), another_account(candidate, last_good), without_id(candidate)]
         .into_iter()
         .flatten()
+        .chain(doubtful)
         .chain(unmatched(candidate, allowed.unmatched))
         .collect()
 }
 
-/// What is odd about a candidate and holds nothing: a count that differs, fields that match nothing (product C3).
+/// What is odd about a candidate and holds nothing: a count that differs, records that came twice, fields that match
+/// nothing, an end that nobody told (product C3).
 pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
     let counted = candidate.counted.filter(|counted| *counted != candidate.readable).map(|counted| {
         let message = format!("{} came, and the CRM counts {counted}", candidate.readable);
         Finding::of_pull(Rule::R02, "id", message, counted.abs_diff(candidate.readable))
     });
     let empty = candidate.empty_fields().filter(|field| !MANDATORY.contains(field));
-    let empty =
-        empty.map(|field| Finding::of_pull(Rule::R07, field, Rule::R07.meaning().to_owned(), candidate.records));
-    counted.into_iter().chain(empty).collect()
+    let empty = empty.map(|field| {
+        let message = format!("{}{}", Rule::R07.meaning(), candidate.why_empty(field));
+        Finding::of_pull(Rule::R07, field, message, candidate.records)
+    });
+    let doubt = candidate.doubt.map(|(why, _)| Finding::of_pull(Rule::R07, PAGING, why.to_owned(), candidate.records));
+    let duplicates = candidate.head.completeness.duplicates;
+    let twice = (duplicates > 0).then(|| Finding::of_pull(Rule::R06, "id", Rule::R06.meaning().to_owned(), duplicates));
+    counted.into_iter().chain(twice).chain(doubt).chain(empty).collect()
 }
 
 impl<'a> Candidate<'a> {
@@ -101,6 +115,12 @@ impl<'a> Candidate<'a> {
     fn empty_fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let enough = self.records >= ENOUGH_RECORDS;
         self.matched.iter().filter(move |(_, found)| enough && *found == 0).map(|(field, _)| field.as_str())
+    }
+
+    /// Where the way to an empty field ends, in brackets; nothing where the source cannot tell.
+    fn why_empty(&self, field: &str) -> String {
+        let gap = self.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
+        gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default()
     }
 }
 
@@ -121,7 +141,25 @@ fn is_empty(candidate: &Candidate<'_>, last_good: Option<&Head>) -> Option<Hold>
     // A file of the original format does not say what came.
     let before = last_good.total_leads.max(completeness.written + completeness.filtered);
     let reason = format!("no deals came, and there were {before}");
-    (candidate.readable == 0 && candidate.records == 0 && before > 0).then_some(Hold { rule: GateRule::R04, reason })
+    let there = candidate.readable.saturating_sub(candidate.deleted);
+    (there == 0 && candidate.records == 0 && before > 0).then_some(Hold { rule: GateRule::R04, reason })
+}
+
+/// A record that moves while pages are read comes twice; where many do and no count proves that all came, others were
+/// passed over. The tolerance is that of a count, so that one edit in a small account holds nothing.
+fn overlaps(candidate: &Candidate<'_>) -> Option<Hold> {
+    let completeness = &candidate.head.completeness;
+    let (duplicates, fetched) = (completeness.duplicates, completeness.fetched);
+    let reason = format!("{duplicates} of {fetched} records came more than once: the pages overlap");
+    let is_proven = candidate.counted == Some(candidate.readable);
+    let are_many = duplicates > COUNT_TOLERANCE.max(fetched / COUNT_TOLERANCE_SHARE);
+    (are_many && !is_proven).then_some(Hold { rule: GateRule::R06, reason })
+}
+
+/// Nothing of what was configured to say where the list ends was in the answers.
+fn doubtful(candidate: &Candidate<'_>) -> Option<Hold> {
+    let (why, _) = candidate.doubt.filter(|(_, is_grave)| *is_grave)?;
+    Some(Hold { rule: GateRule::R07, reason: why.to_owned() })
 }
 
 fn is_same_scope(one: &Head, other: &Head) -> bool {
@@ -146,9 +184,7 @@ fn another_account(candidate: &Candidate<'_>, last_good: Option<&Head>) -> Optio
 fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl Iterator<Item = Hold> + 'a {
     let is_mandatory = |field: &&str| MANDATORY.contains(field) && !allowed.iter().any(|name| name == field);
     candidate.empty_fields().filter(is_mandatory).map(|field| {
-        let gap = candidate.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
-        let why = gap.map(|(_, why)| format!(" ({why})")).unwrap_or_default();
-        let records = candidate.records;
+        let (records, why) = (candidate.records, candidate.why_empty(field));
         let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
         Hold { rule: GateRule::R07, reason }
     })
@@ -178,7 +214,17 @@ mod tests {
 
     fn candidate(head: &Head) -> Candidate<'_> {
         let records = head.total_leads;
-        Candidate { head, readable: records, skipped: 0, counted: None, matched: &[], gaps: &[], records }
+        Candidate {
+            head,
+            readable: records,
+            deleted: 0,
+            skipped: 0,
+            counted: None,
+            matched: &[],
+            gaps: &[],
+            doubt: None,
+            records,
+        }
     }
 
     fn of_scope(leads: u64, scope_hash: &str) -> Head {
@@ -224,6 +270,34 @@ mod tests {
     }
 
     #[test]
+    fn many_records_that_came_twice_are_held_unless_a_count_proves_that_all_came() {
+        let mut head = head(1_000, None);
+        for (duplicates, counted, held) in
+            [(5, None, false), (6, None, true), (6, Some(1_000), false), (6, Some(999), true)]
+        {
+            head.completeness.duplicates = duplicates;
+            head.completeness.fetched = 1_000 + duplicates;
+            let candidate = Candidate { counted, ..candidate(&head) };
+            let rules = rules(&candidate, None, ALLOW_NOTHING);
+            assert_eq!(rules, if held { vec![GateRule::R06] } else { Vec::new() }, "{duplicates} {counted:?}");
+            assert!(remark(&candidate).iter().any(|finding| (finding.rule, finding.count) == (Rule::R06, duplicates)));
+        }
+    }
+
+    #[test]
+    fn an_end_that_nobody_told_is_held_where_it_is_grave_and_not_allowed_and_always_said() {
+        let head = head(20, None);
+        let doubtful = |is_grave| Candidate { doubt: Some(("is that all?", is_grave)), ..candidate(&head) };
+        assert_eq!(judge(&doubtful(true), None, ALLOW_NOTHING)[0].reason, "is that all?");
+        let allowed = [PAGING.to_owned()];
+        assert_eq!(rules(&doubtful(true), None, Allowed { unmatched: &allowed, ..ALLOW_NOTHING }), []);
+        assert_eq!(rules(&doubtful(false), None, ALLOW_NOTHING), []);
+        for is_grave in [true, false] {
+            assert_eq!(remark(&doubtful(is_grave))[0].message, "is that all?");
+        }
+    }
+
+    #[test]
     fn an_empty_answer_is_held_where_there_were_deals_unless_it_is_allowed() {
         let (empty, full) = (head(0, None), head(7, None));
         assert_eq!(rules(&candidate(&empty), Some(&full), ALLOW_NOTHING), [GateRule::R04]);
@@ -236,6 +310,8 @@ mod tests {
             [],
             "they came, and the configuration leaves them out"
         );
+        let deleted = Candidate { deleted: 7, records: 0, ..filtered };
+        assert_eq!(rules(&deleted, Some(&full), ALLOW_NOTHING), [GateRule::R04], "they came, and say they are deleted");
     }
 
     #[test]
@@ -260,6 +336,11 @@ mod tests {
         let warned: Vec<String> = remark(&twenty).into_iter().map(|finding| finding.field).collect();
         assert_eq!(warned, ["owner"], "any other field only warns");
         assert!(remark(&few).is_empty());
+        let gaps = [("owner", "`$.owner.name`: `owner` is missing in 20"), ("stage", "`$.stage` is null in 20")];
+        let gaps = gaps.map(|(field, why)| (field.to_owned(), why.to_owned()));
+        let told = Candidate { gaps: &gaps, ..twenty };
+        assert_eq!(remark(&told)[0].message, format!("{} ({})", Rule::R07.meaning(), gaps[0].1));
+        assert!(judge(&told, None, ALLOW_NOTHING)[0].reason.contains(&gaps[1].1));
         let unmatched = ["stage".to_owned(), "value".to_owned()];
         assert_eq!(rules(&twenty, None, Allowed { unmatched: &unmatched, ..ALLOW_NOTHING }), []);
     }

@@ -39,6 +39,17 @@ pub struct Block {
     pub weighted: Decimal,
     /// The currency of both.
     pub currency: Option<Currency>,
+    /// Those without a value or without a rate.
+    #[serde(skip_serializing_if = "snapshot::is_zero")]
+    pub unpriced: u64,
+}
+
+impl Block {
+    /// The deals of one status, in the currency of the totals.
+    pub fn of(totals: &StatusTotals, currency: Option<Currency>) -> Self {
+        let StatusTotals { count, value, weighted, unpriced, .. } = *totals;
+        Self { count, value, weighted, currency, unpriced }
+    }
 }
 
 /// One source in the summary.
@@ -65,6 +76,9 @@ pub struct SourceBlock {
 pub struct QualityBlock {
     /// Findings by source.
     pub findings: BTreeMap<SourceName, Vec<Finding>>,
+    /// By source: what it did without, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub warnings: BTreeMap<SourceName, Vec<String>>,
 }
 
 /// Our block of `daily_summary.json`. The first four keys are the original's, over all deals.
@@ -110,7 +124,7 @@ pub struct Summary {
 
 /// The summary of `whole` (the one snapshot, or all of them joined) and of each source in it.
 pub fn summarize(whole: &Head, newest: &[Newest<'_>]) -> Summary {
-    let block = |totals: &StatusTotals| block(totals, whole.currency);
+    let block = |totals: &StatusTotals| Block::of(totals, whole.currency);
     Summary {
         total_leads: whole.total_leads,
         total_value: whole.total_value,
@@ -133,6 +147,11 @@ pub fn summarize(whole: &Head, newest: &[Newest<'_>]) -> Summary {
                 .filter_map(|source| Some((source.name.clone(), source.head?.quality.findings.clone())))
                 .filter(|(_, findings)| !findings.is_empty())
                 .collect(),
+            warnings: newest
+                .iter()
+                .filter_map(|source| Some((source.name.clone(), source.head?.quality.warnings.clone())))
+                .filter(|(_, warnings)| !warnings.is_empty())
+                .collect(),
         },
     }
 }
@@ -142,17 +161,13 @@ fn is_complete(head: &Head) -> bool {
     head.completeness.complete || head.is_original_format()
 }
 
-fn block(totals: &StatusTotals, currency: Option<Currency>) -> Block {
-    Block { count: totals.count, value: totals.value, weighted: totals.weighted, currency }
-}
-
 fn source_block(source: &Newest<'_>) -> SourceBlock {
     let empty = StatusTotals::default();
     let (open, currency) = source.head.map_or((&empty, None), |head| (&head.totals.open, head.currency));
     SourceBlock {
         timestamp: source.head.map(|head| head.timestamp),
         total_leads: source.head.map_or(0, |head| head.total_leads),
-        open: block(open, currency),
+        open: Block::of(open, currency),
         complete: source.head.is_some_and(is_complete),
         proof: source.head.map_or_else(|| "no snapshot yet".to_owned(), |head| head.completeness.proof.clone()),
         stale_since: source.stale_since,
@@ -163,6 +178,8 @@ fn source_block(source: &Newest<'_>) -> SourceBlock {
 /// The summary in Markdown, for people.
 pub fn markdown(summary: &Summary) -> String {
     let currency = summary.currency.map_or_else(String::new, |currency| format!(" {currency}"));
+    // No value without how many deals are missing from it.
+    let without = |unpriced: u64| if unpriced == 0 { String::new() } else { format!(" ({unpriced} not priced)") };
     let mut text = format!("# Sales pipeline, {}\n\n", summary.timestamp.format("%Y-%m-%d %H:%M UTC"));
     if summary.demo {
         text.push_str("**Demo data: these deals are invented.**\n\n");
@@ -170,10 +187,13 @@ pub fn markdown(summary: &Summary) -> String {
     text.push_str("| | deals | value | weighted |\n| --- | ---: | ---: | ---: |\n");
     for (label, block) in [("Open", &summary.open), ("Won", &summary.won), ("Lost", &summary.lost)] {
         let (value, weighted) = (number::text(block.value), number::text(block.weighted));
-        let _ = writeln!(text, "| {label} | {} | {value}{currency} | {weighted}{currency} |", block.count);
+        let unpriced = without(block.unpriced);
+        let _ = writeln!(text, "| {label} | {} | {value}{currency}{unpriced} | {weighted}{currency} |", block.count);
     }
+    let unpriced = without(summary.unpriced);
     let (value, weighted) = (number::text(summary.total_value), number::text(summary.weighted_value));
-    let _ = writeln!(text, "| All in the file | {} | {value}{currency} | {weighted}{currency} |", summary.total_leads);
+    let count = summary.total_leads;
+    let _ = writeln!(text, "| All in the file | {count} | {value}{currency}{unpriced} | {weighted}{currency} |");
     let unweighted = (summary.unweighted > 0).then(|| format!("{} without a probability", summary.unweighted));
     let noted: Vec<String> =
         snapshot::not_priced(summary.unpriced, &summary.without_rate).into_iter().chain(unweighted).collect();
@@ -192,11 +212,17 @@ pub fn markdown(summary: &Summary) -> String {
         let complete = if source.complete { "yes" } else { "no" };
         let _ = writeln!(
             text,
-            "| {name} | {at} | {} | {}{currency} | {complete}: {}{stale} |",
+            "| {name} | {at} | {} | {}{currency}{} | {complete}: {}{stale} |",
             source.total_leads,
             number::text(source.open.value),
+            without(source.open.unpriced),
             source.proof,
         );
+    }
+    let warnings =
+        summary.quality.warnings.iter().flat_map(|(name, warnings)| warnings.iter().map(move |text| (name, text)));
+    for (name, warning) in warnings {
+        let _ = writeln!(text, "\n{name}: {warning}.");
     }
     text
 }

@@ -146,7 +146,7 @@ impl Fold {
         let mut totals = Totals::default();
         for (status, group) in &self.groups {
             let priced = group.price(exchange)?;
-            totals.unpriced += priced.unpriced;
+            totals.unpriced += priced.totals.unpriced;
             for (currency, count) in priced.without_rate {
                 *totals.without_rate.entry(currency).or_default() += count;
             }
@@ -187,7 +187,6 @@ impl Fold {
 
 struct Priced {
     totals: StatusTotals,
-    unpriced: u64,
     without_rate: BTreeMap<Currency, u64>,
     unweighted: u64,
 }
@@ -263,22 +262,22 @@ impl Told {
 
 impl Group {
     fn price(&self, exchange: Option<Exchange<'_>>) -> Result<Priced, Overflow> {
-        let mut totals = StatusTotals { count: self.count, ..StatusTotals::default() };
-        let (mut unpriced, mut unweighted, mut without_rate) = (self.unpriced, 0, BTreeMap::new());
+        let mut totals = StatusTotals { count: self.count, unpriced: self.unpriced, ..StatusTotals::default() };
+        let (mut unweighted, mut without_rate) = (0, BTreeMap::new());
         for (currency, periods) in &self.by_currency {
             let mut whole = Native::default();
             for (period, native) in periods {
                 whole.add(native)?;
                 let in_base = |amount| exchange.and_then(|exchange| exchange.convert(amount, *currency, *period));
                 let (Some(value), Some(weighted)) = (in_base(native.value), in_base(native.weighted)) else {
-                    unpriced += native.count;
+                    totals.unpriced += native.count;
                     *without_rate.entry(*currency).or_default() += native.count;
                     continue;
                 };
                 totals.value = sum(totals.value, value)?;
                 totals.weighted = sum(totals.weighted, weighted)?;
+                unweighted += native.unweighted;
             }
-            unweighted += whole.unweighted;
             totals.by_currency.insert(
                 *currency,
                 CurrencyTotals {
@@ -292,7 +291,7 @@ impl Group {
             totals.value = base.round(totals.value);
             totals.weighted = base.round(totals.weighted);
         }
-        Ok(Priced { totals, unpriced, without_rate, unweighted })
+        Ok(Priced { totals, without_rate, unweighted })
     }
 }
 
@@ -319,7 +318,11 @@ mod tests {
     fn dollars_are_never_added_to_euros_without_a_rate() {
         let figures = figured(&MIXED, &Rates::default(), Some("EUR"));
         assert_eq!(figures.total_value.to_string(), "100.1");
-        assert_eq!((figures.totals.unpriced, figures.totals.unweighted), (3, 1));
+        assert_eq!(
+            (figures.totals.unpriced, figures.totals.unweighted),
+            (3, 0),
+            "one that is not priced is not unweighted"
+        );
         assert_eq!(figures.totals.open.by_currency.len(), 2, "the native sums are there all the same");
         assert_eq!(figures.totals.won.count, 1, "a deal that cannot be priced is counted");
     }
@@ -332,7 +335,7 @@ mod tests {
         let figures = figured(&MIXED, &Rates { base: Some(base), worth: worth.into() }, None);
         assert_eq!(figures.total_value.to_string(), "629.1");
         assert_eq!(figures.totals.open.value.to_string(), "445.1");
-        assert_eq!(figures.totals.unpriced, 1);
+        assert_eq!((figures.totals.unpriced, figures.totals.unweighted), (1, 1));
     }
 
     #[test]

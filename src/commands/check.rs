@@ -47,7 +47,7 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
     match choose(&jobs, wanted) {
-        Ok(targets) => connect::run(&jobs, &targets, out),
+        Ok(targets) => connect::run(&jobs, &targets, &config.keyring, out),
         Err(exit) => Ok(exit),
     }
 }

@@ -15,9 +15,11 @@ use crate::jobs::{Jobs, Target, names};
 use crate::model::deal::UNTITLED;
 use crate::model::finding::Finding;
 use crate::model::snapshot::Head;
+use crate::redact::Redactor;
+use crate::secret::Keyring;
 use crate::settings::Span;
 use crate::sources::pull::keep_wanted;
-use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Cost, End, Mapped, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How wide a sample is shown.
@@ -33,14 +35,17 @@ struct Column {
 }
 
 /// Asks each target for its first page and prints what came; the highest exit code of all.
-pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], out: &mut impl Write) -> io::Result<Exit> {
+pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], keyring: &Keyring, out: &mut impl Write) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut exit = Exit::Ok;
     for target in targets {
         writeln!(out, "\n{} ({})", target.name, if target.built.demo { "invented deals" } else { "live" })?;
         out.flush()?;
         match runtime.block_on(first_page(target, jobs.pull_deadline, jobs.clock.now())) {
-            Ok(answered) => write_page(jobs, target, answered, out)?,
+            Ok(answered) => {
+                let secrets = target.built.secrets.iter().map(|(_, secret)| secret);
+                write_page(jobs, target, answered, &Redactor::new(secrets, keyring), out)?;
+            }
             Err(error) => {
                 let what = format!("connect to `{}`: {}", target.name, in_one_line(&error));
                 exit = exit.max(complain(&what, Some(error.advice()), Exit::of_source(&error)));
@@ -79,11 +84,16 @@ fn write_page(
     jobs: &Jobs,
     target: &Target,
     (opened, page, names): (Opened, Page, Names),
+    redactor: &Redactor,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let account = Escaped(opened.account.as_deref().unwrap_or("not told"));
     let currency = opened.currency.map_or_else(|| "not told".to_owned(), |currency| currency.to_string());
-    let more = if page.next.is_some() { "there are more" } else { "all there are" };
+    let more = match (&page.next, &page.end) {
+        (Some(_), _) => "there are more",
+        (None, End::Doubtful { .. }) => "perhaps all there are",
+        (None, _) => "all there are",
+    };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {account}, currency {currency}")?;
     let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped);
@@ -103,11 +113,15 @@ fn write_page(
             Escaped(before)
         )?;
     }
-    for warning in &opened.warnings {
+    let doubt = match &page.end {
+        End::Doubtful { why, .. } if page.next.is_none() => Some(why),
+        _ => None,
+    };
+    for warning in opened.warnings.iter().chain(doubt) {
         writeln!(out, "  warning      {}", Escaped(warning))?;
     }
     let mapping = target.built.source.mapping();
-    if mapping.is_empty() { Ok(()) } else { write_fields(&mapping, page, &names, out) }
+    if mapping.is_empty() { Ok(()) } else { write_fields(&mapping, page, &names, redactor, out) }
 }
 
 /// What a run costs: by the source's own reckoning, else as the last one did.
@@ -136,11 +150,19 @@ fn as_share(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-fn write_fields(mapping: &[Mapped], mut page: Page, names: &Names, out: &mut impl Write) -> io::Result<()> {
+fn write_fields(
+    mapping: &[Mapped],
+    mut page: Page,
+    names: &Names,
+    redactor: &Redactor,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut leads: Vec<Value> = Vec::with_capacity(page.deals.len());
     for deal in &page.deals {
         let record = names::record(deal)?;
-        leads.push(serde_json::from_slice(&names::lead(&record, names, &mut page.findings)?)?);
+        let lead = serde_json::from_slice(&names::lead(&record, names, &mut page.findings)?)?;
+        // A server may send back what it was sent, and a sample is shown to people.
+        leads.push(redactor.value(&lead));
     }
     let (findings, records) = (page.findings.into_list(), page.deals.len());
     let headings = [

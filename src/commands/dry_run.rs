@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
-use crate::commands::exchange::Redactor;
+use crate::commands::exchange;
 use crate::commands::exit::Exit;
 use crate::commands::pull::choose;
 use crate::commands::table::{self, Lean};
@@ -21,8 +21,10 @@ use crate::jobs::{Jobs, Target, names};
 use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Findings};
 use crate::model::ordered::Ordered;
+use crate::redact::Redactor;
+use crate::sources::pull::keep_wanted;
 use crate::sources::raw;
-use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{End, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How many pages are read in search of deals that the configuration wants.
@@ -31,6 +33,8 @@ const MOST_PAGES: u64 = 10;
 const WIDEST: usize = 48;
 /// How many lines of a record are shown.
 const TALLEST: usize = 60;
+/// How many objects of a record that stand in each other are shown in lines of their own.
+const DEEPEST: usize = 12;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DryRun {
@@ -69,6 +73,9 @@ struct Sample {
     skipped: u64,
     /// Whether the list goes on.
     more: bool,
+    /// Why it may go on all the same, where nothing says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<String>,
     deals: Vec<Shown>,
     findings: Vec<Finding>,
     #[serde(skip)]
@@ -104,9 +111,9 @@ pub(super) fn run(inputs: &Inputs, arguments: &DryRun, sources: &[String], out: 
     for target in &targets {
         let secrets = target.built.secrets.iter().map(|(_, secret)| secret);
         let redactor = Redactor::new(secrets, &config.keyring);
-        let watch = Watch { clients: &clients, redactor: &redactor, show: arguments.show_http };
+        let mut watch = Watch { clients: &clients, redactor, show: arguments.show_http };
         let limit = usize::try_from(arguments.limit.unwrap_or(5)).unwrap_or(usize::MAX);
-        match runtime.block_on(sample(&jobs, target, limit, &watch))? {
+        match runtime.block_on(sample(&jobs, target, limit, &mut watch))? {
             Ok(sample) if arguments.format == Format::Table => write_sample(&sample, out)?,
             Ok(sample) => samples.push(sample),
             Err(error) => {
@@ -126,23 +133,26 @@ pub(super) fn run(inputs: &Inputs, arguments: &DryRun, sources: &[String], out: 
 /// Looks at what is exchanged while a source works.
 struct Watch<'a> {
     clients: &'a Clients,
-    redactor: &'a Redactor,
+    redactor: Redactor,
     show: bool,
 }
 
 impl Watch<'_> {
     /// Does one step, and hands over its answer with what was exchanged for it.
     async fn step<T>(
-        &self,
+        &mut self,
         asking: impl Future<Output = Result<T, SourceError>>,
     ) -> Result<(T, Vec<Exchange>), SourceError> {
         let answer = asking.await;
         let exchanges = self.clients.taken();
+        for exchange in &exchanges {
+            self.redactor.learn(&exchange.headers);
+        }
         if self.show {
             let mut err = io::stderr().lock();
             // Nobody is left to tell where even stderr is closed.
             for exchange in &exchanges {
-                let _ = write!(err, "{}", self.redactor.exchange(exchange));
+                let _ = write!(err, "{}", exchange::shown(exchange, &self.redactor));
             }
         }
         Ok((answer?, exchanges))
@@ -154,12 +164,12 @@ async fn sample(
     jobs: &Jobs,
     target: &Target,
     limit: usize,
-    watch: &Watch<'_>,
+    watch: &mut Watch<'_>,
 ) -> io::Result<Result<Sample, SourceError>> {
     let mut reading = Reading::new(jobs, target);
     let deadline = jobs.pull_deadline;
     match timeout(deadline.0, reading.read(limit, watch)).await {
-        Ok(Ok(names)) => reading.into_sample(&names, limit, watch.redactor).map(Ok),
+        Ok(Ok(names)) => reading.into_sample(&names, limit, &watch.redactor).map(Ok),
         Ok(Err(error)) => Ok(Err(error)),
         Err(_) => Ok(Err(SourceError::Http(HttpError::TimedOut(deadline)))),
     }
@@ -186,6 +196,7 @@ impl<'a> Reading<'a> {
             filtered: 0,
             skipped: 0,
             more: false,
+            doubt: None,
             deals: Vec::new(),
             findings: Vec::new(),
             mapped: target.built.source.mapping().into_iter().map(|mapped| mapped.field).collect(),
@@ -193,7 +204,7 @@ impl<'a> Reading<'a> {
         Self { jobs, target, sample, deals: Vec::new(), findings: Findings::default(), before: Vec::new() }
     }
 
-    async fn read(&mut self, limit: usize, watch: &Watch<'_>) -> Result<Names, SourceError> {
+    async fn read(&mut self, limit: usize, watch: &mut Watch<'_>) -> Result<Names, SourceError> {
         let crm = &self.target.built.source;
         let (opened, exchanges) = watch.step(crm.open()).await?;
         self.before = exchanges;
@@ -214,13 +225,16 @@ impl<'a> Reading<'a> {
         Ok(names)
     }
 
-    async fn read_pages(&mut self, opened: &Opened, limit: usize, watch: &Watch<'_>) -> Result<(), SourceError> {
+    async fn read_pages(&mut self, opened: &Opened, limit: usize, watch: &mut Watch<'_>) -> Result<(), SourceError> {
         let mut after: Option<String> = None;
         loop {
             let page = self.target.built.source.page(opened, after.as_deref());
             let (page, exchanges) = watch.step(page).await?;
             after.clone_from(&page.next);
             self.sample.more = after.is_some();
+            if let (None, End::Doubtful { why, .. }) = (&after, &page.end) {
+                self.sample.doubt = Some(why.clone());
+            }
             self.take(page, opened, exchanges);
             if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {
                 return Ok(());
@@ -231,18 +245,17 @@ impl<'a> Reading<'a> {
     fn take(&mut self, mut page: Page, opened: &Opened, exchanges: Vec<Exchange>) {
         let now = self.jobs.clock.now();
         let fetched = page.fetched();
-        page.deals.retain(|deal| self.target.built.scope.wants(deal, now));
+        keep_wanted(&mut page, &self.target.built.scope, opened, now, |_| ());
         self.sample.pages += 1;
         self.sample.fetched += fetched;
         self.sample.skipped += page.skipped;
-        self.sample.filtered += fetched - page.skipped - page.deals.len() as u64;
+        self.sample.filtered += page.filtered;
         self.findings.merge(page.findings);
         let both = exchanges.iter().chain(&self.before);
         let answers: Vec<&str> = both.filter_map(|exchange| std::str::from_utf8(&exchange.body).ok()).collect();
         let ids: Vec<&str> = page.deals.iter().map(|deal| deal.id.as_str()).collect();
         let mut records = raw::behind(&ids, &answers);
-        for mut deal in page.deals {
-            deal.currency = deal.currency.or(opened.currency);
+        for deal in page.deals {
             let record = records.remove(&deal.id);
             self.deals.push((deal, record));
         }
@@ -254,10 +267,13 @@ impl<'a> Reading<'a> {
             let lead = names::record(&deal)?;
             let lead = names::lead(&lead, names, &mut self.findings)?;
             let lead = String::from_utf8(lead.into_owned()).map_err(io::Error::other)?;
-            let raw = record.map(|record| RawValue::from_string(redactor.text(record.get()))).transpose()?;
-            self.sample.deals.push(Shown { deal: RawValue::from_string(lead)?, raw });
+            let deal = redactor.json(&RawValue::from_string(lead)?);
+            self.sample.deals.push(Shown { deal, raw: record.map(|record| redactor.json(&record)) });
         }
         self.sample.findings = self.findings.into_list();
+        for id in self.sample.findings.iter_mut().flat_map(|finding| &mut finding.sample_ids) {
+            *id = redactor.text(id);
+        }
         Ok(self.sample)
     }
 }
@@ -267,7 +283,11 @@ fn write_sample(sample: &Sample, out: &mut impl Write) -> io::Result<()> {
     let source = Escaped(&sample.source);
     writeln!(out, "{source} ({}): nothing is written", if sample.demo { "invented deals" } else { "live" })?;
     let of = if *pages == 1 { "the first page".to_owned() } else { format!("the first {pages} pages") };
-    let more = if sample.more { "there are more" } else { "all there are" };
+    let more = match (sample.more, &sample.doubt) {
+        (true, _) => "there are more".to_owned(),
+        (false, Some(doubt)) => format!("perhaps all there are: {}", Escaped(doubt)),
+        (false, None) => "all there are".to_owned(),
+    };
     writeln!(out, "  {of}: {fetched} records, {filtered} filtered, {skipped} skipped; {more}")?;
     for (index, shown) in sample.deals.iter().enumerate() {
         writeln!(out, "\ndeal {} of {}", index + 1, sample.deals.len())?;
@@ -329,28 +349,37 @@ fn plain(value: &RawValue) -> String {
 /// A record in lines, every number as it came.
 fn lines(record: &RawValue) -> io::Result<Vec<String>> {
     let mut lines = Vec::new();
-    indent(record, "", "", &mut lines)?;
+    indent(record, 0, "", &mut lines)?;
     if lines.len() > TALLEST {
-        let more = lines.len() - TALLEST;
         lines.truncate(TALLEST);
-        lines.push(format!("… {more} more lines (--format json has them)"));
+        lines.push("… more lines (--format json has them)".to_owned());
     }
     Ok(lines)
 }
 
-fn indent(value: &RawValue, indentation: &str, before: &str, lines: &mut Vec<String>) -> io::Result<()> {
-    let text = value.get();
-    if !text.starts_with('{') || text.len() + before.len() + indentation.len() <= WIDEST {
-        lines.push(format!("{indentation}{before}{text}"));
+/// Adds the lines of a value, but no more than are shown: a record may be of any depth and length.
+fn indent(value: &RawValue, depth: usize, before: &str, lines: &mut Vec<String>) -> io::Result<()> {
+    if lines.len() > TALLEST {
+        return Ok(());
+    }
+    let (text, indentation) = (value.get(), "  ".repeat(depth));
+    let is_short = text.len() + before.len() + indentation.len() <= WIDEST;
+    if !text.starts_with('{') || is_short || depth == DEEPEST {
+        lines.push(cut(&format!("{indentation}{before}{}", beginning(text))));
         return Ok(());
     }
     lines.push(format!("{indentation}{before}{{"));
     for (key, value) in serde_json::from_str::<Ordered<&RawValue>>(text)?.0 {
         let before = format!("{}: ", serde_json::to_string(&key)?);
-        indent(value, &format!("{indentation}  "), &before, lines)?;
+        indent(value, depth + 1, &before, lines)?;
     }
     lines.push(format!("{indentation}}}"));
     Ok(())
+}
+
+/// As much of a text as can be shown, and a little more, so that it is seen to be cut.
+fn beginning(text: &str) -> &str {
+    text.char_indices().nth(WIDEST + 1).map_or(text, |(end, _)| &text[..end])
 }
 
 fn cut(text: &str) -> String {

@@ -2,58 +2,22 @@
 
 use std::fmt::Write;
 
-use reqwest::Url;
-use secrecy::ExposeSecret;
-
 use crate::http::Exchange;
-use crate::secret::{Keyring, Secret};
+use crate::redact::{HIDDEN, Redactor};
 use crate::telemetry::Escaped;
 
-/// What stands for a secret.
-const HIDDEN: &str = "***";
-
-/// Takes secrets out of what people see: a server may send back what it was sent.
-pub(super) struct Redactor(Vec<String>);
-
-impl Redactor {
-    /// One that knows these secrets; what cannot be read now was not sent either.
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>, keyring: &Keyring) -> Self {
-        let texts = secrets.into_iter().filter_map(|secret| keyring.reveal(secret).ok());
-        Self(texts.map(|text| text.expose_secret().to_owned()).filter(|text| !text.is_empty()).collect())
+/// The exchange as `--show-http` has it.
+pub(super) fn shown(exchange: &Exchange, redactor: &Redactor) -> String {
+    let mut shown = format!("> {} {}\n", exchange.method, redactor.url(&exchange.url));
+    for (name, value) in &exchange.headers {
+        let text = value.to_str().ok().filter(|_| !value.is_sensitive()).map(|text| redactor.text(text));
+        // Writing into a text never fails.
+        let _ = writeln!(shown, ">   {name}: {}", Escaped(text.as_deref().unwrap_or(HIDDEN)));
     }
-
-    /// The text with every secret hidden.
-    pub(super) fn text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
-    }
-
-    /// The URL with every secret hidden, however it is encoded there.
-    pub(super) fn url(&self, url: &Url) -> String {
-        let holds_secret = |text: &str| self.0.iter().any(|secret| text.contains(secret));
-        let written = url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        let pairs = written.zip(url.query_pairs()).map(|(written, (key, value))| {
-            if holds_secret(&value) { format!("{key}={HIDDEN}") } else { written.to_owned() }
-        });
-        let query = pairs.collect::<Vec<_>>().join("&");
-        let mut place = url.clone();
-        place.set_query(None);
-        let mark = if query.is_empty() { "" } else { "?" };
-        self.text(&format!("{place}{mark}{query}"))
-    }
-
-    /// The exchange as `--show-http` has it.
-    pub(super) fn exchange(&self, exchange: &Exchange) -> String {
-        let mut shown = format!("> {} {}\n", exchange.method, self.url(&exchange.url));
-        for (name, value) in &exchange.headers {
-            let text = value.to_str().ok().filter(|_| !value.is_sensitive()).map(|text| self.text(text));
-            // Writing into a text never fails.
-            let _ = writeln!(shown, ">   {name}: {}", Escaped(text.as_deref().unwrap_or(HIDDEN)));
-        }
-        let took = exchange.took.as_millis();
-        match exchange.status {
-            Some(status) => format!("{shown}< {status}, {} bytes, {took} ms\n", exchange.bytes),
-            None => format!("{shown}< no answer, {took} ms\n"),
-        }
+    let took = exchange.took.as_millis();
+    match exchange.status {
+        Some(status) => format!("{shown}< {status}, {} bytes, {took} ms\n", exchange.bytes),
+        None => format!("{shown}< no answer, {took} ms\n"),
     }
 }
 
@@ -66,6 +30,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
+    use crate::secret::{Keyring, Secret};
 
     #[test]
     fn no_secret_is_shown_however_it_is_sent() {
@@ -86,10 +51,9 @@ mod tests {
             took: Duration::from_millis(7),
         };
         assert_eq!(
-            redactor.exchange(&exchange),
+            shown(&exchange, &redactor),
             "> GET https://crm.example/***/d?a=%2cb&key=***&t=***\n>   content-type: application/json\n\
              >   authorization: ***\n< 200, 12 bytes, 7 ms\n"
         );
-        assert_eq!(redactor.text("{\"token\": \"canary\"}"), "{\"token\": \"***\"}");
     }
 }

@@ -64,8 +64,8 @@ Run it:         sales-pipeline run
 Is it right?    sales-pipeline check
 How is it?      sales-pipeline status
 
-Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 65 held, 69 a source unavailable, 73 cannot
-write, 75 another instance, 77 credentials refused, 78 configuration, 130 ended by a signal.";
+Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 65 held, 69 a source unavailable,
+73 cannot write, 75 another instance, 77 credentials refused, 78 configuration, 130 ended by a signal.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -86,7 +86,7 @@ enum Command {
     Snapshots(snapshots::Command),
     /// Look at a list of deals that no source knows yet, and propose a section for it
     ///
-    /// Sends some requests to find out how the list is paged. The secret comes from a variable or a file, never from
+    /// Sends at most 46 requests to find out how the list is paged. The secret comes from a variable or a file, never from
     /// the command line.
     Probe(probe::Arguments),
     /// Print a shell's completions
@@ -242,6 +242,11 @@ fn vanished_in_words(head: &Head) -> Option<String> {
         1 => Some("1 deal is gone, and the CRM knows nothing of it".to_owned()),
         count => Some(format!("{count} deals are gone, and the CRM knows nothing of them")),
     }
+}
+
+/// How many records the configuration left out, where there are any.
+fn left_out(filtered: u64) -> Option<String> {
+    (filtered > 0).then(|| format!("{filtered} left out by the configuration"))
 }
 
 /// Colours only for a person: on a terminal that wants them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderName;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::advice::Advice;
@@ -16,22 +17,23 @@ use crate::commands::complain;
 use crate::commands::connect::first_page;
 use crate::commands::exit::Exit;
 use crate::config::{self, Inputs};
-use crate::http::{Http, Pace};
+use crate::http::{self, Http, Pace};
 use crate::jobs::Jobs;
 use crate::model::name::SourceName;
-use crate::secret::{Keyring, Secret};
+use crate::redact::Redactor;
+use crate::secret::{Keyring, Secret, is_secret_name};
 use crate::settings::Section;
-use crate::sources::probe::Probe;
 use crate::sources::probe::asking::{Client, Credentials};
+use crate::sources::probe::question::Question;
+use crate::sources::probe::{Nothing, Probe};
 use crate::sources::source::SourceError;
 use crate::telemetry::{Escaped, in_one_line};
 
-/// The most requests of a probe, beside the two that try its section.
+/// The most requests of a probe behind the first, beside those that try its section: two pages, and a look-up each for
+/// owners, stages and companies. 46 in all, as README.md says.
 const MOST_REQUESTS: usize = 40;
 /// What an unknown CRM can surely bear.
 const PACE: Pace = Pace { requests: 5, per: Duration::from_secs(1) };
-/// Words of a parameter that holds a key, which has no place on a command line.
-const SECRETS: [&str; 6] = ["key", "token", "secret", "password", "auth", "signature"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -43,6 +45,9 @@ pub(super) struct Arguments {
     /// Send the secret in this header
     #[arg(long, value_name = "NAME", group = "credentials")]
     header: Option<String>,
+    /// Send the secret as the password of this user, or without one as a key in place of the user's name
+    #[arg(long, value_name = "USER", group = "credentials", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    basic: Option<String>,
     /// Send the secret in this parameter of the URL
     #[arg(long, value_name = "NAME", group = "credentials")]
     query: Option<String>,
@@ -52,6 +57,18 @@ pub(super) struct Arguments {
     /// The file that holds the secret
     #[arg(long, value_name = "FILE", requires = "credentials")]
     file: Option<PathBuf>,
+    /// Ask by POST with this JSON, for lists that are searched
+    #[arg(long, value_name = "JSON", value_parser = table)]
+    body: Option<Map<String, Value>>,
+    /// Ask through this proxy; the environment's proxies are ignored
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// Trust the authorities in this file too
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Allow plain http to other machines than this one
+    #[arg(long)]
+    allow_http: bool,
     /// What the source is to be called
     #[arg(long, value_name = "NAME", default_value = "mycrm")]
     name: SourceName,
@@ -67,14 +84,15 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
         Err(why) => return Ok(complain(&why, None, Exit::Usage)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let probe = match runtime.block_on(explore(&client, &url)) {
-        Ok(probe) => probe,
+    let probe = match runtime.block_on(explore(&client, Question { url: url.clone(), body: arguments.body.clone() })) {
+        Ok(Ok(probe)) => probe,
+        Ok(Err(nothing)) => return Ok(complain(&format!("probe: {nothing}"), None, Exit::Unavailable)),
         Err(error) => {
             let what = format!("probe: {}{}", in_one_line(&error), hint_at_slash(&error, &url));
             return Ok(complain(&what, Some(error.advice()), Exit::of_source(&error)));
         }
     };
-    let section = probe.section(arguments.name.as_str(), &client.credentials);
+    let section = probe.section(arguments.name.as_str(), &client.credentials, &client.settings);
     write!(out, "{section}")?;
     out.flush()?;
     let tried = runtime.block_on(try_out(inputs, &section));
@@ -103,15 +121,17 @@ fn address(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL holds a user name or password: take it out, and use --header or --bearer".to_owned());
     }
-    let is_secret = |key: &str| {
-        let words: Vec<String> = key.to_lowercase().split(['_', '-', '.']).map(ToOwned::to_owned).collect();
-        words.iter().any(|word| SECRETS.iter().any(|secret| word.ends_with(secret))) && !key.contains("page")
-    };
-    if let Some((key, _)) = url.query_pairs().find(|(key, _)| is_secret(key)) {
+    // It has no place on a command line.
+    if let Some((key, _)) = url.query_pairs().find(|(key, _)| is_secret_name(key)) {
         let key = Escaped(&key);
         return Err(format!("the URL holds what may be a key in `{key}`: take it out, and use --query {key}"));
     }
     Ok(url)
+}
+
+/// The body of a POST, which is an object.
+fn table(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("is no object of JSON (column {})", error.column()))
 }
 
 fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, String> {
@@ -127,20 +147,34 @@ fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, S
         }
         (Some(name), _) => Credentials::Header(name.clone(), secret),
         (None, Some(name)) => Credentials::Query(name.clone(), secret),
+        (None, None) if arguments.basic.is_some() => {
+            Credentials::Basic(arguments.basic.clone().filter(|user| !user.is_empty()), secret)
+        }
         (None, None) if arguments.bearer => Credentials::Bearer(secret),
         (None, None) => Credentials::None,
     };
-    let settings = Section::default().read(&[]).expect("every setting of a client has a default");
+    let usual: http::Settings = Section::default().read(&[]).expect("every setting of a client has a default");
+    let Arguments { proxy, ca_file, allow_http, .. } = arguments;
+    if proxy.as_ref().is_some_and(|proxy| proxy.contains('@')) {
+        return Err("--proxy: holds a user name or password, which has no place on a command line".to_owned());
+    }
+    let settings = http::Settings { proxy: proxy.clone(), ca_file: ca_file.clone(), allow_http: *allow_http, ..usual };
     let http = Http::new(&inputs.clients, &url.origin().ascii_serialization(), &settings, Some(PACE));
-    let http = http.map_err(|problem| format!("the URL {}", problem.message))?;
+    let http = http.map_err(|problem| match &problem.path[..] {
+        [key] if key != "endpoint" => format!("--{}: {}", key.replace('_', "-"), problem.message),
+        _ => format!("the URL {}", problem.message),
+    })?;
     let keyring = Keyring { environment: inputs.environment.clone(), credentials: None };
-    Ok(Client { http, credentials, keyring, clock: Arc::clone(&inputs.clock) })
+    Ok(Client { http, settings, credentials, keyring, clock: Arc::clone(&inputs.clock) })
 }
 
 /// Asks whatever the probe wants to know. A question that is refused is an answer too, but not a limit that is reached.
-async fn explore(client: &Client, url: &Url) -> Result<Probe, SourceError> {
-    let first = client.ask(url).await?;
-    let mut probe = Probe::new(first).map_err(|nothing| SourceError::Malformed(nothing.to_string()))?;
+async fn explore(client: &Client, asked: Question) -> Result<Result<Probe, Nothing>, SourceError> {
+    let first = client.ask(&asked).await?;
+    let mut probe = match Probe::new(first, Redactor::new(client.credentials.secret(), &client.keyring)) {
+        Ok(probe) => probe,
+        Err(nothing) => return Ok(Err(nothing)),
+    };
     for _ in 0..MOST_REQUESTS {
         let Some(question) = probe.question() else { break };
         match client.ask(&question).await {
@@ -149,7 +183,7 @@ async fn explore(client: &Client, url: &Url) -> Result<Probe, SourceError> {
             Err(_) => probe.learn(None),
         }
     }
-    Ok(probe)
+    Ok(Ok(probe))
 }
 
 /// Reads two pages by the section, as `check --connect` would: what was found. Else what is wrong with it.

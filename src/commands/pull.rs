@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app;
 use crate::commands::dry_run::DryRun;
 use crate::commands::exit::Exit;
-use crate::commands::{complain, dry_run, load, table, together, vanished_in_words};
+use crate::commands::{complain, dry_run, left_out, load, table, together, vanished_in_words};
 use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
@@ -193,12 +193,13 @@ fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut imp
             let head = &published.head;
             let open = &head.totals.open;
             let noted = |words: Option<String>| words.map_or_else(String::new, |words| format!("; {words}"));
+            let filtered = noted(left_out(head.completeness.filtered));
             let unpriced = noted(not_priced(head.totals.unpriced, &head.totals.without_rate));
             let vanished = noted(vanished_in_words(head));
             let demo = if head.demo { " (invented deals)" } else { "" };
             writeln!(
                 out,
-                "{}: {} deals, {}; open {} deals, {}, weighted {}{unpriced}; {}{vanished}{demo}",
+                "{}: {} deals, {}; open {} deals, {}, weighted {}{unpriced}; {}{filtered}{vanished}{demo}",
                 target.name,
                 head.total_leads,
                 table::money(head.total_value, head.currency),

@@ -12,7 +12,7 @@ use crate::analysis::summary::Block;
 use crate::app;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
-use crate::commands::{complain, load_or_demo, vanished_in_words};
+use crate::commands::{complain, left_out, load_or_demo, vanished_in_words};
 use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
 use crate::jobs::board::is_from_future;
@@ -83,6 +83,7 @@ struct SourceStatus {
     unpriced: Option<u64>,
     without_rate: BTreeMap<Currency, u64>,
     skipped: Option<u64>,
+    filtered: Option<u64>,
     demo: bool,
     schedule: String,
     next_run: Option<DateTime<Utc>>,
@@ -95,6 +96,8 @@ struct SourceStatus {
     hold: Option<HeldState>,
     accepted: Option<AcceptedState>,
     warnings: Vec<String>,
+    /// What the last pull did without, and why.
+    without: Vec<String>,
 }
 
 /// Everything.
@@ -163,16 +166,12 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         timestamp: good,
         age_seconds: good.map(|good| (now - good).num_seconds()),
         total_leads: head.map(|head| head.total_leads),
-        open: head.map(|head| Block {
-            count: head.totals.open.count,
-            value: head.totals.open.value,
-            weighted: head.totals.open.weighted,
-            currency: head.currency,
-        }),
+        open: head.map(|head| Block::of(&head.totals.open, head.currency)),
         proof: head.map(|head| head.completeness.proof.clone()),
         unpriced: head.map(|head| head.totals.unpriced),
         without_rate: head.map(|head| head.totals.without_rate.clone()).unwrap_or_default(),
         skipped: head.map(|head| head.completeness.skipped),
+        filtered: head.map(|head| head.completeness.filtered),
         demo: target.built.demo,
         schedule: source.schedule.to_string(),
         next_run: source.schedule.next_after(now),
@@ -185,6 +184,7 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         hold: state.hold,
         accepted: state.accepted,
         warnings: warnings(source, jobs, now, head)?,
+        without: head.map(|head| head.quality.warnings.clone()).unwrap_or_default(),
     })
 }
 
@@ -196,7 +196,7 @@ fn warnings(
     newest: Option<&Head>,
 ) -> Result<Vec<String>, StoreError> {
     let target = &source.target;
-    let mut warnings: Vec<String> = target.built.warnings.iter().map(|warning| warning.message.clone()).collect();
+    let mut warnings: Vec<String> = target.built.warnings.iter().map(ToString::to_string).collect();
     let ahead = jobs.store.list(&target.place)?.into_iter().filter(|id| is_from_future(*id, now));
     warnings
         .extend(ahead.map(|id| format!("snapshot {id} is from the future and is passed over: set the clock right")));
@@ -272,7 +272,13 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     for warning in &source.warnings {
         writeln!(out, "\n{name}: {warning}")?;
     }
+    for without in &source.without {
+        writeln!(out, "\n{name}: {}", Escaped(without))?;
+    }
     if let Some(words) = not_priced(source.unpriced.unwrap_or(0), &source.without_rate) {
+        writeln!(out, "\n{name}: {words}")?;
+    }
+    if let Some(words) = left_out(source.filtered.unwrap_or(0)) {
         writeln!(out, "\n{name}: {words}")?;
     }
     if let Some(skipped) = source.skipped.filter(|count| *count > 0) {

@@ -73,14 +73,7 @@ impl fmt::Display for Placed {
             Place::Variable(name) => write!(formatter, "${name}: ")?,
             Place::Nowhere => {}
         }
-        if !self.problem.path.is_empty() {
-            write!(formatter, "{}: ", self.problem.path.join("."))?;
-        }
-        formatter.write_str(&self.problem.message)?;
-        match &self.problem.hint {
-            Some(hint) => write!(formatter, "; {hint}"),
-            None => Ok(()),
-        }
+        self.problem.fmt(formatter)
     }
 }
 

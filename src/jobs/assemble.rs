@@ -13,7 +13,7 @@ use crate::model::finding::Findings;
 use crate::model::money::Rates;
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
 use crate::sources::pull::{Fetched, Matched};
-use crate::sources::source::{Gaps, Names};
+use crate::sources::source::{End, Gaps, Names};
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
 use crate::store::index::Lines;
@@ -72,12 +72,16 @@ pub struct Evidence {
     /// Different records that came and could be read, before the configuration left any out, less those that the
     /// CRM's count leaves out.
     pub readable: u64,
+    /// Of these, those that say that they are deleted.
+    pub deleted: u64,
     /// How many there are, by the CRM's own count.
     pub counted: Option<u64>,
     /// In how many records each field had something.
     pub matched: Matched,
     /// Where the ways to fields ended before a value.
     pub gaps: Gaps,
+    /// How the end of the list is known.
+    pub end: End,
 }
 
 /// Assembles a snapshot of `target` as of `now`, into two empty files: for its leads and for their index.
@@ -93,9 +97,11 @@ pub fn assemble(
     let completeness = judge(&sorted, &fetched)?;
     let evidence = Evidence {
         readable: readable(&sorted, &fetched),
+        deleted: fetched.deleted,
         counted: fetched.counted.or(fetched.listed.map(|(least, _)| least)),
         matched: fetched.matched,
         gaps: fetched.gaps,
+        end: fetched.end,
     };
     let mut findings = fetched.findings;
     let (mut index, mut fold) = (Lines::into(index), Fold::default());
@@ -113,7 +119,7 @@ pub fn assemble(
         schema_version: SCHEMA_VERSION,
         stages: fetched.opened.stages,
         completeness,
-        quality: Quality { findings: findings.into_list() },
+        quality: Quality { findings: findings.into_list(), warnings: fetched.opened.warnings },
         run: Some(Run {
             started_at: fetched.started_at,
             finished_at: fetched.finished_at,
@@ -177,11 +183,16 @@ fn readable(sorted: &Sorted, fetched: &Fetched) -> u64 {
     fetched.fetched.saturating_sub(uncounted).saturating_sub(fetched.skipped)
 }
 
-/// The proof of completeness: the cursor is exhausted, or there would be nothing to assemble; the list's own count, where
+/// The proof of completeness: the list has ended, or there would be nothing to assemble; the list's own count, where
 /// it gives one, must match the different records that came. A count by another query is judged by the gate.
 pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, AssembleError> {
     let different = fetched.fetched - sorted.duplicates;
     let readable = readable(sorted, fetched);
+    let end = match fetched.end {
+        End::Said | End::Doubtful { .. } => "cursor exhausted",
+        End::Counted => "ended at the list's own count",
+        End::OneAnswer => "one answer",
+    };
     let count = match (fetched.listed, fetched.counted) {
         (Some((least, most)), _) if !(least..=most).contains(&different) => {
             let expected = if least == most { least.to_string() } else { format!("{least} to {most}") };
@@ -190,10 +201,11 @@ pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, Assembl
         (Some((least, most)), _) if least < most => format!("; count {least} to {most} while it was read"),
         (None, Some(counted)) if counted != readable => format!("; {readable} came, and the CRM counts {counted}"),
         (None, None) => String::new(),
+        _ if fetched.end == End::Counted => String::new(),
         _ => "; count matches".to_owned(),
     };
     let skipped = if fetched.skipped > 0 { format!("; {} skipped", fetched.skipped) } else { String::new() };
-    Ok(complete(sorted, fetched, format!("cursor exhausted{count}{skipped}")))
+    Ok(complete(sorted, fetched, format!("{end}{count}{skipped}")))
 }
 
 fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {

@@ -1,5 +1,6 @@
 //! A pull, from the lock to the latest file. A complete snapshot is published or none at all.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
 use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
-use crate::sources::source::Mapped;
+use crate::sources::source::{End, Mapped};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
@@ -185,7 +186,7 @@ pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreEr
 
 /// Judges what was assembled against the last good data: reasons to hold it. What is odd besides is noted in it.
 fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
-    let Evidence { readable, counted, matched, gaps } = &assembled.evidence;
+    let Evidence { readable, deleted, counted, matched, gaps, end } = &assembled.evidence;
     let mapping = target.built.source.mapping();
     let found = |mapped: Mapped| matched.of(&mapped.field).map(|found| (mapped.field, found));
     let found: Vec<(String, u64)> = mapping.into_iter().filter_map(found).collect();
@@ -194,10 +195,15 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
     let candidate = Candidate {
         head: &assembled.head,
         readable: *readable,
+        deleted: *deleted,
         skipped: assembled.head.completeness.skipped,
         counted: *counted,
         matched: &found,
         gaps: &gaps,
+        doubt: match end {
+            End::Doubtful { why, is_grave } => Some((why.as_str(), *is_grave)),
+            _ => None,
+        },
         records: matched.records,
     };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
@@ -221,10 +227,13 @@ fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head
     for remark in others {
         tracing::warn!(source.name = %target.name, "{} ({:?})", remark.message, remark.rule);
     }
-    if !empty.is_empty() {
-        let fields: Vec<String> = empty.iter().map(|remark| format!("`{}`", remark.field)).collect();
-        let (fields, meaning) = (fields.join(", "), Rule::R07.meaning());
-        tracing::warn!(source.name = %target.name, "{fields}: {meaning} (R07)");
+    // Fields of which the same is to be said stand together: an account may use few of them.
+    let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for remark in empty {
+        fields.entry(&remark.message).or_default().push(format!("`{}`", remark.field));
+    }
+    for (message, fields) in fields {
+        tracing::warn!(source.name = %target.name, "{}: {message} (R07)", fields.join(", "));
     }
 }
 

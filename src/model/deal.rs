@@ -74,6 +74,9 @@ pub const UNTITLED: &str = "(untitled)";
 /// The fields beside the id that no deal can be without (rule R07).
 pub const MANDATORY: [&str; 3] = ["name", "stage", "value"];
 
+/// What may match nothing beside a field: the way to a list's next page.
+pub const PAGING: &str = "paging";
+
 /// One opportunity, normalised. The first nine fields are the original format's.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Deal {

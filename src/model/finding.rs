@@ -14,7 +14,7 @@ pub enum Rule {
     D06,
     /// A currency that is missing or not ISO 4217.
     D09,
-    /// A number or date that cannot be read, set to null.
+    /// A number or date that cannot be read, or a value that is nested too deep, set to null.
     D26,
     /// Several companies, and which one counts is not certain.
     D28,
@@ -24,6 +24,8 @@ pub enum Rule {
     D30,
     /// Another number of deals came than an independent query counted.
     R02,
+    /// Records that came more than once: the list moved while it was read.
+    R06,
     /// A mapped field that matches nothing.
     R07,
     /// A look-up that does not know a key.
@@ -41,11 +43,12 @@ impl Rule {
         match self {
             Self::D06 => "probability outside 0 to 1, left empty",
             Self::D09 => "currency missing or not ISO 4217",
-            Self::D26 => "number or date that cannot be read, left empty",
+            Self::D26 => "value that cannot be read, left empty",
             Self::D28 => "several companies, and which one is primary is not certain",
             Self::D29 => "local time that the change of the clocks makes doubtful; the earlier, or the shifted one",
             Self::D30 => "neither open, won nor lost: in none of their totals",
             Self::R02 => "another number of deals came than the CRM counts",
+            Self::R06 => "came more than once: the list moved while it was read, or is in no stable order",
             Self::R07 => "empty in every deal: renamed, hidden from this key, or not used",
             Self::R09 => "key that its look-up does not know",
         }

@@ -45,8 +45,16 @@ pub struct StatusTotals {
     /// The same, weighted.
     #[serde(with = "number")]
     pub weighted: Decimal,
+    /// Those without a value or without a rate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpriced: u64,
     /// The priced ones natively.
     pub by_currency: BTreeMap<Currency, CurrencyTotals>,
+}
+
+/// Whether a count is left out of a file because there is nothing to count.
+pub fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Totals by status. A deal without a status is in none of the three.
@@ -119,12 +127,15 @@ pub struct Vanished {
     pub not_asked: u64,
 }
 
-/// What was odd about single deals.
+/// What was odd about single deals, and about the pull.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {
     /// By rule and field; empty where nothing was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// What the source did without, and why; empty where it had everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// How the pull went.

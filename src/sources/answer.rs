@@ -8,20 +8,24 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::http::Reply;
 use crate::sources::source::SourceError;
+use crate::telemetry::Escaped;
 
 /// The text of an answer that should be JSON, without a byte order mark; empty for 204 and where there is no body.
 pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
-    if reply.status == 204 || reply.body.is_empty() {
+    let kind = reply.header(CONTENT_TYPE.as_str()).map(essence).filter(|_| !is_nothing(&reply));
+    if kind.is_some_and(|kind| !is_page(&kind) && !is_json(&kind)) {
+        return Err(SourceError::Malformed("the answer is not labelled as JSON".to_owned()));
+    }
+    any_text(reply)
+}
+
+/// The same of a CRM that nobody knows: many label JSON as plain text, or as bytes. A page for people is none.
+pub(super) fn any_text(reply: Reply) -> Result<String, SourceError> {
+    if is_nothing(&reply) {
         return Ok(String::new());
     }
-    match reply.header(CONTENT_TYPE.as_str()).map(essence).as_deref() {
-        Some("text/html" | "application/xhtml+xml") => {
-            return Err(SourceError::Malformed("the answer is an HTML page, not JSON".to_owned()));
-        }
-        Some(kind) if !is_json(kind) => {
-            return Err(SourceError::Malformed("the answer is not labelled as JSON".to_owned()));
-        }
-        _ => {}
+    if reply.header(CONTENT_TYPE.as_str()).map(essence).is_some_and(|kind| is_page(&kind)) {
+        return Err(SourceError::Malformed("the answer is an HTML page, not JSON".to_owned()));
     }
     let mut text =
         String::from_utf8(reply.body).map_err(|_| SourceError::Malformed("the answer is not UTF-8".to_owned()))?;
@@ -33,7 +37,7 @@ pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
 
 /// The most parts of an answer that is read at once, key by key: each takes about a hundred bytes of memory, and a page
 /// of a CRM with a size of its own has some thousands.
-const MAX_PARTS: usize = 500_000;
+const MAX_IN_ALL: usize = 500_000;
 
 /// Refuses an answer that fits into its cap and not into memory when it is read: twenty million empty objects do.
 pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
@@ -47,7 +51,13 @@ pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
             _ => {}
         }
     }
-    if parts > MAX_PARTS { Err(SourceError::TooManyParts(MAX_PARTS)) } else { Ok(()) }
+    if parts > MAX_IN_ALL { Err(SourceError::TooManyParts(MAX_IN_ALL)) } else { Ok(()) }
+}
+
+/// Where in a list a record is of which no id can be read: behind the deal before it, with a blank in front. Nothing where
+/// there is none.
+fn after_deal(id: &str) -> String {
+    if id.is_empty() { String::new() } else { format!(" after deal `{}`", Escaped(id)) }
 }
 
 /// Why a text of so many bytes is no JSON, or not the JSON it should be. The error's own words may quote the answer.
@@ -89,8 +99,10 @@ impl Skipped {
     pub(super) fn tell(&self, last: &str) {
         let Self { count, first } = self;
         if *count > 0 {
-            let page = if last.is_empty() { "a page".to_owned() } else { format!("the page after deal `{last}`") };
-            tracing::warn!("{count} records of {page} cannot be read and are left out; the first is record {first}");
+            let (after, records) = (after_deal(last), if *count == 1 { "record" } else { "records" });
+            tracing::warn!(
+                "Left out {count} {records} of a page{after} that cannot be read; the first is record {first}"
+            );
         }
     }
 }
@@ -120,6 +132,14 @@ fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+fn is_nothing(reply: &Reply) -> bool {
+    reply.status == 204 || reply.body.is_empty()
+}
+
+fn is_page(essence: &str) -> bool {
+    matches!(essence, "text/html" | "application/xhtml+xml")
+}
+
 fn is_json(essence: &str) -> bool {
     essence.rsplit(['/', '+']).next().is_some_and(|kind| kind == "json")
 }
@@ -130,22 +150,26 @@ mod tests {
 
     use super::*;
 
-    fn read(status: u16, content_type: &'static str, body: &str) -> Result<String, SourceError> {
+    fn reply(status: u16, content_type: &'static str, body: &str) -> Reply {
         let mut headers = HeaderMap::new();
         if !content_type.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
         let url = "https://crm.example".parse().unwrap();
-        text(Reply { status, headers, body: body.as_bytes().to_vec(), url })
+        Reply { status, headers, body: body.as_bytes().to_vec(), url }
+    }
+
+    fn read(status: u16, content_type: &'static str, body: &str) -> Result<String, SourceError> {
+        text(reply(status, content_type, body))
     }
 
     #[test]
     fn an_answer_of_too_many_parts_is_refused_and_commas_in_texts_are_none() {
         let list = |item: &str, times: usize| format!("[{}0]", item.repeat(times));
-        assert!(check_parts(&list("0,", MAX_PARTS - 1)).is_ok());
-        assert!(check_parts(&list("\"a,[{\\\",\",", MAX_PARTS - 1)).is_ok());
-        for text in [list("0,", MAX_PARTS), list("{},", MAX_PARTS / 2), "[".repeat(MAX_PARTS + 1)] {
-            assert!(matches!(check_parts(&text), Err(SourceError::TooManyParts(MAX_PARTS))));
+        assert!(check_parts(&list("0,", MAX_IN_ALL - 1)).is_ok());
+        assert!(check_parts(&list("\"a,[{\\\",\",", MAX_IN_ALL - 1)).is_ok());
+        for text in [list("0,", MAX_IN_ALL), list("{},", MAX_IN_ALL / 2), "[".repeat(MAX_IN_ALL + 1)] {
+            assert!(matches!(check_parts(&text), Err(SourceError::TooManyParts(MAX_IN_ALL))));
         }
     }
 
@@ -164,8 +188,14 @@ mod tests {
         for kind in ["text/plain", "application/xml", "application/jsonp"] {
             assert!(matches!(read(200, kind, "{}"), Err(SourceError::Malformed(_))), "{kind}");
         }
-        let page = read(200, "text/html; charset=utf-8", "<html>canary</html>").unwrap_err();
-        assert_eq!(page.to_string(), "the answer is an HTML page, not JSON");
+        for kind in ["text/plain; charset=utf-8", "application/octet-stream", "text/javascript", "application/json", ""]
+        {
+            assert_eq!(any_text(reply(200, kind, "{}")).unwrap(), "{}", "{kind}");
+        }
+        for read in [text, any_text] {
+            let page = read(reply(200, "text/html; charset=utf-8", "<html>canary</html>")).unwrap_err();
+            assert_eq!(page.to_string(), "the answer is an HTML page, not JSON");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod hubspot;
 mod kept;
 mod labels;
+mod link;
 pub mod pipedrive;
 pub mod probe;
 pub mod pull;
@@ -29,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::http::{self, Clients};
 use crate::memory::Memory;
-use crate::model::deal::{Deal, MANDATORY, Status};
+use crate::model::deal::{Deal, MANDATORY, PAGING, Status};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section, Span, Words, nearest_key};
 use crate::sources::source::Source;
@@ -309,13 +310,13 @@ impl Common {
     }
 }
 
-/// Only fields that would hold a pull can be allowed to be empty. No problem shows a value.
+/// Only what would hold a pull can be allowed to match nothing. No problem shows a value.
 fn check_unmatched(fields: &Words) -> Result<(), Vec<Problem>> {
-    let unknown = fields.0.iter().filter(|field| !MANDATORY.contains(&field.as_str()));
+    let holding: Vec<&str> = MANDATORY.into_iter().chain([PAGING]).collect();
+    let unknown = fields.0.iter().filter(|field| !holding.contains(&field.as_str()));
     let problems: Vec<Problem> = unknown
         .map(|field| {
-            let hint =
-                nearest_key(field, MANDATORY.iter()).unwrap_or_else(|| format!("one of {}", MANDATORY.join(", ")));
+            let hint = nearest_key(field, holding.iter()).unwrap_or_else(|| format!("one of {}", holding.join(", ")));
             Problem::at("allow_unmatched", "names a field that holds no pull").hint(hint)
         })
         .collect();
@@ -331,9 +332,10 @@ mod tests {
     fn a_field_that_may_be_empty_anyway_need_not_be_allowed_to() {
         let read = |toml: &str| Common::split_off(&mut section(toml));
         assert_eq!(read("allow_unmatched = ['name', 'stage', 'value']").unwrap().allow.unmatched, MANDATORY);
+        assert_eq!(read("allow_unmatched = ['paging']").unwrap().allow.unmatched, [PAGING]);
         let problems = read("allow_unmatched = ['stgae', 'canary']").err().unwrap();
         let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
-        assert_eq!(hints, ["did you mean `stage`?", "one of name, stage, value"]);
+        assert_eq!(hints, ["did you mean `stage`?", "one of name, stage, value, paging"]);
         assert!(
             problems.iter().all(|problem| problem.path == ["allow_unmatched"] && !problem.message.contains("canary"))
         );

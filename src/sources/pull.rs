@@ -2,7 +2,10 @@
 //!
 //! A page that fails fails the pull. What it cannot prove, it does not claim.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod guards;
+mod matched;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -18,18 +21,16 @@ use tracing::warn;
 
 use crate::advice::Advice;
 use crate::clock::Clock;
-use crate::model::deal::{Deal, NameField, UNTITLED};
+use crate::model::deal::Deal;
 use crate::model::finding::Findings;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-use crate::sources::source::{Bounds, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
+pub(super) use crate::sources::pull::guards::Guards;
+pub use crate::sources::pull::matched::Matched;
+use crate::sources::source::{End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
-/// Empty pages in a row that still name a next one.
-const MAX_EMPTY_PAGES: u32 = 3;
-/// Below this many records a field that finds nothing may be chance.
-const ENOUGH_RECORDS: u64 = 20;
 /// The longest wait that a server may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How many tries a pull may have beside the first of each request …
@@ -97,6 +98,8 @@ pub struct Fetched {
     pub filtered: u64,
     /// Records that could not be read.
     pub skipped: u64,
+    /// Records that say that they are deleted.
+    pub deleted: u64,
     /// Records that `counted` leaves out.
     pub uncounted: u64,
     /// The least and the most that the list itself said there are, while it was read.
@@ -115,89 +118,14 @@ pub struct Fetched {
     pub findings: Findings,
     /// Where the ways to fields ended before a value.
     pub gaps: Gaps,
+    /// How the end of the list is known.
+    pub end: End,
     /// When the first request was sent, UTC.
     pub started_at: DateTime<Utc>,
     /// When the last page was in, UTC.
     pub finished_at: DateTime<Utc>,
     /// Requests sent, retries included.
     pub requests: u64,
-}
-
-impl Fetched {
-    /// Fields whose way leads nowhere in all of so many records that it is no chance (contract `rest` §2.3).
-    fn fields_that_find_nothing(&self) -> Vec<String> {
-        let records = self.matched.records;
-        let fields: BTreeSet<&String> = self.gaps.0.keys().map(|(field, _)| field).collect();
-        let found = fields.into_iter().filter_map(|field| {
-            let gaps = self.gaps.of(field);
-            let (why, _) = gaps.first().filter(|_| records >= ENOUGH_RECORDS)?;
-            let is_everywhere = gaps.iter().map(|(_, count)| count).sum::<u64>() >= records;
-            is_everywhere.then(|| format!("The field `{field}` finds nothing in all {records} records: {why}"))
-        });
-        found.collect()
-    }
-}
-
-/// In how many records each field had something (rule R07).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Matched {
-    /// Records that became deals, before the configuration left any out.
-    pub records: u64,
-    own: [u64; FIELDS.len()],
-    custom: BTreeMap<String, u64>,
-}
-
-/// Whether a deal has something in a field.
-type Has = fn(&Deal) -> bool;
-
-/// The fields of a deal that a CRM can leave empty. A name that is still to be looked up is no empty field.
-const FIELDS: [(&str, Has); 22] = [
-    ("name", |deal| deal.name != UNTITLED),
-    ("company", |deal| deal.company.is_some() || deal.wants(NameField::Company)),
-    ("stage", |deal| deal.stage.is_some()),
-    ("value", |deal| deal.value.is_some()),
-    ("probability", |deal| deal.probability.is_some()),
-    ("owner", |deal| deal.owner.is_some() || deal.wants(NameField::Owner)),
-    ("created_at", |deal| deal.created_at.is_some()),
-    ("updated_at", |deal| deal.updated_at.is_some()),
-    ("status", |deal| deal.status.is_some()),
-    ("currency", |deal| deal.currency.is_some()),
-    ("pipeline", |deal| deal.pipeline.is_some()),
-    ("pipeline_id", |deal| deal.pipeline_id.is_some()),
-    ("stage_id", |deal| deal.stage_id.is_some()),
-    ("close_date", |deal| deal.close_date.is_some()),
-    ("closed_at", |deal| deal.closed_at.is_some()),
-    ("stage_entered_at", |deal| deal.stage_entered_at.is_some()),
-    ("owner_id", |deal| deal.owner_id.is_some()),
-    ("forecast_category", |deal| deal.forecast_category.is_some()),
-    ("last_activity_at", |deal| deal.last_activity_at.is_some()),
-    ("next_activity_at", |deal| deal.next_activity_at.is_some()),
-    ("deal_type", |deal| deal.deal_type.is_some()),
-    ("lost_reason", |deal| deal.lost_reason.is_some()),
-];
-
-impl Matched {
-    fn add(&mut self, deal: &Deal) {
-        self.records += 1;
-        for (count, (_, has)) in self.own.iter_mut().zip(FIELDS) {
-            *count += u64::from(has(deal));
-        }
-        for (field, _) in deal.custom.iter().filter(|(_, value)| value.get() != "null") {
-            if let Some(count) = self.custom.get_mut(field) {
-                *count += 1;
-            } else {
-                self.custom.insert(field.clone(), 1);
-            }
-        }
-    }
-
-    /// In how many records `field` had something, `custom.x` for a mapped one; `None` for one that is never empty.
-    pub fn of(&self, field: &str) -> Option<u64> {
-        if let Some(custom) = field.strip_prefix("custom.") {
-            return Some(self.custom.get(custom).copied().unwrap_or_default());
-        }
-        FIELDS.iter().position(|(own, _)| *own == field).map(|place| self.own[place])
-    }
 }
 
 /// The ids of all records of a pull, wanted or not, in eight bytes each.
@@ -311,11 +239,13 @@ impl<'a> Walk<'a> {
             fetched: 0,
             filtered: 0,
             skipped: 0,
+            deleted: 0,
             seen: Seen::default(),
             vanished: None,
             uncounted: 0,
             findings: Findings::default(),
             gaps: Gaps::default(),
+            end: End::default(),
             started_at,
             finished_at: started_at,
             requests: 0,
@@ -348,7 +278,6 @@ impl<'a> Walk<'a> {
             }
         }
         fetched.seen.sort();
-        fetched.fields_that_find_nothing().iter().for_each(|told| warn!("{told}"));
         fetched.finished_at = self.clock.now();
         Ok(fetched)
     }
@@ -365,7 +294,8 @@ impl<'a> Walk<'a> {
         fetched.seen.add(page.ids.iter().filter(|id| !page.deleted.contains(*id)));
         fetched.fetched += page.fetched();
         if let Some(total) = page.total {
-            let (fewest, most) = (total.saturating_sub(page.total_tolerance), total + page.total_tolerance);
+            let (fewest, most) =
+                (total.saturating_sub(page.total_tolerance), total.saturating_add(page.total_tolerance));
             let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
             fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
@@ -373,10 +303,12 @@ impl<'a> Walk<'a> {
         keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
         fetched.filtered += page.filtered;
         fetched.skipped += page.skipped;
+        fetched.deleted += page.deleted.len() as u64;
         fetched.uncounted += page.uncounted;
         page.deals.iter().for_each(|deal| wanted.add(deal));
         fetched.findings.merge(page.findings);
         fetched.gaps.merge(page.gaps);
+        fetched.end = page.end;
         sink(&page.deals).map_err(PullError::Spool)
     }
 
@@ -454,8 +386,8 @@ fn jittered(wait: Duration) -> Duration {
     ExponentialBuilder::default().with_min_delay(wait).with_jitter().build().next().unwrap_or(wait)
 }
 
-/// Puts the account's own currency where the CRM says nothing of a deal's, and leaves out what the configuration does; `each` sees every
-/// deal before.
+/// Puts the account's own currency where the CRM says nothing of a deal's, and leaves out what the configuration does;
+/// `each` sees every deal before.
 pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
     let received = page.deals.len();
     for deal in &mut page.deals {
@@ -468,54 +400,10 @@ pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTim
     page.filtered += (received - page.deals.len()) as u64;
 }
 
-/// What tells a walk that goes in circles from one that goes on.
-pub(super) struct Guards {
-    bounds: Bounds,
-    cursors: HashSet<String>,
-    seen: HashSet<u64>,
-    pages: u64,
-    records: u64,
-    empty: u32,
-}
-
-impl Guards {
-    /// For a walk that has not begun.
-    pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, cursors: HashSet::new(), seen: HashSet::new(), pages: 0, records: 0, empty: 0 }
-    }
-
-    /// Judges one page: the ids of its records, how many there were, and where it says the next one is.
-    pub(super) fn check(&mut self, ids: &[String], records: u64, next: Option<&str>) -> Result<(), String> {
-        self.pages += 1;
-        self.records += records;
-        if self.records > self.bounds.records {
-            return Err(format!("the list is longer than {} records", self.bounds.records));
-        }
-        self.empty = if records == 0 { self.empty + 1 } else { 0 };
-        // Of a page on which no id can be read, only the cursor tells it from another.
-        if !ids.is_empty() {
-            let mut hasher = DefaultHasher::new();
-            ids.hash(&mut hasher);
-            if !self.seen.insert(hasher.finish()) {
-                return Err("the same page came twice".to_owned());
-            }
-        }
-        let Some(next) = next else { return Ok(()) };
-        if self.empty > MAX_EMPTY_PAGES {
-            return Err(format!("{MAX_EMPTY_PAGES} empty pages in a row, and each names a next one"));
-        }
-        if self.pages >= self.bounds.pages {
-            return Err(format!("the list is longer than {} pages", self.bounds.pages));
-        }
-        if !self.cursors.insert(next.to_owned()) {
-            return Err("the next page is one that was read already".to_owned());
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -533,14 +421,5 @@ mod tests {
         assert!(firsts.len() > 1, "{firsts:?}");
         let asked: HashSet<Duration> = (0..20).map(|_| jittered(seconds(1).0)).collect();
         assert!(asked.len() > 1 && asked.iter().all(|wait| (seconds(1).0..=seconds(2).0).contains(wait)), "{asked:?}");
-    }
-
-    #[test]
-    fn a_page_on_which_no_id_can_be_read_is_no_empty_one() {
-        let mut guards = Guards::new(Bounds::default());
-        for page in 0..10 {
-            guards.check(&[], 100, Some(&page.to_string())).unwrap();
-        }
-        assert!((10..20).any(|page: u32| guards.check(&[], 0, Some(&page.to_string())).is_err()));
     }
 }

@@ -225,6 +225,27 @@ pub struct Page {
     pub total_tolerance: u64,
     /// Where the next page is; `None` at the end.
     pub next: Option<String>,
+    /// At the end: how it is known.
+    pub end: End,
+}
+
+/// How the end of a list is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum End {
+    /// The answer says so, or nothing came any more.
+    #[default]
+    Said,
+    /// As many came as the list itself counts, and nobody looked behind.
+    Counted,
+    /// The list is one answer.
+    OneAnswer,
+    /// Nothing says that there is more, and nothing that there is not: what was configured to say so is not there.
+    Doubtful {
+        /// What is odd, in words.
+        why: String,
+        /// Whether it is too odd to publish.
+        is_grave: bool,
+    },
 }
 
 /// In how many records a field has nothing, by field and by where the way to it ends, in words.
@@ -373,7 +394,7 @@ pub enum SourceError {
     #[error("{0}")]
     Malformed(String),
     /// An answer of so many records and keys that it would not fit into memory.
-    #[error("the answer is larger than {0} parts")]
+    #[error("the answer has more than {0} parts")]
     TooManyParts(usize),
     /// The pages do not add up.
     #[error("{0}")]
@@ -486,7 +507,8 @@ impl SourceError {
             | Self::Server { .. }
             | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
-            Self::Http(HttpError::TooLarge(_)) | Self::TooManyParts(_) => Advice::RaiseCap,
+            Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
+            Self::TooManyParts(_) => Advice::AskForLess,
             Self::Http(HttpError::ForeignOrigin { .. } | HttpError::NotAUrl) | Self::Paging(_) => Advice::CheckPaging,
             Self::Secret(error) => error.advice(),
             Self::Limit { .. }

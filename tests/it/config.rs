@@ -207,6 +207,22 @@ fn the_short_form_of_another_crm_is_answered_with_a_section_to_begin_with() {
 }
 
 #[test]
+fn the_address_of_a_list_becomes_endpoint_and_path_of_that_section_and_no_key_in_it_is_repeated() {
+    for (address, endpoint, path) in [
+        ("https://foo.example/v1/deals", "https://foo.example/v1", "/deals"),
+        ("https://foo.example/api/Opportunities/?api_key=canary", "https://foo.example/api", "/Opportunities/"),
+        ("https://foo.example/v1", "https://foo.example/v1", "/deals"),
+        ("https://foo.example/v1?key=canary", "https://api.mycrm.example/v2", "/deals"),
+        ("deals", "deals", "/deals"),
+    ] {
+        let dotenv = format!("SALES_PIPELINE_SOURCE=foo\nSALES_PIPELINE_ENDPOINT={address}\n");
+        let told = Folder::empty().file(".env.local", &dotenv).problems();
+        let lines = [format!("endpoint = \"{endpoint}\"\n"), format!("request  = {{ path = \"{path}\" }}\n")];
+        assert!(lines.iter().all(|line| told.contains(line)) && !told.contains("canary"), "{told}");
+    }
+}
+
+#[test]
 fn the_short_form_does_not_mix_with_sections() {
     insta::assert_snapshot!(Folder::with(&format!("source = \"demo\"\n{DEMO}")).problems());
 }

@@ -324,7 +324,15 @@ fn declares(file: &str, name: &str) -> bool {
                 after.map(|(_, rest)| rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_'));
             name_there.and_then(|mut words| words.next()) == Some(name)
         })
-    })
+    }) || hands_on(&text, name)
+}
+
+/// Whether a room hands on a name that one of its own rooms declares.
+fn hands_on(text: &str, name: &str) -> bool {
+    let handed = text.lines().filter_map(|line| line.strip_prefix("pub ")).flat_map(imported);
+    handed
+        .filter(|(_, own)| own == name)
+        .any(|(room, _)| declares(&format!("src/{}.rs", room.replace("::", "/")), name))
 }
 
 /// The names that a line `use crate::a::b::{C, d};` imports, each with the path before it.

@@ -159,6 +159,12 @@ pub(crate) enum Habit {
     LinksRelatively,
     /// The next link repeats the caller's whole query, credentials too.
     EchoesQuery,
+    /// What should be the number of deals is that of the page.
+    CountsThePage,
+    /// JSON is labelled as plain text.
+    LabelsAsText,
+    /// The next link carries the newest token.
+    LinksWithToken,
     /// Cursors are numbers.
     NumbersCursors,
     /// Counts are texts.
@@ -598,7 +604,7 @@ impl Crm {
         until: usize,
         total: usize,
     ) -> (u16, Vec<(&'static str, String)>) {
-        let mut headers = vec![("x-total-count", total.to_string())];
+        let mut headers = vec![("x-total-count", self.told(cut, until, total).to_string())];
         let next = self.next(&request.uri, cut, until, total);
         match way {
             "link_header" => {
@@ -674,10 +680,15 @@ impl Crm {
         let number =
             |count: usize| if self.has(Habit::CountsInTexts) { json!(count.to_string()) } else { json!(count) };
         json!({
-            "total": number(total), "total_pages": number(total.div_ceil(cut.size)),
+            "total": number(self.told(cut, until, total)), "total_pages": number(total.div_ceil(cut.size)),
             "has_more": self.after(uri, cut, until) < total,
             "next": cursor, "next_url": next.map(|next| self.link(uri, cut, next)),
         })
+    }
+
+    /// How many deals there are, as it says.
+    fn told(&self, cut: &Cut, until: usize, total: usize) -> usize {
+        if self.has(Habit::CountsThePage) { until.saturating_sub(cut.from) } else { total }
     }
 
     fn link(&self, uri: &Uri, cut: &Cut, next: usize) -> String {
@@ -691,6 +702,10 @@ impl Crm {
                 let echoed: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("skip=")).collect();
                 format!("{path}?skip={next}&{}", echoed.join("&"))
             }
+            () if self.has(Habit::LinksWithToken) => {
+                let given = self.tokens.as_ref().map_or(0, |tokens| tokens.given);
+                format!("{path}?skip={next}&access_token=canary-access-{given}")
+            }
             () => format!("{path}?skip={next}"),
         }
     }
@@ -703,7 +718,8 @@ impl Crm {
         if page.body.is_empty() {
             return response.body(Body::empty()).unwrap();
         }
-        let response = response.header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        let kind = if self.has(Habit::LabelsAsText) { "text/plain" } else { "application/json; charset=utf-8" };
+        let response = response.header(header::CONTENT_TYPE, kind);
         if self.has(Habit::LabelsPlainAsPacked) {
             return response.header(header::CONTENT_ENCODING, "gzip").body(Body::from(page.body)).unwrap();
         }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::fake_hubspot::{self, FakeHubspot, Route, bare_deal};
-use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::fake_pipedrive::{self, FakePipedrive};
+use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
+use crate::fake_salesforce::{self, FakeSalesforce};
 use crate::program::{Folder, Outcome, run, wait_for};
+use crate::schema::assert_schema;
 
 /// A folder whose one source reads the fake CRM, and was pulled once.
 async fn pulled_once(count: u64, more: &str) -> (Folder, FakeRest) {
@@ -20,6 +23,28 @@ async fn pulled_once(count: u64, more: &str) -> (Folder, FakeRest) {
 fn status(folder: &Folder) -> Value {
     let status: Value = serde_json::from_str(&folder.run(&["status", "--json"]).stdout).unwrap();
     status["sources"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_configuration_leaves_out_and_what_it_lacks_is_said() {
+    let crm = FakeRest::start(deals(20)).await;
+    let folder = Folder::new();
+    let section = crm.section(Paging::Cursor).replace("status = {", "#").replace(
+        "records = { path",
+        "records = { where = [{ path = \"$.status\", op = \"eq\", value = \"won\" }], path",
+    );
+    folder.write_config(&format!("[sources.crm]\n{section}"));
+    let pulled = folder.run(&["pull"]);
+    assert!(pulled.assert_code(0).stdout.contains("; 15 left out by the configuration"), "{}", pulled.stdout);
+    let told = folder.run(&["status"]).stdout;
+    let warning = "crm: status: is not set: its deals count in none of open, won and lost; say which stages or values";
+    assert!(told.contains("\ncrm: 15 left out by the configuration\n") && told.contains(warning), "{told}");
+    assert_eq!(status(&folder)["filtered"], 15);
+
+    // What it recommends for a list of open deals needs no stage.
+    let open = section.replace("stage = { path = \"$.stage_id\", lookup = \"stages\" }, ", "");
+    folder.write_config(&format!("[sources.crm]\n{open}\nstatus = {{}}\nallow_unmatched = [\"stage\"]\n"));
+    folder.run(&["check"]).assert_code(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,6 +112,93 @@ async fn a_field_that_was_renamed_in_the_crm_holds_the_pull() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_page_that_says_nothing_of_a_next_one_is_held_and_one_that_does_is_not() {
+    let crm = FakeRest::start(deals(30)).await.page_size(5);
+    let folder = Folder::new();
+    let section = |cursor: &str, more: &str| {
+        let keys = crm.section(Paging::Cursor).replace("$.meta.next", cursor);
+        format!("[sources.crm]\n{keys}\n{more}\n")
+    };
+    folder.write_config(&section("$.meta.next", ""));
+    folder.run(&["pull"]).assert_code(0);
+    let good = folder.read("output/sales_pipeline.json");
+    folder.write_config(&section("$.meta.weiter", ""));
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    insta::assert_snapshot!(told.told(&folder));
+    assert_eq!(folder.read("output/sales_pipeline.json"), good);
+    let tried = folder.run(&["check", "--connect"]);
+    assert!(
+        tried.stdout.contains("perhaps all there are") && tried.stdout.contains("`weiter` is missing"),
+        "{}",
+        tried.stdout
+    );
+    folder.write_config(&section("$.meta.weiter", "allow_unmatched = [\"paging\"]"));
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!(folder.json("output/sales_pipeline.json")["total_leads"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_is_named_where_it_ended_the_walk_and_missed_where_no_answer_has_it() {
+    let crm = FakeRest::start(deals(30)).await.page_size(5);
+    let folder = Folder::new();
+    let section = |total: &str| {
+        let keys = Paging::Page.keys(5);
+        let section = crm.section(Paging::Page).replace(&keys, &format!("{keys}, total = \"{total}\""));
+        format!("[sources.crm]\n{section}\n")
+    };
+    folder.write_config(&section("$.meta.total"));
+    folder.run(&["pull"]).assert_code(0);
+    assert_eq!(folder.json("output/sales_pipeline.json")["completeness"]["proof"], "ended at the list's own count");
+    folder.write_config(&section("$.meta.totl"));
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    assert!(told.stderr.contains("`$.meta.totl` is no count in any answer (R07)"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_overlap_are_held_for_what_they_may_leave_out() {
+    let crm = FakeRest::start(deals(60)).await.page_size(5);
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section(Paging::Cursor)));
+    folder.run(&["pull"]).assert_code(0);
+    let crm = crm.habit(Habit::Overlaps);
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    assert!(told.stderr.contains("records came more than once: the pages overlap (R06)"), "{}", told.stderr);
+    drop(crm);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_does_without_stands_in_the_file_the_summary_and_the_status() {
+    let crm = FakePipedrive::start(fake_pipedrive::deals(40)).await;
+    let crm = crm.with(|account| account.users.get_mut(&7).unwrap().is_admin = false);
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    folder.run(&["pull"]).assert_code(0);
+    let told = |text: &str| assert!(text.contains("no administrator"), "{text}");
+    told(&folder.json("output/sales_pipeline.json")["quality"]["warnings"][0].to_string());
+    assert_schema(&folder.join("output/sales_pipeline.json"));
+    assert_schema(&folder.join("output/daily_summary.json"));
+    told(&folder.json("output/daily_summary.json")["sales_pipeline_summary"]["quality"]["warnings"]["crm"].to_string());
+    told(&folder.run(&["status"]).stdout);
+    told(&folder.run(&["summary", "--format", "md"]).stdout);
+    told(&status(&folder)["without"][0].to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_whose_deals_are_all_deleted_is_held_like_an_empty_one() {
+    let crm = FakeSalesforce::start(fake_salesforce::deals(30)).await;
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    folder.run(&["pull"]).assert_code(0);
+    crm.change(|org| (0..30).for_each(|index| org.delete(&fake_salesforce::deal_id(index))));
+    let told = folder.run(&["pull"]);
+    told.assert_code(65);
+    assert!(told.stderr.contains("no deals came, and there were"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_demo_never_stands_over_live_data_and_live_data_moves_a_demo_aside() {
     let (folder, _crm) = pulled_once(30, "").await;
     let live = folder.read("output/sales_pipeline.json");
@@ -142,7 +254,7 @@ async fn records_that_cannot_be_read_prove_nothing_and_a_few_of_them_are_said() 
     let pulled = folder.run(&["pull"]);
     assert_held(&pulled, "0 deals could be read, and the CRM counts 250 (R02)");
     assert_held(&pulled, "`id` cannot be read in any of 250 records: renamed, or another answer (R07)");
-    assert_eq!(pulled.stderr.matches("cannot be read and are left out").count(), 3, "once a page");
+    assert_eq!(pulled.stderr.matches("that cannot be read; the first is").count(), 3, "once a page");
     assert!(!folder.join("output/sales_pipeline.json").exists());
 
     crm.change(|account| account.unreadable = account.live().into_iter().take(3).collect());
@@ -197,6 +309,22 @@ async fn a_field_that_matches_nothing_is_said_once_and_holds_nothing() {
     let pulled = folder.run(&["pull"]);
     pulled.assert_code(0);
     assert!(!pulled.stderr.contains(said), "{}", pulled.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_way_to_a_field_ends_is_said_once_in_the_log_and_in_the_snapshot() {
+    let crm = FakeRest::start(deals(30)).await;
+    let folder = Folder::new();
+    let section = crm.section(Paging::Page).replace("$.account.name", "$.account.title");
+    folder.write_config(&format!("[sources.crm]\n{section}"));
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    let said: Vec<&str> = pulled.stderr.lines().filter(|line| line.contains("`$.account.title`")).collect();
+    assert_eq!(said.len(), 1, "{}", pulled.stderr);
+    assert!(said[0].contains("`company`: empty in every deal") && said[0].contains(" in 30) (R07)"), "{said:?}");
+    let findings = folder.json("output/sales_pipeline.json")["quality"]["findings"].clone();
+    let company = findings.as_array().unwrap().iter().find(|finding| finding["field"] == "company").unwrap();
+    assert!(company["message"].as_str().unwrap().contains("`$.account.title`"), "{company}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

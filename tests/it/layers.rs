@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor, the ground first (design §4).
 const FLOORS: [&[&str]; 8] = [
-    &["advice", "clock", "http", "memory", "model", "secret", "settings", "signals", "telemetry"],
+    &["advice", "clock", "http", "memory", "model", "redact", "secret", "settings", "signals", "telemetry"],
     &["analysis", "sources", "store"],
     &["jobs"],
     &["schedule"],
@@ -17,7 +17,8 @@ const FLOORS: [&[&str]; 8] = [
 ];
 
 /// Imports between rooms of the ground, which is no floor of siblings but of tools.
-const ON_THE_GROUND: [(&str, &str); 2] = [("secret", "advice"), ("http", "settings")];
+const ON_THE_GROUND: [(&str, &str); 4] =
+    [("secret", "advice"), ("http", "settings"), ("redact", "model"), ("redact", "secret")];
 
 fn floor(room: &str) -> usize {
     FLOORS.iter().position(|rooms| rooms.contains(&room)).unwrap_or_else(|| panic!("`{room}` is on no floor"))

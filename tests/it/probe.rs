@@ -73,6 +73,34 @@ async fn what_it_proposes_pulls_every_deal_whatever_the_paging() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_counts_the_page_is_not_proposed_as_the_number_of_all() {
+    for way in ["page", "offset", "cursor"] {
+        let crm = FakeRest::start(deals(25)).await.page_size(10).habit(Habit::CountsThePage);
+        let folder = Folder::new();
+        let section = probe(&folder, &[&address(&crm, way)]).assert_code(0).stdout.clone();
+        let (all, proof) = pulled(&folder, &of_all_ages(&section));
+        assert_eq!(all.len(), 25, "{way}:\n{section}");
+        assert!(!section.contains("total = ") && !proof.contains("count matches"), "{way}: {proof}\n{section}");
+    }
+    // The number of a list that fits into one answer is one if it stays when less is asked for.
+    let crm = FakeRest::start(deals(4)).await;
+    assert!(probe(&Folder::new(), &[&address(&crm, "offset")]).stdout.contains("total = \"$.meta.total\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_never_asks_more_often_than_it_says() {
+    for way in ["none", "page", "offset", "cursor", "next_url"] {
+        for size in [10, 100] {
+            let crm = FakeRest::start(deals(23)).await.page_size(size);
+            probe(&Folder::new(), &[&address(&crm, way)]).assert_code(0);
+            assert!(crm.requests().len() <= 46, "{way}: {}", crm.requests().len());
+        }
+    }
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    assert!(readme.contains("never more than 46"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_line_stands_with_its_reason() {
     let crm = FakeRest::start(deals(23)).await.page_size(10);
     let told = probe(&Folder::new(), &[&address(&crm, "cursor"), "--name", "acme"]);
@@ -100,10 +128,86 @@ async fn a_secret_goes_where_it_is_wanted_and_is_never_printed() {
     let told = probe(&folder, &[&address(&crm, "page"), "--header", "X-API-Key", "--file", key.to_str().unwrap()]);
     assert!(told.assert_code(0).stdout.contains("value = { file = "));
     assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
-    let crm = FakeRest::start(deals(12)).await.page_size(5).require_param("key", "canary").habit(Habit::EchoesQuery);
+    // Every record holds what it was asked with.
+    let told = deals(12).into_iter().map(|deal| deal.replace("Deal ", "canary of deal "));
+    let crm =
+        FakeRest::start(told.collect()).await.page_size(5).require_param("key", "canary").habit(Habit::EchoesQuery);
     let told = probe(&Folder::new(), &[&address(&crm, "next_url"), "--query", "key"]);
     assert!(told.assert_code(0).stdout.contains("param = \"key\""));
     assert!(told.stdout.contains("type = \"next_url\""), "{}", told.stdout);
+    assert!(told.stdout.contains("such as *** of deal 1"), "{}", told.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_behind_a_post_is_asked_for_by_its_body() {
+    let crm = FakeRest::start(deals(23)).await.page_size(10);
+    let folder = Folder::new();
+    let query = r#"{"query": "query($after: String) { deals(after: $after) { id } }"}"#;
+    let told = probe(&folder, &[&address(&crm, "graphql"), "--body", query]);
+    for line in
+        ["method = \"POST\"", "param = \"variables.after\"", "size_param = \"variables.first\"", "absent = true"]
+    {
+        assert!(told.assert_code(0).stdout.contains(line), "{line} in\n{}", told.stdout);
+    }
+    assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 23);
+    probe(&folder, &[&address(&crm, "graphql"), "--body", "[1]"]).assert_code(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_and_a_password_or_a_key_in_the_users_place_are_sent_as_basic() {
+    for (word, header, lines) in [
+        ("--basic", "Basic Y2FuYXJ5Og==", &["username = { env = \"MYCRM_API_KEY\" }"][..]),
+        ("--basic=ann", "Basic YW5uOmNhbmFyeQ==", &["username = \"ann\"", "password = { env = \"MYCRM_API_KEY\" }"]),
+    ] {
+        let crm = FakeRest::start(deals(12)).await.page_size(5).require_header("authorization", header);
+        let folder = Folder::new();
+        let told = probe(&folder, &[&address(&crm, "page"), word]);
+        for line in lines {
+            assert!(told.assert_code(0).stdout.contains(line), "{line} in\n{}", told.stdout);
+        }
+        assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_plain_http_and_own_authorities_stand_in_the_section_too() {
+    // To a proxy the whole address is sent, of which the server takes the path.
+    let proxy = FakeRest::start(deals(12)).await.page_size(5);
+    let folder = Folder::new();
+    let words = ["--proxy", &proxy.origin(), "--allow-http"];
+    let told = probe(&folder, &[&["http://crm.example/v1/page/deals"][..], &words].concat());
+    assert!(told.assert_code(0).stdout.contains("allow_http = true\nproxy = \"http://127.0.0.1"), "{}", told.stdout);
+    assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
+    let file = folder.write("own.pem", "no certificate");
+    let told = probe(&folder, &["https://crm.example/deals", "--ca-file", file.to_str().unwrap()]);
+    assert!(told.assert_code(64).stderr.contains("--ca-file: "), "{}", told.stderr);
+    probe(&folder, &["https://crm.example/deals", "--proxy", "http://ann:canary@proxy"]).assert_code(64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_are_named_by_the_tables_beside_the_list_and_few_requests_look_for_them() {
+    let crm = FakeRest::start(deals(23)).await.page_size(10);
+    let folder = Folder::new();
+    let told = probe(&folder, &[&address(&crm, "cursor")]);
+    folder.write_config(&of_all_ages(&told.assert_code(0).stdout));
+    folder.run(&["pull"]).assert_code(0);
+    let latest = folder.json("output/sales_pipeline.json");
+    for lead in latest["leads"].as_array().unwrap() {
+        let id: usize = lead["id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(lead["owner"], ["Ann Lee", "Bo Ek", "Cy Poe"][id % 3]);
+        assert_eq!(lead["stage"], ["New", "Proposal", "Closed Won", "Closed Lost"][id % 4]);
+    }
+    let elsewhere = FakeRest::start(deals(23)).await.page_size(10);
+    for table in ["users", "stages"] {
+        elsewhere.hold(
+            table,
+            vec![json!({"id": 700, "name": "A"}).to_string(), json!({"id": 701, "name": "B"}).to_string()],
+        );
+    }
+    let told = probe(&Folder::new(), &[&address(&elsewhere, "cursor")]);
+    assert!(told.assert_code(0).stdout.contains("# owner = "), "{}", told.stdout);
+    let tables = elsewhere.requests().iter().filter(|asked| !asked.path.ends_with("/deals")).count();
+    assert_eq!(tables, 3, "users, owners, stages");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +215,11 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
     let folder = Folder::new();
     let crm = FakeRest::start(Vec::new()).await;
     let told = probe(&folder, &[&address(&crm, "cursor")]);
-    assert!(told.assert_code(69).stderr.contains("holds no list of records"), "{}", told.stderr);
+    assert!(
+        told.assert_code(69).stderr.contains("holds an empty list: probe once the CRM has deals"),
+        "{}",
+        told.stderr
+    );
     let crm = FakeRest::start(vec![json!({"title": "A"}).to_string(), json!({"title": "A"}).to_string()]).await;
     let told = probe(&folder, &[&address(&crm, "cursor")]);
     assert!(told.assert_code(69).stderr.contains("as an id is"), "{}", told.stderr);
@@ -132,6 +240,7 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
         told.assert_code(64);
     }
     probe(&folder, &["https://crm.example", "--bearer", "--header", "X"]).assert_code(64);
+    probe(&folder, &["https://crm.example", "--bearer", "--basic"]).assert_code(64);
 }
 
 /// Probes a real server and pulls by what was proposed, unchanged but for the age of closed deals: every deal, to the cent.

@@ -125,6 +125,19 @@ async fn a_total_may_have_a_request_of_its_own_before_the_walk() {
     assert_eq!(pulled(&paged(&crm, Paging::Cursor, &keys)).await.unwrap().1.listed, Some((10, 14)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_total_nothing_but_the_end_of_the_list_is_claimed() {
+    let crm = FakeRest::start(deals(12)).await.page_size(5);
+    for (total, proof) in [("", "cursor exhausted"), (", total = \"$.meta.total\"", "cursor exhausted; count matches")]
+    {
+        let folder = Folder::new();
+        let keys = format!("{}{total}", Paging::Cursor.keys(5));
+        folder.write_config(&format!("[sources.crm]\n{}", paged(&crm, Paging::Cursor, &keys)));
+        folder.run(&["pull"]).assert_code(0);
+        assert_eq!(folder.json("output/sales_pipeline.json")["completeness"]["proof"], proof);
+    }
+}
+
 #[tokio::test]
 async fn a_total_counts_what_came_before_the_filter() {
     let crm = FakeRest::start(deals(12)).await.page_size(5);
@@ -176,7 +189,17 @@ async fn a_look_up_knows_its_total_and_one_that_is_cut_is_no_table() {
         r#"lookup.users = { path = "/none/users", records = "$.data", key = "$.id", value = "$.title" }"#,
     );
     let (_, fetched) = pulled(&unsaid).await.unwrap();
-    assert!(fetched.opened.warnings[0].contains("Look-up `users` has exactly 100 rows and no `paging`"));
+    assert_eq!(
+        fetched.opened.warnings,
+        ["Look-up `users` may be cut: 100 records came in one answer, as many as a page may hold, and no `paging` is \
+          configured: are these all?"]
+    );
+    crm.hold("users", vec![r#"{"id": 1, "title": "Ann"}"#.to_owned(), r#"{"id": 1, "title": "Bo"}"#.to_owned()]);
+    let (_, fetched) = pulled(&unsaid).await.unwrap();
+    assert_eq!(
+        fetched.opened.warnings,
+        ["Look-up `users` gives keys another name later, 1 in all: the last one counts"]
+    );
 }
 
 #[tokio::test]
@@ -295,6 +318,13 @@ async fn names_are_asked_for_by_ids_many_at_a_time_and_only_those_that_are_wante
         let asked: Vec<_> = crm.requests().into_iter().filter(|asked| asked.path.ends_with("/users")).collect();
         assert_eq!((asked.len(), asked[0].query.as_str()), (2, request));
     }
+    // What the CRM cuts into pages is read to its end.
+    let crm = FakeRest::start(deals(9)).await.page_size(2);
+    let line = r#"lookup.users = { mode = "ids", path = "/cursor/users", paging = { type = "cursor", cursor = "$.meta.next", param = "cursor" }, ids_param = "ids", records = "$.data", key = "$.id", value = "$.first_name" }"#;
+    let (_, fetched) = pulled(&with(&crm.section(Paging::Page), "lookup.users", line)).await.unwrap();
+    assert_eq!(["0", "1", "2"].map(|id| fetched.names.get("users", id)), [Some("Ann"), Some("Bo"), Some("Cy")]);
+    let asked: Vec<_> = crm.requests().into_iter().filter(|asked| asked.path.ends_with("/users")).collect();
+    assert!(asked.len() == 2 && asked.iter().all(|asked| asked.query.contains("ids=0%2C1%2C2")), "{asked:?}");
     let crm = FakeRest::start(deals(3)).await;
     let line = r#"lookup.users = { mode = "ids", method = "POST", path = "/none/users", body = { filter = {} }, in = "body", ids_param = "filter.ids", join = "repeat", ids_as = "int", records = "$.data", key = "$.id", value = "$.first_name" }"#;
     pulled(&with(&crm.section(Paging::Page), "lookup.users", line)).await.unwrap();

@@ -47,6 +47,60 @@ async fn sources_add_up_in_the_base_currency_and_what_has_no_rate_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_line_of_the_summary_says_how_many_of_its_deals_have_no_price() {
+    let (folder, _crms) = three_sources().await;
+    folder.run(&["pull"]).assert_code(0);
+    let summary = folder.run(&["summary"]).stdout;
+    for line in ["| Won | 3 | ", "| uk | "] {
+        let line = summary.lines().find(|known| known.starts_with(line)).unwrap_or_else(|| panic!("{line}: {summary}"));
+        assert!(line.contains(" EUR (1 not priced) |") || line.contains(" EUR (2 not priced) |"), "{line}");
+    }
+    assert!(summary.contains("| All in the file | 12 | ") && summary.contains(" EUR (4 not priced) | "), "{summary}");
+    let latest = folder.json("output/sales_pipeline.json");
+    let unpriced = |status: &str| latest["totals"][status]["unpriced"].as_u64();
+    assert_eq!([unpriced("open"), unpriced("won"), unpriced("lost")], [Some(2), Some(1), Some(1)]);
+    let eu = folder.json(&format!("output/sales_cache/eu/{}", folder.snapshots("eu")[0]));
+    assert_eq!(eu["totals"]["won"].get("unpriced"), None, "nothing where there are none");
+    for file in ["output/sales_pipeline.json", "output/daily_summary.json"] {
+        assert_schema(&folder.join(file));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_renamed_or_removed_leaves_no_deals_behind() {
+    let (folder, [eu, us, uk]) = three_sources().await;
+    folder.run(&["pull"]).assert_code(0);
+    let section = |name: &str, crm: &FakeRest| format!("[sources.{name}]\n{}\n", crm.section(Paging::Cursor));
+    let joined = || {
+        let latest = folder.json("output/sales_pipeline.json");
+        let sources = latest["sources"].as_array().unwrap().iter();
+        let names: Vec<String> = sources.map(|source| source["name"].as_str().unwrap().to_owned()).collect();
+        let of = |name: &str| latest["leads"].as_array().unwrap().iter().filter(|lead| lead["source"] == name).count();
+        let deals: Vec<usize> = names.iter().map(|name| of(name)).collect();
+        assert_eq!(latest["total_leads"], deals.iter().sum::<usize>(), "no deal of another source");
+        (names.join(" "), deals, latest["completeness"]["complete"].clone())
+    };
+
+    // Under its new name it is a source that was never pulled, and is named as one until it is.
+    folder.write_config(&[section("eu", &eu), section("usa", &us), section("uk", &uk)].concat());
+    folder.run(&["pull", "eu"]).assert_code(0);
+    let (named, deals, is_complete) = joined();
+    assert_eq!((named.as_str(), deals, is_complete), ("eu uk usa", vec![4, 4, 0], false.into()));
+    folder.run(&["pull", "usa"]).assert_code(0);
+    assert_eq!(joined().1, [4, 4, 4], "and no deal stands there twice");
+
+    folder.write_config(&[section("eu", &eu), section("uk", &uk)].concat());
+    folder.run(&["pull", "eu"]).assert_code(0);
+    let (named, deals, is_complete) = joined();
+    assert_eq!((named.as_str(), deals, is_complete), ("eu uk", vec![4, 4], true.into()));
+    assert!(!folder.run(&["status"]).stdout.contains("usa"));
+    assert_eq!(folder.snapshots("us").len(), 1, "what was pulled under the old name stays until retention takes it");
+    for file in ["output/sales_pipeline.json", "output/daily_summary.json"] {
+        assert_schema(&folder.join(file));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn beside_other_sources_an_org_keeps_the_prices_of_its_own_rates() {
     let org = FakeSalesforce::start(fake_salesforce::deals(40)).await.with(|org| {
         org.multi_currency = true;

@@ -144,7 +144,7 @@ impl Client {
 
     fn question(&self, path: &str, body: &impl Serialize) -> Result<Request, SourceError> {
         let body = serde_json::to_vec(body).expect("texts, numbers and lists are JSON");
-        Ok(Request::post(self.http.url(path)?, "application/json", body))
+        Ok(Request::question(self.http.url(path)?, "application/json", body))
     }
 
     async fn ask<T: DeserializeOwned>(&self, request: Request, is_search: bool) -> Result<T, SourceError> {

@@ -2,7 +2,8 @@
 
 use crate::sources::hubspot::associations::Inline;
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::fields::{Mapping, Record};
+use crate::sources::hubspot::fields::Record;
+use crate::sources::hubspot::mapping::Mapping;
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::wire::Listed;
 use crate::sources::source::SourceError;

@@ -5,7 +5,7 @@
 //! 1. `settings`: what the section says; `client` asks with its credentials and pace, `errors` classes what is refused;
 //! 2. `account`, `pipelines`, `names`: what is known before the first page, `memory` keeps what is good for longer;
 //! 3. `list` or `search`: the pages, whichever is clearly cheaper; `wire` and `records` read them;
-//! 4. `fields`: what becomes of a record, `associations` whose deal it is;
+//! 4. `mapping`, `fields`: what becomes of a record, `associations` whose deal it is;
 //! 5. `names` again: companies and former owners, once all deals are in; `vanished`: what became of those that are not.
 //!    Both read records by id, in a `batch`.
 
@@ -16,6 +16,7 @@ mod client;
 mod errors;
 mod fields;
 mod list;
+mod mapping;
 mod memory;
 mod names;
 mod pipelines;
@@ -25,7 +26,7 @@ mod settings;
 mod vanished;
 mod wire;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -36,7 +37,8 @@ use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
 use crate::sources::hubspot::account::{Account, Checked};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::fields::{COMPANIES, DEALS, Mapping, OWNERS, PAGES, PIPELINES, Reader};
+use crate::sources::hubspot::fields::{COMPANIES, DEALS, OWNERS, PAGES, PIPELINES, Reader};
+use crate::sources::hubspot::mapping::Mapping;
 use crate::sources::hubspot::memory::LastCurrency;
 use crate::sources::hubspot::pipelines::Pipelines;
 use crate::sources::hubspot::records::Records;
@@ -284,8 +286,8 @@ impl HubSpot {
     }
 
     async fn search(&self, opened: &Opened, after: Option<&str>) -> Result<(Records, Option<String>), SourceError> {
-        let labels = opened.names.0.get(PIPELINES).cloned().unwrap_or_default();
-        let ids = pipeline_ids(&labels, &self.pipelines)?;
+        let none = HashMap::new();
+        let ids = pipeline_ids(opened.names.0.get(PIPELINES).unwrap_or(&none), &self.pipelines)?;
         let found = search::page(&self.client, &self.mapping, &ids, after).await;
         if let Err(SourceError::Paging(_)) = found {
             // The next pull reads the list instead.

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::fields::Mapping;
 use crate::sources::hubspot::list;
+use crate::sources::hubspot::mapping::Mapping;
 use crate::sources::hubspot::pipelines::DEFAULT;
 use crate::sources::hubspot::records::Records;
 use crate::sources::hubspot::wire::Listed;

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use reqwest::Url;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
 
 use crate::clock::Clock;
 use crate::http::{self, Http, Request};
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::sources::probe::Answer;
+use crate::sources::probe::question::Question;
 use crate::sources::source::SourceError;
 use crate::sources::{answer, auth};
 
@@ -21,14 +24,30 @@ pub enum Credentials {
     Bearer(Secret),
     /// A header of this name.
     Header(String, Secret),
+    /// `Authorization: Basic …`: the password of this user, or, without one, a key in place of the user's name.
+    Basic(Option<String>, Secret),
     /// A parameter of the URL.
     Query(String, Secret),
+}
+
+impl Credentials {
+    /// The secret among them.
+    pub fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::None => None,
+            Self::Bearer(secret) | Self::Header(_, secret) | Self::Basic(_, secret) | Self::Query(_, secret) => {
+                Some(secret)
+            }
+        }
+    }
 }
 
 /// Asks one CRM.
 pub struct Client {
     /// Its origin.
     pub http: Http,
+    /// How it is asked.
+    pub settings: http::Settings,
     /// Who asks.
     pub credentials: Credentials,
     /// Where secrets are.
@@ -38,20 +57,27 @@ pub struct Client {
 }
 
 impl Client {
-    /// GETs the URL, which holds no credentials; the answer is JSON.
-    pub async fn ask(&self, url: &Url) -> Result<Answer, SourceError> {
-        let mut request = Request::get(url.clone());
+    /// Asks, with the credentials; the answer is JSON.
+    pub async fn ask(&self, asked: &Question) -> Result<Answer, SourceError> {
+        let url = asked.url.clone();
+        let mut request = match &asked.body {
+            None => Request::get(url),
+            Some(body) => {
+                let body = serde_json::to_vec(body).expect("JSON that was read can be written");
+                Request::post(url, "application/json", body)
+            }
+        };
         self.sign(&mut request)?;
         let reply = self.http.send(request).await?;
         if !reply.is_success() {
             return Err(SourceError::of_status(&reply, self.clock.now()));
         }
         let headers = reply.headers.clone();
-        let text = answer::text(reply)?;
+        let text = answer::any_text(reply)?;
         answer::check_parts(&text)?;
         let body = if text.is_empty() { "null" } else { &text };
         let body = serde_json::from_str(body).map_err(|error| answer::not_json(&error, text.len()))?;
-        Ok(Answer { url: url.clone(), headers, body })
+        Ok(Answer { asked: asked.clone(), headers, body })
     }
 
     fn sign(&self, request: &mut Request) -> Result<(), SecretError> {
@@ -62,6 +88,14 @@ impl Client {
                 let secret = self.keyring.reveal(secret)?;
                 let header = http::sensitive(name, secret.expose_secret());
                 let (name, value) = header.ok_or_else(|| SecretError::NoHeader(name.clone()))?;
+                request.headers.insert(name, value);
+            }
+            Credentials::Basic(user, secret) => {
+                let secret = self.keyring.reveal(secret)?;
+                let secret = secret.expose_secret();
+                let both = user.as_ref().map_or_else(|| format!("{secret}:"), |user| format!("{user}:{secret}"));
+                let value = format!("Basic {}", STANDARD.encode(both));
+                let (name, value) = http::sensitive(AUTHORIZATION.as_str(), &value).expect("base64 fits into a header");
                 request.headers.insert(name, value);
             }
             Credentials::Query(name, secret) => {

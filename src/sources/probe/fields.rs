@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use crate::model::money::Currency;
 use crate::model::number;
 use crate::sources::probe::dates;
+use crate::sources::probe::lookups::Table;
 use crate::sources::probe::records::{Column, Leaf};
 use crate::sources::probe::section::{Line, inline, list, quoted};
 use crate::sources::probe::words::{COMPANY_IDS, OWNER_NAMES, ROLES};
@@ -12,6 +13,9 @@ use crate::sources::probe::words::{COMPANY_IDS, OWNER_NAMES, ROLES};
 /// The fields that hold an instant or a day.
 const DATES: [&str; 7] =
     ["created_at", "updated_at", "close_date", "closed_at", "stage_entered_at", "last_activity_at", "next_activity_at"];
+
+/// What is left out of an amount that stands beside a currency or a word, as `strip` has it.
+const NO_FIGURES: &str = "[^0-9,.-]";
 
 /// Ids with a name beside them, and pipelines: copied as they are.
 const COPIED: [&str; 4] = ["stage_id", "owner_id", "pipeline", "pipeline_id"];
@@ -71,6 +75,18 @@ impl Amounts {
     }
 }
 
+impl Amounts {
+    /// What a field says of numbers that are written so.
+    fn keys(self) -> Vec<(String, String)> {
+        let keys: &[(&str, &str)] = match self {
+            Self::Plain => &[],
+            Self::Commas => &[("thousands", ",")],
+            Self::Points => &[("decimal", ","), ("thousands", ".")],
+        };
+        keys.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
+    }
+}
+
 /// Whether a text is a number in groups of three digits.
 fn is_grouped(text: &str, thousands: char, point: char) -> bool {
     let (whole, fraction) = text.split_once(point).unwrap_or((text, "0"));
@@ -83,11 +99,13 @@ fn is_grouped(text: &str, thousands: char, point: char) -> bool {
 /// The proposed fields.
 pub(super) struct Fields<'a> {
     columns: &'a [Column],
+    tables: &'a [Table],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn of(columns: &'a [Column]) -> Self {
-        Self { columns }
+    /// Of these columns, some of whose ids have tables.
+    pub(super) fn of(columns: &'a [Column], tables: &'a [Table]) -> Self {
+        Self { columns, tables }
     }
 
     fn role(&self, name: &str) -> Option<&'a Column> {
@@ -108,7 +126,7 @@ impl<'a> Fields<'a> {
         lines.extend(self.role("name").map(|column| plain("name", column)));
         lines.extend(self.company());
         lines.extend(self.stage());
-        lines.extend(self.role("value").map(value));
+        lines.extend(self.role("value").map(value).or_else(|| self.unread_amount()));
         lines.push(self.role("currency").map_or_else(unknown_currency, |column| plain("currency", column)));
         lines.extend(self.role("probability").map(probability));
         lines.extend(self.owner());
@@ -125,12 +143,27 @@ impl<'a> Fields<'a> {
         lines
     }
 
+    /// A column that goes by the name of an amount, and whose values are none as they stand.
+    fn unread_amount(&self) -> Option<Line> {
+        let is_figure = |letter: &char| letter.is_ascii_digit() || ",.-".contains(*letter);
+        let words = ROLES.iter().find(|known| known.name == "value")?.words;
+        let column = words.iter().find_map(|word| self.named(word))?;
+        let bare = column.mapped(|text| text.chars().filter(is_figure).collect());
+        let mut keys = vec![("path".to_owned(), column.path.clone())];
+        if let Some(amounts) = Amounts::of(&bare) {
+            keys.push(("strip".to_owned(), NO_FIGURES.to_owned()));
+            keys.extend(amounts.keys());
+        }
+        let reason = format!("{}; no amount as it stands: how is it written?", column.reason());
+        Some(Line::asleep("value", inline(&keys), reason))
+    }
+
     fn company(&self) -> Option<Line> {
         if let Some(column) = self.role("company") {
             return Some(plain("company", column));
         }
         let column = COMPANY_IDS.iter().find_map(|name| self.named(name))?;
-        Some(looked_up("company", "companies", column))
+        Some(self.looked_up("company", "companies", column))
     }
 
     /// The stage's label; else its id, for a deal needs a stage; else the status, if it says more than open or closed.
@@ -139,6 +172,9 @@ impl<'a> Fields<'a> {
             return Some(plain("stage", column));
         }
         if let Some(column) = self.role("stage_id") {
+            if self.table("stage").is_some() {
+                return Some(self.looked_up("stage", "stages", column));
+            }
             let reason = format!("{}; an id: `lookup` gives its name", column.reason());
             return Some(Line::new("stage", quoted(&column.path), reason));
         }
@@ -155,7 +191,22 @@ impl<'a> Fields<'a> {
             let join = format!("{{ join = {} }}", list(&[&first.path, &last.path]));
             return Some(Line::new("owner", join, first.reason()));
         }
-        self.role("owner_id").map(|column| looked_up("owner", "users", column))
+        self.role("owner_id").map(|column| self.looked_up("owner", "users", column))
+    }
+
+    fn table(&self, field: &str) -> Option<&'a Table> {
+        self.tables.iter().find(|table| table.field == field)
+    }
+
+    /// An id whose name is in another list: a question until that list is known.
+    fn looked_up(&self, field: &'static str, likely: &str, column: &Column) -> Line {
+        let table = self.table(field);
+        let name = table.map_or(likely, |table| &table.name);
+        let value = inline(&[("path".to_owned(), column.path.clone()), ("lookup".to_owned(), name.to_owned())]);
+        match table {
+            Some(table) => Line::new(field, value, format!("{}; an id: {}", column.reason(), table.reason())),
+            None => Line::asleep(field, value, format!("{}; an id: its name needs [lookup.{name}]", column.reason())),
+        }
     }
 
     /// Dates that no field has taken, for whoever misses one.
@@ -170,12 +221,6 @@ fn plain(field: &'static str, column: &Column) -> Line {
     Line::new(field, quoted(&column.path), column.reason())
 }
 
-/// An id whose name is in another list.
-fn looked_up(field: &'static str, table: &str, column: &Column) -> Line {
-    let value = inline(&[("path".to_owned(), column.path.clone()), ("lookup".to_owned(), table.to_owned())]);
-    Line::asleep(field, value, format!("{}; an id: its name needs [lookup.{table}]", column.reason()))
-}
-
 fn value(column: &Column) -> Line {
     let mut keys = vec![("path".to_owned(), column.path.clone())];
     let mut add = |key: &str, text: &str| keys.push((key.to_owned(), text.to_owned()));
@@ -187,14 +232,7 @@ fn value(column: &Column) -> Line {
         add("scale", "0.01");
         why.push_str("; hundredths by their name");
     }
-    match Amounts::of(column) {
-        None | Some(Amounts::Plain) => {}
-        Some(Amounts::Commas) => add("thousands", ","),
-        Some(Amounts::Points) => {
-            add("decimal", ",");
-            add("thousands", ".");
-        }
-    }
+    keys.extend(Amounts::of(column).into_iter().flat_map(Amounts::keys));
     let text = if keys.len() == 1 { quoted(&column.path) } else { inline(&keys) };
     Line::new("value", text, column.reason() + &why)
 }
@@ -228,7 +266,7 @@ mod tests {
 
     fn proposed(records: &Value, field: &str) -> String {
         let found = find(records).unwrap();
-        let lines = Fields::of(&found.columns).lines();
+        let lines = Fields::of(&found.columns, &[]).lines();
         lines.iter().filter(|line| line.key == field).map(|line| line.text(0)).collect()
     }
 
@@ -244,7 +282,24 @@ mod tests {
             let line = proposed(&json!([{"id": 1, key: first}, {"id": 2, key: second}]), "value");
             assert!(line.starts_with(&format!("value = {value}  # in 2 of 2")), "{line}");
         }
-        assert_eq!(proposed(&json!([{"id": 1, "amount": "much"}]), "value"), "");
+    }
+
+    #[test]
+    fn an_amount_that_cannot_be_read_is_a_question() {
+        let line = |amount: &str| proposed(&json!([{"id": 1, "amount": amount}]), "value");
+        for (amount, value) in [
+            ("1.234,50 €", r#"{ path = "$.amount", strip = "[^0-9,.-]", decimal = ",", thousands = "." }"#),
+            ("EUR 1,234.50", r#"{ path = "$.amount", strip = "[^0-9,.-]", thousands = "," }"#),
+            ("-7 $", r#"{ path = "$.amount", strip = "[^0-9,.-]" }"#),
+            ("much", r#"{ path = "$.amount" }"#),
+        ] {
+            let line = line(amount);
+            assert!(
+                line.starts_with(&format!("# value = {value}  # in 1 of 1, such as {amount}; no amount")),
+                "{line}"
+            );
+        }
+        assert_eq!(proposed(&json!([{"id": 1, "amount": null}]), "value"), "");
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The signs of more pages, each with the request that proves it: a name alone is not believed.
 
+use crate::sources::link::relation;
 use crate::sources::probe::Answer;
+use crate::sources::probe::question::Question;
 use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
 use crate::sources::probe::signs::{Sign, signs};
 use crate::sources::probe::sizes::Sizes;
-use reqwest::Url;
+use crate::sources::probe::totals::Totals;
 
 /// Parameters that page numbers go by.
 const PAGES: [&str; 4] = ["page", "_page", "page_number", "pageNumber"];
@@ -15,19 +17,8 @@ const OFFSETS: [&str; 5] = ["offset", "skip", "_skip", "_start", "start"];
 const CURSORS: [&str; 4] = ["cursor", "after", "starting_after", "page_token"];
 /// Words of keys that hold the next cursor.
 const CURSOR_WORDS: [&str; 7] = ["next", "cursor", "after", "continuation", "offset", "bookmark", "token"];
-const TOTALS: [&str; 8] = [
-    "total",
-    "total_count",
-    "total_results",
-    "total_records",
-    "total_items",
-    "total_elements",
-    "count",
-    "filtered_table_rows_count",
-];
 const TOTAL_PAGES: [&str; 6] = ["total_pages", "page_count", "last_page", "num_pages", "pages", "total_page_count"];
 const MORE: [&str; 6] = ["has_more", "has_next", "has_next_page", "more", "more_records", "more_items_in_collection"];
-const TOTAL_HEADERS: [&str; 5] = ["x-total-count", "x-total", "x-total-results", "total-count", "x-pw-total"];
 
 /// How another answer's records stand to those of the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +78,7 @@ pub(super) struct Way {
 pub(super) fn ways(first: &Answer, found: &Found) -> Vec<Way> {
     let signs = signs(first, found);
     let mut kinds = Vec::new();
-    if next_link(first).is_some() {
+    if relation(&first.headers, "next").is_some() {
         kinds.push(Kind::Link);
     }
     kinds.extend(signs.iter().filter(|sign| sign.says("next")).filter_map(|sign| {
@@ -100,8 +91,8 @@ pub(super) fn ways(first: &Answer, found: &Found) -> Vec<Way> {
         let cursors = params_of(&sign.keys).into_iter();
         kinds.extend(cursors.map(|param| Kind::Cursor { path: sign.path(), param, cursor: Some(cursor.clone()) }));
     }
-    kinds.extend(asked_first(&first.url, &PAGES).map(|param| Kind::Page { param, start: 1 }));
-    kinds.extend(asked_first(&first.url, &OFFSETS).map(|param| Kind::Offset { param }));
+    kinds.extend(asked_first(&first.asked, &PAGES).map(|param| Kind::Page { param, start: 1 }));
+    kinds.extend(asked_first(&first.asked, &OFFSETS).map(|param| Kind::Offset { param }));
     let way = |kind| Way { kind, asked: 0 };
     // A link to another host is none: nothing is sent there.
     let tried = kinds.into_iter().map(way).filter(|way| way.question(first).is_some());
@@ -121,10 +112,11 @@ fn untried(signs: &[Sign<'_>]) -> Option<Kind> {
     })
 }
 
-/// The names, those that the URL itself holds in front.
-fn asked_first(url: &Url, names: &[&str]) -> impl Iterator<Item = String> {
-    let in_url = |name: &str| url.query_pairs().any(|(key, _)| key == name);
-    let (mut first, rest): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| in_url(name));
+/// The names, those that the request itself holds in front.
+fn asked_first(asked: &Question, names: &[&str]) -> impl Iterator<Item = String> {
+    let params = asked.params();
+    let is_said = |name: &str| params.iter().any(|(key, _)| key == name);
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_said(name));
     first.extend(rest);
     first.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
 }
@@ -153,26 +145,18 @@ fn params_of(keys: &[String]) -> Vec<String> {
     params
 }
 
-/// The target of the `Link` header's next (RFC 8288).
-fn next_link(answer: &Answer) -> Option<String> {
-    let links = answer.headers.get_all("link").iter().filter_map(|value| value.to_str().ok());
-    links.flat_map(|links| links.split('<').skip(1)).find_map(|link| {
-        let (target, params) = link.split_once('>')?;
-        let is_next = params.to_ascii_lowercase().replace([' ', '"'], "").contains("rel=next");
-        is_next.then(|| target.to_owned())
-    })
-}
-
 impl Way {
     /// The request that tries it; `None` where there is nothing to try it with.
-    pub(super) fn question(&self, first: &Answer) -> Option<Url> {
-        let joined = |next: &str| first.url.join(next).ok().filter(|url| url.origin() == first.url.origin());
+    pub(super) fn question(&self, first: &Answer) -> Option<Question> {
+        let asked = &first.asked;
+        let on_origin = |next: &str| asked.url.join(next).ok().filter(|url| url.origin() == asked.url.origin());
+        let joined = |next: &str| on_origin(next).map(|url| asked.at(url));
         match &self.kind {
-            Kind::Link => joined(&next_link(first)?),
+            Kind::Link => joined(&relation(&first.headers, "next")?),
             Kind::NextUrl { url, .. } => joined(url.as_deref()?),
-            Kind::Cursor { param, cursor, .. } => Some(with(&first.url, param, cursor.as_deref()?)),
-            Kind::Page { param, .. } => Some(with(&first.url, param, &(self.asked + 1).to_string())),
-            Kind::Offset { param } => Some(with(&first.url, param, "1")),
+            Kind::Cursor { param, cursor, .. } => Some(asked.with(param, cursor.as_deref()?)),
+            Kind::Page { param, .. } => Some(asked.with(param, self.asked + 1)),
+            Kind::Offset { param } => Some(asked.with(param, 1)),
         }
     }
 
@@ -202,14 +186,6 @@ impl Way {
     }
 }
 
-/// The URL with a parameter set.
-pub(super) fn with(url: &Url, param: &str, value: &str) -> Url {
-    let others: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != param).collect();
-    let mut url = url.clone();
-    url.query_pairs_mut().clear().extend_pairs(others).append_pair(param, value);
-    url
-}
-
 impl Paging {
     /// The parameter that it sets.
     pub(super) fn param(&self) -> Option<&str> {
@@ -224,7 +200,7 @@ impl Paging {
         matches!(self.way, Kind::Page { .. } | Kind::Offset { .. })
     }
 
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self, asked: &Question) -> Vec<Line> {
         let line = |key, text: &str| Line::new(key, quoted(text), String::new());
         let typed = |word: &str, why: &str| Line::new("type", quoted(word), why.to_owned());
         let unproven = "nothing to try it with: all records came at once";
@@ -237,7 +213,11 @@ impl Paging {
             Kind::Cursor { path, param, .. } => {
                 let why = if self.is_proven { "sent back, it led to other records" } else { unproven };
                 let guess = if self.is_proven { "" } else { "a guess: the docs of the CRM know" };
-                vec![typed("cursor", why), line("cursor", path), Line::new("param", quoted(param), guess.to_owned())]
+                vec![
+                    typed("cursor", why),
+                    line("cursor", path),
+                    Line::new("param", quoted(&asked.place(param)), guess.to_owned()),
+                ]
             }
             Kind::Page { param, start } => {
                 let why = match (start, self.has_more) {
@@ -246,16 +226,16 @@ impl Paging {
                     _ => "page 1 held the same records, page 2 others",
                 };
                 let start = (*start == 0).then(|| Line::new("start", "0".to_owned(), String::new()));
-                [typed("page", why), line("param", param)].into_iter().chain(start).collect()
+                [typed("page", why), line("param", &asked.place(param))].into_iter().chain(start).collect()
             }
             Kind::Offset { param } => {
-                vec![typed("offset", "an offset of 1 left out the first record"), line("param", param)]
+                vec![typed("offset", "an offset of 1 left out the first record"), line("param", &asked.place(param))]
             }
         }
     }
 
     /// What the answer says of its end, as far as that agrees with what was seen.
-    fn ends(&self, first: &Answer, found: &Found) -> Vec<Line> {
+    fn ends(&self, first: &Answer, found: &Found, totals: &Totals) -> Vec<Line> {
         let signs = signs(first, found);
         let named =
             |names: &[&str]| signs.iter().filter(|sign| names.contains(&sign.name().as_str())).collect::<Vec<_>>();
@@ -272,38 +252,36 @@ impl Paging {
             }
             _ => {}
         }
-        let is_total = |total: u64| total >= count && agrees(total > count);
-        if let Some(total) = named(&TOTALS).into_iter().find(|sign| sign.count().is_some_and(is_total)) {
-            let reason = format!("{}: proves that all came", total.count().unwrap_or_default());
-            lines.push(Line::new("total", quoted(&total.path()), reason));
-        } else if let Some((name, total)) = total_header(first).filter(|(_, total)| is_total(*total)) {
-            lines.push(Line::new("total_header", quoted(name), format!("{total}: proves that all came")));
-        }
+        lines.extend(totals.line(|total| agrees(total > count)));
         lines
     }
 }
 
-fn total_header(answer: &Answer) -> Option<(&'static str, u64)> {
-    TOTAL_HEADERS.iter().find_map(|name| Some((*name, answer.headers.get(*name)?.to_str().ok()?.parse().ok()?)))
-}
-
 /// The lines of `paging`.
-pub(super) fn lines(paging: Option<&Paging>, sizes: Option<&Sizes>, first: &Answer, found: &Found) -> Vec<Line> {
-    let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(first, found))] };
-    let mut lines = paging.lines();
-    if let Some((param, size)) = sizes.and_then(Sizes::chosen) {
-        lines.push(Line::new("size_param", quoted(param), String::new()));
+pub(super) fn lines(
+    paging: Option<&Paging>,
+    sizes: Option<&Sizes>,
+    totals: &Totals,
+    first: &Answer,
+    found: &Found,
+) -> Vec<Line> {
+    let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(totals, found))] };
+    let mut lines = paging.lines(&first.asked);
+    let size = sizes.and_then(Sizes::chosen);
+    if first.asked.body.is_some() && (paging.param().is_some() || size.is_some()) {
+        lines.push(Line::new("in", quoted("body"), String::new()));
+    }
+    if let Some((param, size)) = size {
+        lines.push(Line::new("size_param", quoted(&first.asked.place(param)), String::new()));
         lines.push(Line::new("size", size.to_string(), String::new()));
     }
-    lines.extend(paging.ends(first, found));
+    lines.extend(paging.ends(first, found, totals));
     lines
 }
 
 /// Why one answer seems to be all.
-fn alone(first: &Answer, found: &Found) -> String {
-    let signs = signs(first, found);
-    let told = signs.iter().filter(|sign| TOTALS.contains(&sign.name().as_str())).find_map(Sign::count);
-    match (told, found.count) {
+fn alone(totals: &Totals, found: &Found) -> String {
+    match (totals.told(), found.count) {
         (Some(total), count) if total > count as u64 => {
             format!("{count} of {total} records came, and no way to the others was found: see the CRM's docs")
         }
@@ -316,36 +294,24 @@ fn alone(first: &Answer, found: &Found) -> String {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderMap, HeaderValue};
+    use reqwest::header::HeaderMap;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::sources::probe::records::find;
 
+    fn asked() -> Question {
+        Question { url: "https://crm.example/v1/deals?a=1".parse().unwrap(), body: None }
+    }
+
     fn answer(body: Value) -> Answer {
-        Answer { url: "https://crm.example/v1/deals?a=1".parse().unwrap(), headers: HeaderMap::new(), body }
+        Answer { asked: asked(), headers: HeaderMap::new(), body }
     }
 
     fn kinds(body: Value) -> Vec<Kind> {
         let answer = answer(body);
         let found = find(&answer.body).unwrap();
         ways(&answer, &found).into_iter().map(|way| way.kind).collect()
-    }
-
-    #[test]
-    fn a_link_header_is_read_whatever_else_it_holds() {
-        let mut answer = answer(json!([]));
-        for (link, next) in [
-            (
-                "<https://crm.example/d?page=1>; rel=\"first\", <https://crm.example/d?page=2,3>; rel=\"next\"",
-                Some("https://crm.example/d?page=2,3"),
-            ),
-            ("</d?page=2>;REL=next", Some("/d?page=2")),
-            ("</d?page=2>; rel=\"last\"", None),
-        ] {
-            answer.headers.insert("link", HeaderValue::from_str(link).unwrap());
-            assert_eq!(next_link(&answer).as_deref(), next);
-        }
     }
 
     #[test]
@@ -371,7 +337,7 @@ mod tests {
             }
             match last {
                 Judged::Yes(paging) => {
-                    Some(paging.lines().iter().map(|line| line.text(0)).collect::<Vec<_>>().join(" "))
+                    Some(paging.lines(&asked()).iter().map(|line| line.text(0)).collect::<Vec<_>>().join(" "))
                 }
                 Judged::No => None,
                 Judged::GoOn => Some("go on".to_owned()),
@@ -399,11 +365,12 @@ mod tests {
             let found = find(&answer.body).unwrap();
             let way = Kind::Page { param: "page".to_owned(), start: 1 };
             let paging = Paging { way, has_more: Some(has_more), is_proven: true };
-            paging.ends(&answer, &found).iter().map(|line| line.key).collect::<Vec<_>>()
+            let totals = Totals::of(&answer, &found);
+            paging.ends(&answer, &found, &totals).iter().map(|line| line.key).collect::<Vec<_>>()
         };
         assert_eq!(ends(json!({"total": 9, "last_page": 5}), true), ["total_pages", "total"]);
         assert_eq!(ends(json!({"count": 2, "pages": 1, "has_more": true}), true), ["has_more"]);
-        assert_eq!(ends(json!({"count": 2, "has_more": false}), false), ["has_more", "total"]);
+        assert_eq!(ends(json!({"count": 2, "has_more": false}), false), ["has_more"]);
         assert_eq!(ends(json!({"total": 1, "has_more": false}), true), Vec::<&str>::new());
     }
 }

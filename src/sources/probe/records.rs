@@ -80,6 +80,12 @@ impl Column {
         self.told().next().is_some() && self.told().all(test)
     }
 
+    /// The same with texts in place of its values.
+    pub(super) fn mapped(&self, text: impl Fn(&str) -> String) -> Self {
+        let values = self.values.iter().map(|leaf| Leaf::Text(text(leaf.text()))).collect();
+        Self { values, ..self.clone() }
+    }
+
     /// Whether it holds texts, of which CRMs make names.
     pub(super) fn is_text(&self) -> bool {
         self.is_all(|leaf| matches!(leaf, Leaf::Text(_)))

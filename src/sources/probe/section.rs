@@ -5,6 +5,7 @@ use std::fmt::Write;
 use reqwest::Url;
 use serde_json::Value;
 
+use crate::http;
 use crate::secret::Secret;
 use crate::sources::probe::asking::Credentials;
 use crate::telemetry::Escaped;
@@ -62,13 +63,20 @@ pub(super) struct Section {
 }
 
 impl Section {
-    pub(super) fn new(name: &str, url: &Url, records: usize) -> Self {
+    pub(super) fn new(name: &str, url: &Url, records: usize, settings: &http::Settings) -> Self {
         let (endpoint, _) = split_address(url);
-        let text = format!(
+        let mut text = format!(
             "# Proposed from {records} records: look at each line and its reason, then run `sales-pipeline check`.\n\
              [sources.{name}]\nkind = \"rest\"\nendpoint = {}\n",
             quoted(&endpoint)
         );
+        if settings.allow_http {
+            text.push_str("allow_http = true\n");
+        }
+        let ca_file = settings.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned());
+        for (key, value) in [("proxy", settings.proxy.clone()), ("ca_file", ca_file)] {
+            text.extend(value.map(|value| format!("{key} = {}\n", quoted(&value))));
+        }
         Self { name: name.to_owned(), text }
     }
 
@@ -99,6 +107,10 @@ pub(super) fn auth(credentials: &Credentials) -> Vec<Line> {
         Credentials::Bearer(secret) => vec![line("type", quoted("bearer")), line("token", place(secret))],
         Credentials::Header(name, secret) => {
             vec![line("type", quoted("header")), line("name", quoted(name)), line("value", place(secret))]
+        }
+        Credentials::Basic(None, secret) => vec![line("type", quoted("basic")), line("username", place(secret))],
+        Credentials::Basic(Some(name), secret) => {
+            vec![line("type", quoted("basic")), line("username", quoted(name)), line("password", place(secret))]
         }
         Credentials::Query(name, secret) => {
             vec![line("type", quoted("query")), line("param", quoted(name)), line("value", place(secret))]
@@ -152,6 +164,28 @@ pub(super) fn query(pairs: &[(String, String)]) -> String {
         _ => format!("{} = {}", key(name), list(values)),
     });
     format!("{{ {} }}", written.collect::<Vec<_>>().join(", "))
+}
+
+/// The lines of `success` for GraphQL, which answers 200 to a failure too.
+pub(super) fn without_errors() -> Vec<Line> {
+    let why = "GraphQL answers 200 to a failure too".to_owned();
+    vec![Line::new("path", quoted("$.errors"), why), Line::new("absent", "true".to_owned(), String::new())]
+}
+
+/// JSON as a value of TOML, null as a `rest` section writes it.
+pub(super) fn json(value: &Value) -> String {
+    match value {
+        Value::Null => "{ null = true }".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(", ")),
+        Value::Object(members) if members.is_empty() => "{}".to_owned(),
+        Value::Object(members) => {
+            let members: Vec<String> =
+                members.iter().map(|(name, value)| format!("{} = {}", key(name), json(value))).collect();
+            format!("{{ {} }}", members.join(", "))
+        }
+    }
 }
 
 /// A key of TOML.

@@ -1,12 +1,11 @@
 //! How many records a page may be asked for.
 
-use reqwest::Url;
-
 use crate::sources::probe::PAGE;
-use crate::sources::probe::paging::{Paging, with};
+use crate::sources::probe::paging::Paging;
+use crate::sources::probe::question::Question;
 
 /// Parameters that sizes of pages go by.
-const SIZES: [&str; 11] = [
+const SIZES: [&str; 12] = [
     "limit",
     "per_page",
     "page_size",
@@ -18,6 +17,7 @@ const SIZES: [&str; 11] = [
     "count",
     "$top",
     "max_results",
+    "first",
 ];
 
 /// How many records a page may be asked for.
@@ -28,32 +28,34 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The parameters to try; none where the URL says it already, or where it could not be seen.
-    pub(super) fn new(url: &Url, records: usize, paging: Option<&Paging>) -> Self {
-        let in_url = url.query_pairs().find_map(|(key, value)| {
-            let size = value.parse::<u64>().ok().filter(|size| *size > 0 && SIZES.contains(&key.as_ref()))?;
-            Some((key.into_owned(), size))
+    /// The parameters to try; none where the request says it already, or where it could not be seen.
+    pub(super) fn new(asked: &Question, records: usize, paging: Option<&Paging>) -> Self {
+        let said = asked.params().into_iter().find_map(|(key, value)| {
+            let size = value.parse::<u64>().ok().filter(|size| *size > 0 && SIZES.contains(&key.as_str()))?;
+            Some((key, size))
         });
-        let is_of_use = records > 1 && paging.is_some() && in_url.is_none();
+        let is_of_use = records > 1 && paging.is_some() && said.is_none();
         let left = if is_of_use { SIZES.map(ToOwned::to_owned).to_vec() } else { Vec::new() };
-        Self { left, chosen: in_url.filter(|_| paging.is_some()) }
+        Self { left, chosen: said.filter(|_| paging.is_some()) }
     }
 
     /// The request for a page of one record.
-    pub(super) fn question(&self, url: &Url) -> Option<Url> {
-        self.left.first().map(|param| with(url, param, "1"))
+    pub(super) fn question(&self, asked: &Question) -> Option<Question> {
+        self.left.first().map(|param| asked.with(param, 1))
     }
 
-    /// Takes in how many records came; `None` where none was to be had.
-    pub(super) fn learn(&mut self, records: Option<usize>) {
+    /// Takes in how many records came; `None` where none was to be had. Whether the parameter works.
+    pub(super) fn learn(&mut self, records: Option<usize>) -> bool {
         if self.left.is_empty() {
-            return;
+            return false;
         }
         let param = self.left.remove(0);
-        if records == Some(1) {
+        let works = records == Some(1);
+        if works {
             self.left.clear();
             self.chosen = Some((param, PAGE));
         }
+        works
     }
 
     /// The parameter that works, and the size to ask for.

@@ -24,7 +24,10 @@ pub(super) const ROLES: [Role; 20] = [
             "number",
         ],
     },
-    Role { name: "name", words: &["name", "title", "subject", "dealname", "topic", "label", "summary"] },
+    Role {
+        name: "name",
+        words: &["name", "title", "name[0].value", "subject", "dealname", "topic", "label", "summary"],
+    },
     Role {
         name: "company",
         words: &[
@@ -65,6 +68,7 @@ pub(super) const ROLES: [Role; 20] = [
             "pipeline_stage.name",
             "milestone.name",
             "status_label",
+            "stage[0].status.title",
             "stage_id[1]",
             "stage",
             "stagename",
@@ -88,6 +92,7 @@ pub(super) const ROLES: [Role; 20] = [
             "value.amount",
             "amount.value",
             "value.value",
+            "value[0].currency_value",
             "amount.amount_micros",
             "amount_micros",
             "amount_cents",
@@ -124,6 +129,7 @@ pub(super) const ROLES: [Role; 20] = [
             "currency_code",
             "value_currency",
             "amount_currency",
+            "value[0].currency_code",
             "amount.currency",
             "amount.currency_code",
             "value.currency",

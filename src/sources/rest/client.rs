@@ -14,7 +14,7 @@ use crate::secret::Keyring;
 use crate::settings::Problem;
 use crate::sources::answer;
 use crate::sources::rest::auth::{Credentials, strip};
-use crate::sources::rest::json::{MAX_PARTS, Node};
+use crate::sources::rest::json::{MAX_IN_ONE, Node};
 use crate::sources::rest::limits::Limits;
 use crate::sources::rest::oauth::Token;
 use crate::sources::rest::request::{Draft, Headers};
@@ -110,7 +110,7 @@ impl Client {
             return Err(self.limits.refusal(&reply, self.clock.now()));
         }
         let (status, headers) = (reply.status, reply.headers.clone());
-        Ok(Answer { http, url, status, headers, is_end: false, text: answer::text(reply)? })
+        Ok(Answer { http, url, status, headers, is_end: false, text: answer::any_text(reply)? })
     }
 
     /// Sends the request on where it is redirected to, if that is wanted and on the same origin.
@@ -127,6 +127,7 @@ impl Client {
                 url: draft.url.clone(),
                 headers: draft.headers.clone(),
                 body: draft.body.clone(),
+                only_asks: true,
             };
             for (key, value) in &draft.hidden {
                 request.url.query_pairs_mut().append_pair(key, value.expose_secret());
@@ -181,13 +182,14 @@ fn document(text: &str) -> Result<Node<'_>, SourceError> {
         return Ok(Node::nothing());
     }
     Node::document(text).map_err(|error| {
-        if error.is_data() { SourceError::TooManyParts(MAX_PARTS) } else { answer::not_json(&error, text.len()) }
+        if error.is_data() { SourceError::TooManyParts(MAX_IN_ONE) } else { answer::not_json(&error, text.len()) }
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::Advice;
 
     fn refusal(text: &str) -> Option<SourceError> {
         document(text).err()
@@ -200,5 +202,15 @@ mod tests {
         let other = refusal("canary").unwrap();
         assert!(!other.is_transient() && !other.to_string().contains("canary"));
         assert!(refusal("").is_none() && refusal("[1]").is_none());
+    }
+
+    #[test]
+    fn too_many_records_in_one_answer_are_told_with_what_helps() {
+        let many = format!("[{}0]", "0,".repeat(MAX_IN_ONE));
+        let error = refusal(&many).unwrap();
+        assert_eq!(
+            (error.to_string(), error.advice()),
+            ("the answer has more than 50000 parts".to_owned(), Advice::AskForLess)
+        );
     }
 }

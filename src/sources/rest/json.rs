@@ -15,7 +15,7 @@ use crate::sources::rest::scalar::Scalar;
 
 /// The most members of an object or items of a list. A page of that many deals fits into a small container beside the
 /// answer it came in; one of twenty million empty objects would not.
-pub(super) const MAX_PARTS: usize = 50_000;
+pub(super) const MAX_IN_ONE: usize = 50_000;
 
 /// A value as text, known to be well-formed.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -64,7 +64,7 @@ enum Parts<'a> {
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
     List(Vec<Node<'a>>),
     Neither,
-    /// An object or list of more than [`MAX_PARTS`].
+    /// An object or list of more than [`MAX_IN_ONE`].
     TooMany,
 }
 
@@ -75,7 +75,7 @@ impl<'a> Node<'a> {
     }
 
     /// A whole answer; this is where all of it is checked to be JSON. An error about its data, not its syntax, means
-    /// more than [`MAX_PARTS`].
+    /// more than [`MAX_IN_ONE`].
     pub(super) fn document(text: &'a str) -> Result<Self, serde_json::Error> {
         Ok(Self { json: None, parts: OnceCell::from(split(text)?) })
     }
@@ -195,7 +195,7 @@ impl<'de> Deserialize<'de> for Items<'de> {
 }
 
 fn check_room<E: de::Error>(parts: usize) -> Result<(), E> {
-    if parts < MAX_PARTS { Ok(()) } else { Err(E::custom("too many parts")) }
+    if parts < MAX_IN_ONE { Ok(()) } else { Err(E::custom("too many parts")) }
 }
 
 #[cfg(test)]
@@ -228,10 +228,10 @@ mod tests {
     fn a_page_of_more_parts_than_fit_into_memory_is_no_document() {
         let list = |items: usize| format!("[{}0]", "0,".repeat(items - 1));
         let object = |members: usize| format!("{{{}\"k\":0}}", "\"k\":0,".repeat(members - 1));
-        for text in [list(MAX_PARTS), object(MAX_PARTS)] {
+        for text in [list(MAX_IN_ONE), object(MAX_IN_ONE)] {
             assert!(Node::document(&text).is_ok());
         }
-        for text in [list(MAX_PARTS + 1), object(MAX_PARTS + 1)] {
+        for text in [list(MAX_IN_ONE + 1), object(MAX_IN_ONE + 1)] {
             assert!(Node::document(&text).is_err_and(|error| error.is_data()));
             let inside = format!("{{\"data\":{text}}}");
             let inside = Node::document(&inside).unwrap();

@@ -80,6 +80,12 @@ struct StatusKeys {
     statuses: Option<BTreeSet<u16>>,
 }
 
+/// How often a failed request is tried, and after which statuses; `None`: after those that usually pass.
+struct Tries {
+    retry: Retry,
+    statuses: Option<BTreeSet<u16>>,
+}
+
 /// Statuses that can be a failure.
 const FAILURES: std::ops::Range<u16> = 400..600;
 
@@ -93,10 +99,7 @@ pub(super) struct Limits {
     reset: Option<(HeaderName, ResetUnit)>,
     quota: Option<Quota>,
     giveup: Option<GiveUp>,
-    /// How often a failed request is tried, where it is said here.
-    pub(super) retry: Option<Retry>,
-    /// The statuses after which it is tried again; `None`: those that usually pass.
-    statuses: Option<BTreeSet<u16>>,
+    tries: Option<Tries>,
     /// How many requests the last answer left.
     left: Mutex<Option<u64>>,
     memory: Arc<dyn Memory>,
@@ -109,7 +112,7 @@ impl Limits {
     /// Reads the section.
     pub(super) fn read(mut section: Section, memory: Arc<dyn Memory>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let retry = read_retry(&mut section).map_err(|found| problems.extend(found)).unwrap_or_default();
+        let tries = read_tries(&mut section).map_err(|found| problems.extend(found)).unwrap_or_default();
         let keys: Keys = match section.read(&["retry"]) {
             Ok(keys) => keys,
             Err(found) => return Err(problems.into_iter().chain(found).collect()),
@@ -150,11 +153,15 @@ impl Limits {
             reset,
             quota: keys.quota,
             giveup: keys.giveup,
-            retry: retry.as_ref().map(|(retry, _)| *retry),
-            statuses: retry.and_then(|(_, statuses)| statuses),
+            tries,
             left: Mutex::default(),
             memory,
         })
+    }
+
+    /// How often a failed request is tried, where it is said here.
+    pub(super) fn retry(&self) -> Option<Retry> {
+        self.tries.as_ref().map(|tries| tries.retry)
     }
 
     /// Sets the pace of an address.
@@ -219,7 +226,8 @@ impl Limits {
     /// The class of an answer that is not 2xx: whether another try may help is as `statuses` has it.
     fn class(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
         let (usual, status) = (SourceError::of_status(reply, now), reply.status);
-        match self.statuses.as_ref().map(|statuses| statuses.contains(&status)) {
+        let own = self.tries.as_ref().and_then(|tries| tries.statuses.as_ref());
+        match own.map(|statuses| statuses.contains(&status)) {
             Some(true) if !usual.is_transient() => SourceError::Server { status, wait: reply.retry_after(now) },
             Some(false) if usual.is_transient() => SourceError::Unexpected { status, category: None },
             _ => usual,
@@ -239,7 +247,7 @@ impl Limits {
 }
 
 /// Reads `retry`, and its `statuses`, which no other kind of source has.
-fn read_retry(section: &mut Section) -> Result<Option<(Retry, Option<BTreeSet<u16>>)>, Vec<Problem>> {
+fn read_tries(section: &mut Section) -> Result<Option<Tries>, Vec<Problem>> {
     if !section.0.contains_key("retry") {
         return Ok(None);
     }
@@ -250,7 +258,7 @@ fn read_retry(section: &mut Section) -> Result<Option<(Retry, Option<BTreeSet<u1
         if is_right { Ok(statuses) } else { Err(vec![wrong()]) }
     });
     match (own.read::<Retry>(&["statuses"]), statuses) {
-        (Ok(retry), Ok(statuses)) => Ok(Some((retry, statuses))),
+        (Ok(retry), Ok(statuses)) => Ok(Some(Tries { retry, statuses })),
         (retry, statuses) => {
             let found = [retry.err(), statuses.err()].into_iter().flatten().flatten();
             Err(found.map(|problem| problem.under(&["retry"])).collect())
@@ -317,7 +325,7 @@ mod tests {
             assert_eq!(tried(&own, status).is_transient(), by_own, "{status}");
         }
         assert_eq!(tried(&own, 409).wait(), Some(Duration::from_secs(7)));
-        assert_eq!((usual.retry.unwrap().attempts, read("").unwrap().retry.is_none()), (2, true));
+        assert_eq!((usual.retry().unwrap().attempts, read("").unwrap().retry().is_none()), (2, true));
     }
 
     #[tokio::test]

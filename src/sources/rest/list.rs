@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::http::Http;
 use crate::settings::Problem;
+use crate::sources::pull::Guards;
 use crate::sources::rest::auth::strip;
 use crate::sources::rest::client::{Answer, Client};
 use crate::sources::rest::json::Node;
@@ -11,7 +12,7 @@ use crate::sources::rest::paging::{Next, Paging, Seen, Turn};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::records::{Record, Records};
 use crate::sources::rest::request::{Request, Secrets};
-use crate::sources::source::SourceError;
+use crate::sources::source::{End, SourceError};
 
 /// A list and how it is paged.
 pub(super) struct List {
@@ -29,6 +30,8 @@ pub(super) struct Batch<'a> {
     pub(super) total: Option<u64>,
     /// Where the next page is.
     pub(super) next: Option<String>,
+    /// At the end: how it is known.
+    pub(super) end: End,
 }
 
 /// What a request for single rows names them by.
@@ -37,6 +40,17 @@ pub(super) enum Asked {
     Query(Vec<(String, String)>),
     /// A place of the body.
     Body(Path, Value),
+}
+
+impl Asked {
+    /// Names the rows in a request; an address that the CRM gave names them itself.
+    fn put(&self, turn: &mut Turn) {
+        match self {
+            _ if turn.link.is_some() => {}
+            Self::Query(pairs) => turn.query.extend(pairs.iter().cloned()),
+            Self::Body(place, ids) => turn.body.push((place.clone(), ids.clone())),
+        }
+    }
 }
 
 impl List {
@@ -69,14 +83,40 @@ impl List {
         self.send(client, &self.request, &self.paging.turn(after)).await
     }
 
-    /// Asks for single rows.
-    pub(super) async fn ask_for(&self, client: &Client, asked: Asked) -> Result<Answer, SourceError> {
-        let mut turn = self.paging.turn(None);
-        match asked {
-            Asked::Query(pairs) => turn.query.extend(pairs),
-            Asked::Body(place, ids) => turn.body.push((place, ids)),
+    /// Reads the table behind it to its end, all rows or those `asked` for; how the end is known. Fails where fewer came
+    /// than the list counts.
+    pub(super) async fn walk(
+        &self,
+        client: &Client,
+        asked: Option<&Asked>,
+        mut take: impl FnMut(&[Record<'_>]),
+    ) -> Result<End, SourceError> {
+        let mut guards = Guards::new(self.paging.bounds());
+        let mut total = if asked.is_none() { self.count(client).await? } else { None };
+        let mut rows = 0;
+        let mut after: Option<String> = None;
+        let end = loop {
+            let mut turn = self.paging.turn(after.as_deref());
+            if let Some(asked) = asked {
+                asked.put(&mut turn);
+            }
+            let answer = self.send(client, &self.request, &turn).await?;
+            let document = answer.document()?;
+            let batch = self.split(client, &answer, &document, after.as_deref())?;
+            let prints: Vec<String> = batch.records.iter().map(Record::fingerprint).collect();
+            rows += prints.len() as u64;
+            guards.check(&prints, prints.len() as u64, batch.next.as_deref()).map_err(SourceError::Paging)?;
+            take(&batch.records);
+            total = batch.total.or(total);
+            after = batch.next;
+            if after.is_none() {
+                break batch.end;
+            }
+        };
+        match total.filter(|total| rows.saturating_add(self.paging.total_tolerance()) < *total) {
+            Some(total) => Err(SourceError::Paging(format!("the table ends after {rows} of {total} rows"))),
+            None => Ok(end),
         }
-        self.send(client, &self.request, &turn).await
     }
 
     async fn send(&self, client: &Client, request: &Request, turn: &Turn) -> Result<Answer, SourceError> {
@@ -117,7 +157,7 @@ impl List {
         };
         let total = self.paging.total(document, &answer.headers);
         if answer.is_end {
-            return Ok(Batch { records, total, next: None });
+            return Ok(Batch { records, total, next: None, end: End::Said });
         }
         let seen = Seen { document, status: answer.status, headers: &answer.headers, records: &records, after };
         let next = match self.paging.next(&seen).map_err(SourceError::Paging)? {
@@ -130,6 +170,7 @@ impl List {
                 Some(url.into())
             }
         };
-        Ok(Batch { records, total, next })
+        let end = if next.is_none() { self.paging.end(&seen) } else { End::default() };
+        Ok(Batch { records, total, next, end })
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::sources::rest::json::{Json, MAX_PARTS, Node};
+use crate::sources::rest::json::{Json, MAX_IN_ONE, Node};
 use crate::sources::rest::path::{Path, Stop, through_a_list};
 use crate::sources::source::SourceError;
 
@@ -55,8 +55,8 @@ impl ListPath {
                 }
                 _ => records.extend(self.list_at(each, each.follow(&item), lenient)?),
             }
-            if records.len() > MAX_PARTS {
-                return Err(SourceError::TooManyParts(MAX_PARTS));
+            if records.len() > MAX_IN_ONE {
+                return Err(SourceError::TooManyParts(MAX_IN_ONE));
             }
         }
         Ok(records)
@@ -77,7 +77,7 @@ impl ListPath {
                     Err(self.wrong(&last, "is null"))
                 }
             }
-            Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_PARTS)),
+            Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_IN_ONE)),
             Ok(found) if lenient.keyed => {
                 found.members().ok_or_else(|| self.wrong(&last, "is not an object of records"))
             }

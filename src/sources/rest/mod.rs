@@ -49,7 +49,7 @@ use crate::sources::rest::client::{Client, Connector};
 use crate::sources::rest::fields::{Gaps, Mapping, Reading, Refusal};
 use crate::sources::rest::json::Node;
 use crate::sources::rest::list::List;
-use crate::sources::rest::lookup::{Lookups, fingerprint};
+use crate::sources::rest::lookup::Lookups;
 use crate::sources::rest::records::Record;
 use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
@@ -73,10 +73,10 @@ pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Ve
         let problem = Problem::at("pipelines", "no deal would be left: the fields say nothing of pipelines");
         problems.push(problem.hint("map `fields.pipeline` or `fields.pipeline_id`"));
     }
-    if is_retry_common && settings.limits.retry.is_some() {
+    if is_retry_common && settings.limits.retry().is_some() {
         problems.push(Problem::at("rate.retry", "stands beside `retry`").hint("one of the two"));
     }
-    let retry = settings.limits.retry.unwrap_or(common.retry);
+    let retry = settings.limits.retry().unwrap_or(common.retry);
     let retry = Retry { total: retry.total.or(Some(MOST_TRYING)), ..retry };
     let (secrets, warnings) = (settings.secrets(), settings.warnings());
     let rest = Rest::new(settings, connected, context).map_err(|found| problems.extend(found)).ok();
@@ -152,14 +152,15 @@ impl Source for Rest {
         let batch = self.deals.split(&self.client, &answer, &document, after)?;
         let mut reader = Reader { rest: self, opened, tables: self.beside(&document)?, gaps: Gaps::new() };
         let total_tolerance = self.deals.paging().total_tolerance();
-        let mut page = Page { total: batch.total, total_tolerance, next: batch.next, ..Page::default() };
+        let mut page =
+            Page { total: batch.total, total_tolerance, next: batch.next, end: batch.end, ..Page::default() };
         let mut refusals = Refusals::default();
         for (index, record) in batch.records.iter().enumerate() {
             let id = reader.take(record, &mut page).unwrap_or_else(|why| {
                 refusals.add(why, index);
                 None
             });
-            page.ids.push(id.or_else(|| self.mapping.id(record)).unwrap_or_else(|| fingerprint(record)));
+            page.ids.push(id.or_else(|| self.mapping.id(record)).unwrap_or_else(|| record.fingerprint()));
         }
         refusals.end(batch.records.len())?;
         page.gaps = self.mapping.told(&reader.gaps);
@@ -219,9 +220,9 @@ impl Rest {
             }
             let Some(read) = reading.join_next().await else { break };
             let (name, read) = read.map_err(|_| SourceError::Malformed("a look-up ended in a panic".to_owned()))?;
-            let (table, warning) = read?;
+            let (table, odd) = read?;
             names.extend(table);
-            warnings.extend(warning.map(|warning| format!("Look-up `{name}` {warning}")));
+            warnings.extend(odd.into_iter().map(|odd| format!("Look-up `{name}` {odd}")));
         }
         Ok((names, warnings.into_iter().collect()))
     }

@@ -236,7 +236,7 @@ impl OAuth {
             _ if !reply.is_success() => return Err(SourceError::of_status(&reply, self.clock.now())),
             _ => {}
         }
-        let text = answer::text(reply)?;
+        let text = answer::any_text(reply)?;
         answer::check_parts(&text)?;
         let document = Node::document(&text).map_err(|error| answer::not_json(&error, text.len()))?;
         let word = |path: &Path| path.find(&document).and_then(Json::scalar)?.text().map(str::to_owned);

@@ -1,12 +1,14 @@
 //! Which values of an answer are records: where they are, what is unwrapped, what counts as nothing.
 
 use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 
 use serde::Deserialize;
 
 use crate::settings::Problem;
 use crate::sources::rest::conditions::{self, Condition};
-use crate::sources::rest::json::{Json, MAX_PARTS, Node};
+use crate::sources::rest::json::{Json, MAX_IN_ONE, Node};
 use crate::sources::rest::list_path::{Leniency, ListPath};
 use crate::sources::rest::path::{Path, Stop};
 use crate::sources::rest::scalar::Scalar;
@@ -82,7 +84,7 @@ impl Records {
     fn record<'a>(&self, key: Option<Cow<'a, str>>, json: Json<'a>) -> Result<Record<'a>, SourceError> {
         let outer = Node::of(json);
         if outer.is_too_large() {
-            return Err(SourceError::TooManyParts(MAX_PARTS));
+            return Err(SourceError::TooManyParts(MAX_IN_ONE));
         }
         let node = match &self.unwrap {
             None => outer,
@@ -112,6 +114,13 @@ impl<'a> Record<'a> {
     #[cfg(test)]
     pub(super) fn of(json: Json<'a>) -> Self {
         Self { node: Node::of(json), json, key: None, false_is_null: false }
+    }
+
+    /// What tells it from another where its id cannot be read.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.json.text().hash(&mut hasher);
+        format!("#{:016x}", hasher.finish())
     }
 
     /// The value at a path, unless it is null or what this CRM writes for null.

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::{Http, HttpError};
-use crate::secret::{Keyring, Secret, SecretError};
+use crate::secret::{Keyring, Secret, SecretError, is_secret_name};
 use crate::settings::Problem;
 use crate::sources::rest::auth::insert;
 use crate::sources::rest::paging::Turn;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::template::{Template, put};
+use crate::sources::rest::template::{Template, put, with_secrets};
 use crate::sources::source::SourceError;
 
 /// Extra headers, each of which can be a secret.
@@ -115,8 +115,8 @@ impl Keys {
                 problems.push(Problem::at("form", "needs `method = \"POST\"`"));
                 Payload::None
             }
-            (Some(body), None) => Payload::Json(body),
-            (None, Some(form)) => Payload::Form(form),
+            (Some(body), None) => Payload::Json(body.with_secrets("")),
+            (None, Some(form)) => Payload::Form(with_secrets(form)),
             (None, None) if verb == Verb::Post => Payload::Json(Template::empty()),
             (None, None) => Payload::None,
         };
@@ -132,7 +132,8 @@ impl Keys {
             Verb::Post => Method::POST,
             Verb::Head => Method::HEAD,
         };
-        Ok(Request { method, path: self.path, query: self.query, array: self.array, headers: self.headers, payload })
+        let query = with_secrets(self.query);
+        Ok(Request { method, path: self.path, query, array: self.array, headers: self.headers, payload })
     }
 }
 
@@ -219,7 +220,7 @@ impl Request {
         }
     }
 
-    /// The secrets and their keys. A header's literal is mostly no secret, so it is none to warn of.
+    /// The secrets and their keys.
     pub(super) fn secrets(&self) -> Secrets {
         let mut found = header_secrets(&self.headers);
         let mut of = |place: &str, values: &BTreeMap<String, Template>| {
@@ -255,7 +256,7 @@ impl Request {
             Some(link) => self.linked(http.url(link)?, keyring, turn)?,
             None => self.url(http, keyring, turn)?,
         };
-        let is_kept = turn.link.is_none() || turn.keeps_body;
+        let is_kept = turn.link.is_none() || turn.along.body;
         let (method, mut headers, body) = match &self.payload {
             Payload::Json(body) if is_kept => {
                 (self.method.clone(), content("application/json"), Some(json(body, keyring, turn)?))
@@ -267,7 +268,7 @@ impl Request {
             Payload::None if is_kept => (self.method.clone(), HeaderMap::new(), None),
             _ => (Method::GET, HeaderMap::new(), None),
         };
-        let own = self.headers.iter().filter(|_| turn.link.is_none() || turn.keeps_headers);
+        let own = self.headers.iter().filter(|_| turn.link.is_none() || turn.along.headers);
         for (name, value) in extra.iter().chain(own) {
             insert(&mut headers, name, keyring.reveal(value)?.expose_secret())?;
         }
@@ -285,7 +286,7 @@ impl Request {
 
     /// A next address, with the parameters of the first request that it lacks where those are to go along.
     fn linked(&self, mut link: Url, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
-        if turn.merges_query {
+        if turn.along.query {
             let there: Vec<String> = link.query_pairs().map(|(key, _)| key.into_owned()).collect();
             let mut pairs = self.pairs(keyring, turn)?;
             pairs.retain(|(key, _)| !there.contains(key));
@@ -331,9 +332,9 @@ fn add(url: &mut Url, pairs: Vec<(String, String)>) {
     }
 }
 
-/// The headers that hold secrets, with their keys.
+/// The headers that hold secrets, with their keys. A literal is mostly none, unless its name says so.
 pub(super) fn header_secrets(headers: &Headers) -> Secrets {
-    let kept = headers.iter().filter(|(_, value)| !matches!(value, Secret::Literal(_)));
+    let kept = headers.iter().filter(|(name, value)| !matches!(value, Secret::Literal(_)) || is_secret_name(name));
     kept.map(|(name, value)| (format!("headers.{name}"), value.clone())).collect()
 }
 

@@ -58,9 +58,9 @@ impl StatusRule {
         Ok(rule)
     }
 
-    /// Whether the rule looks at the deal's stage.
+    /// Whether the rule looks at the deal's stage; one without any values says that all deals are open.
     pub(super) fn is_by_stage(&self) -> bool {
-        self.path.is_none()
+        self.path.is_none() && [&self.won, &self.lost, &self.deleted].iter().any(|values| !values.is_empty())
     }
 
     /// Sets the deal's status, and the probability that follows from it. Whether the deal still exists.
@@ -127,6 +127,13 @@ mod tests {
         assert_eq!(standing("won = ['Closed Won']", "{}"), WON);
         assert_eq!(standing("by = 'stage'\nlost = [7]", "{}"), LOST);
         assert_eq!(standing("won = []", "{}"), open, "a CRM that lists open deals only");
+    }
+
+    #[test]
+    fn only_a_rule_that_lists_something_goes_by_the_stage() {
+        let by_stage = |toml: &str| StatusRule::read(&section(toml)).unwrap().is_by_stage();
+        assert!(by_stage("won = ['x']") && by_stage("by = 'stage'\ndeleted = [1]"));
+        assert!(!by_stage("") && !by_stage("won = []") && !by_stage("path = '$.s'\nwon = ['x']"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::secret::{Keyring, Secret, SecretError};
+use crate::secret::{Keyring, Secret, SecretError, is_secret_name};
 use crate::sources::rest::path::{Path, Step};
 
 /// JSON of the configuration.
@@ -46,6 +46,16 @@ impl Template {
     /// An empty object: the body of a request that says nothing of its own.
     pub(super) fn empty() -> Self {
         Self::Object(BTreeMap::new())
+    }
+
+    /// The same with every text that goes by a secret's name taken for one; `name` is its own.
+    pub(super) fn with_secrets(self, name: &str) -> Self {
+        match self {
+            Self::Plain(Value::String(text)) if is_secret_name(name) => Self::Secret(Secret::Literal(text.into())),
+            Self::Object(members) => Self::Object(with_secrets(members)),
+            Self::List(items) => Self::List(items.into_iter().map(|item| item.with_secrets("")).collect()),
+            other => other,
+        }
     }
 
     /// Whether it is a single value, as a parameter of a query or a form is.
@@ -167,6 +177,17 @@ pub(super) fn put(body: &mut Value, place: &Path, value: Value) -> bool {
     }
     *here = value;
     true
+}
+
+/// Values by name, those that go by a secret's name taken for one.
+pub(super) fn with_secrets(values: BTreeMap<String, Template>) -> BTreeMap<String, Template> {
+    values
+        .into_iter()
+        .map(|(name, value)| {
+            let value = value.with_secrets(&name);
+            (name, value)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -126,15 +126,21 @@ async fn every_example_pulls_what_its_crm_holds_field_by_field_and_to_the_cent()
     }
 }
 
-/// What a probe of the list proposes reads every deal and its value, as far as a list answers to GET.
+/// What a probe of the list proposes reads every deal and its value.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_of_these_lists_finds_their_paging_and_their_amounts() {
-    for (crm, address, credentials, lines) in [
+    for (crm, address, words, lines) in [
+        (
+            attio::CRM,
+            "/v2/objects/deals/records/query",
+            &["--bearer", "--body", r#"{"sorts": [{"attribute": "created_at", "direction": "asc"}]}"#][..],
+            &["method = \"POST\"", "in = \"body\"", "param = \"offset\"", "size_param = \"limit\""][..],
+        ),
         (
             capsule::CRM,
             "/api/v2/opportunities?embed=party,milestone",
-            &["--bearer"][..],
-            &["type = \"link_header\"", "size_param = \"perPage\"", "won = [\"Won\"]"][..],
+            &["--bearer"],
+            &["type = \"link_header\"", "size_param = \"perPage\"", "won = [\"Won\"]"],
         ),
         (
             pipedrive::CRM,
@@ -164,7 +170,7 @@ async fn a_probe_of_these_lists_finds_their_paging_and_their_amounts() {
             command.env("MYCRM_API_KEY", SECRET).env("SALES_PIPELINE_SOURCES__MYCRM__CLOSED_WITHIN", "all");
             run(command)
         };
-        let probed = with_key(&[&["probe", &address], credentials].concat());
+        let probed = with_key(&[&["probe", &address], words].concat());
         assert_eq!(probed.code(), Some(0), "{}: {}\n{}", crm.name, probed.stderr, probed.stdout);
         for line in lines {
             assert!(probed.stdout.contains(line), "{}: {line} in\n{}", crm.name, probed.stdout);

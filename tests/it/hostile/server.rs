@@ -227,11 +227,7 @@ fn answer(case: &Case, words: &Words<'_>, number: usize) -> (Vec<u8>, Vec<u8>) {
     match frame {
         Frame::Length(more) => lines.push(format!("Content-Length: {}", body.len() + more).into_bytes()),
         Frame::Chunked => lines.push(b"Transfer-Encoding: chunked".to_vec()),
-        Frame::EndOfConnection => {}
-    }
-    // A server that ends a connection says so, or the next request may meet its end.
-    if frame == Frame::EndOfConnection || case.then == Then::Close {
-        lines.push(b"Connection: close".to_vec());
+        Frame::EndOfConnection => lines.push(b"Connection: close".to_vec()),
     }
     if frame == Frame::Chunked {
         let end: &[u8] = if case.then == Then::Endless { b"" } else { b"0\r\n\r\n" };

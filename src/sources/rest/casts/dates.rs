@@ -51,7 +51,7 @@ impl Target for DateTime<Utc> {
             Moment::Local(local) => instant_of(local, zone),
             Moment::Day(day) => instant_of(day.and_time(NaiveTime::MIN), zone),
         });
-        instant.filter(|instant| has_four_digits(instant.date_naive())).map(Some).ok_or(Fault::Unreadable)
+        instant.filter(|instant| is_likely(instant.date_naive())).map(Some).ok_or(Fault::Unreadable)
     }
 
     fn is_doubtful(value: &Scalar<'_>, casting: &Casting) -> bool {
@@ -74,7 +74,7 @@ impl Target for NaiveDate {
             (Moment::Local(local), Some(zone)) => instant_of(local, zone).map(day_of),
             (Moment::Local(local), None) => Some(local.date()),
         });
-        day.filter(|day| has_four_digits(*day)).map(Some).ok_or(Fault::Unreadable)
+        day.filter(|day| is_likely(*day)).map(Some).ok_or(Fault::Unreadable)
     }
 
     fn is_doubtful(value: &Scalar<'_>, casting: &Casting) -> bool {
@@ -169,8 +169,10 @@ fn is_doubtful(value: &Scalar<'_>, casting: &Casting) -> bool {
     zone.from_local_datetime(&local).single().is_none()
 }
 
-fn has_four_digits(day: NaiveDate) -> bool {
-    (0..=9999).contains(&day.year())
+/// Whether a deal can have such a day. A pattern with four digits of a year reads `26` as the year 26, and databases
+/// write the first day they know, of the year 1 or 1753, for none.
+fn is_likely(day: NaiveDate) -> bool {
+    (1900..=9999).contains(&day.year())
 }
 
 /// The instant a text means, for comparing dates with dates; times without a zone are in UTC.
@@ -214,6 +216,8 @@ mod tests {
             ("2026-02-30", None),
             ("+12026-01-31T10:00:00Z", None),
             ("yesterday", None),
+            ("0001-01-01T00:00:00Z", None),
+            ("9999-12-31", Some("9999-12-31T00:00:00Z")),
         ] {
             assert_eq!(instant_by(&casting(Cast::Datetime), &text(given)).as_deref(), expected, "{given}");
         }
@@ -265,6 +269,8 @@ mod tests {
             Some("2026-01-31T11:00:00Z")
         );
         assert_eq!(instant_by(&by("%d.%m.%Y"), &text("2026-01-31")), None);
+        assert_eq!(instant_by(&by("%d/%m/%Y %H:%M"), &text("31/12/26 09:30")), None, "no deal of the year 26");
+        assert_eq!(instant_by(&by("%d/%m/%y %H:%M"), &text("31/12/26 09:30")).as_deref(), Some("2026-12-31T08:30:00Z"));
     }
 
     #[test]

@@ -18,7 +18,10 @@ use crate::model::money::Currency;
 use crate::model::number;
 use crate::sources::rest::casts::dates::Format;
 use crate::sources::rest::casts::numbers::{Separators, whole};
-use crate::sources::rest::scalar::{Scalar, compact};
+use crate::sources::rest::scalar::{Scalar, compact, depth};
+
+/// How many lists and objects of a custom field may stand in each other: other programs read files only so deep.
+const DEEPEST: usize = 64;
 
 /// How a value is read; `cast` of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -194,6 +197,7 @@ impl Target for Box<RawValue> {
 
     fn of(value: &Scalar<'_>, casting: &Casting) -> Result<Option<Self>, Fault> {
         let json = match (casting.cast, value) {
+            (None, Scalar::Other(json)) if depth(json) > DEEPEST => return Err(Fault::Unreadable),
             (None, Scalar::Other(json)) => compact(json),
             (None, Scalar::Number(number)) => number.clone().into_owned(),
             (None, Scalar::Bool(value)) => value.to_string(),
@@ -253,5 +257,8 @@ mod tests {
         assert_eq!(custom(&number("1"), Some(Cast::Bool)), Ok(Some("true".to_owned())));
         assert_eq!(custom(&number("0"), Some(Cast::EpochS)), Ok(Some("\"1970-01-01T00:00:00Z\"".to_owned())));
         assert_eq!(custom(&text(""), Some(Cast::Money)), Ok(None));
+        let nested = |depth: usize| format!("{}\"]\\\"[[\"{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(custom(&Scalar::Other(&nested(DEEPEST)), None), Ok(Some(nested(DEEPEST))));
+        assert_eq!(custom(&Scalar::Other(&nested(DEEPEST + 1)), None), Err(Fault::Unreadable));
     }
 }

@@ -137,10 +137,14 @@ fn joined<'a>(join: &[Path], separator: &str, record: &Record<'a>) -> Option<Sca
 }
 
 /// The date in ISO 8601, with every part padded: as text it has only one reading. Missing parts behind the day are
-/// zero; a part that is no whole number makes the text unreadable, so that it is counted and not guessed.
+/// zero; a part that is no whole number, or is missing before one that is there, makes the text unreadable, so that it is
+/// counted and not guessed.
 fn date_in_parts<'a>(parts: &[Path], record: &Record<'a>) -> Option<Scalar<'a>> {
     let year = record.value(parts.first()?)?;
-    let part = |index: usize, least: u32| match parts.get(index).and_then(|path| record.value(path)) {
+    let given: Vec<Option<Scalar<'_>>> = parts.iter().map(|path| record.value(path)).collect();
+    let last = given.iter().rposition(Option::is_some).unwrap_or_default();
+    let part = |index: usize, least: u32| match given.get(index).and_then(Option::as_ref) {
+        None if index < last => None,
         None => Some(least),
         Some(value) => value.text()?.parse::<u32>().ok(),
     };
@@ -239,6 +243,137 @@ impl<T: Target> Field<T> {
         match self.on_error {
             OnError::Skip => Refusal::Skip,
             _ => Refusal::Fail(format!("field `{}` {what}", self.name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::finding::Rule;
+    use crate::sources::rest::fields::tried::{deal_of, good, mapped, read};
+    use crate::sources::source::Names;
+
+    #[test]
+    fn a_value_that_does_not_fit_is_empty_and_counted() {
+        let toml = "value = 'v'\nprobability = { path = 'p', unit = 'fraction' }\ncurrency = 'k'\ncreated_at = 'c'";
+        let (deal, findings) = deal_of(toml, r#"{"id": 1, "v": 1e400, "p": 30, "k": "Euro", "c": "soon"}"#);
+        let deal = deal.unwrap();
+        assert_eq!((deal.value, deal.probability, deal.currency, deal.created_at), (None, None, None, None));
+        let found: Vec<_> = findings.iter().map(|finding| (finding.rule, finding.field.as_str())).collect();
+        assert_eq!(
+            found,
+            [(Rule::D06, "probability"), (Rule::D09, "currency"), (Rule::D26, "created_at"), (Rule::D26, "value")]
+        );
+        assert_eq!(findings[0].sample_ids, ["1"]);
+    }
+
+    #[test]
+    fn a_field_can_fail_the_pull_or_leave_the_record_out() {
+        let refused = |toml: &str, record: &str| deal_of(toml, record).0.unwrap_err();
+        let fail = "value = { path = 'v', on_error = 'fail' }";
+        assert_eq!(
+            refused(fail, r#"{"id": 1, "v": "canary"}"#),
+            Refusal::Fail("field `value` cannot be read".to_owned())
+        );
+        assert_eq!(refused("value = { path = 'v', on_error = 'skip' }", r#"{"id": 1, "v": "x"}"#), Refusal::Skip);
+        let required = "stage = { path = 's', required = true }";
+        assert_eq!(
+            refused(required, r#"{"id": 1}"#),
+            Refusal::Fail("field `stage` is not there: `s`: `s` is missing".to_owned())
+        );
+        for record in ["{}", r#"{"id": null}"#, r#"{"id": ""}"#, r#"{"id": [1]}"#, "7"] {
+            assert!(matches!(refused("", record), Refusal::Fail(_)), "{record}");
+        }
+        let mapping = read("id = { path = 'id', on_error = 'skip' }").unwrap();
+        let refused = mapped(&mapping, "{}", &Names::default(), &mut Findings::default());
+        assert_eq!(refused.unwrap_err(), Refusal::Skip);
+    }
+
+    #[test]
+    fn a_look_up_knows_keys_as_number_and_text_and_leaves_the_key_beside_the_label() {
+        let toml = "stage = { path = 's', lookup = 'stages' }";
+        for record in [r#"{"id": 1, "s": 7}"#, r#"{"id": 1, "s": "7"}"#] {
+            let deal = good(toml, record);
+            assert_eq!((deal.stage.as_deref(), deal.stage_id.as_deref()), (Some("Won"), Some("7")));
+        }
+        assert_eq!(good(toml, r#"{"id": 1, "s": 0}"#).stage.as_deref(), Some("New"), "0 is a key");
+        assert_eq!(good(toml, r#"{"id": 1, "s": null}"#).stage, None);
+        let own_id = format!("{toml}\nstage_id = 'other'");
+        assert_eq!(good(&own_id, r#"{"id": 1, "s": 7, "other": "x"}"#).stage_id.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_key_that_the_table_does_not_know_is_kept_dropped_or_refused_and_counted() {
+        let (kept, findings) = deal_of("stage = { path = 's', lookup = 'stages' }", r#"{"id": 1, "s": 8}"#);
+        assert_eq!(kept.unwrap().stage.as_deref(), Some("8"));
+        assert_eq!((findings[0].rule, findings[0].field.as_str()), (Rule::R09, "stage"));
+        let (dropped, findings) = deal_of("owner = { path = 's', lookup = 'users' }", r#"{"id": 1, "s": 8}"#);
+        let dropped = dropped.unwrap();
+        assert_eq!((dropped.owner, dropped.owner_id.as_deref()), (None, Some("8")), "the table's own `missing`");
+        assert_eq!(findings.len(), 1);
+        let (refused, _) =
+            deal_of("stage = { path = 's', lookup = 'stages', missing = 'fail' }", r#"{"id": 1, "s": "canary"}"#);
+        assert!(matches!(refused, Err(Refusal::Fail(why)) if !why.contains("canary")));
+    }
+
+    #[test]
+    fn a_value_is_the_first_that_is_there_or_joined_or_mapped() {
+        let toml = "name = { path = ['note', 'lead'] }\ncompany = { path = 'party.name', join = ['first', 'last'] }\n\
+            owner = { join = ['last', 'first'], sep = ', ' }\nstage = { path = 's', map = { 3 = 'Proposal' }, map_default = 'null' }\n\
+            deal_type = { path = 's', map = { 4 = 'x' } }";
+        let deal = good(toml, r#"{"id": 1, "note": " ", "lead": "L", "first": "Ann", "last": null, "s": 3}"#);
+        assert_eq!(
+            (deal.name.as_str(), deal.company.as_deref(), deal.owner.as_deref()),
+            ("L", Some("Ann"), Some("Ann"))
+        );
+        assert_eq!((deal.stage.as_deref(), deal.deal_type.as_deref()), (Some("Proposal"), Some("3")));
+        assert_eq!(good(toml, r#"{"id": 1, "s": 5, "first": "A", "last": "B"}"#).owner.as_deref(), Some("B, A"));
+        assert_eq!(good(toml, r#"{"id": 1, "s": 5}"#).stage, None);
+        let strict = "stage = { path = 's', map = { 3 = 'x' }, map_default = 'fail', on_error = 'fail' }";
+        let (refused, _) = deal_of(strict, r#"{"id": 1, "s": "canary"}"#);
+        assert!(matches!(refused, Err(Refusal::Fail(why)) if !why.contains("canary")));
+    }
+
+    #[test]
+    fn an_empty_value_falls_back_to_another_column_of_a_table_by_the_same_unit() {
+        let toml = "probability = { path = 'p', unit = 'percent', fallback = { path = 's', lookup = 'stages', value = '$.chance' } }";
+        let chance = |record: &str| good(toml, record).probability.map(|chance| chance.normalize().to_string());
+        assert_eq!(chance(r#"{"id": 1, "p": 30, "s": 7}"#).as_deref(), Some("0.3"));
+        assert_eq!(chance(r#"{"id": 1, "p": null, "s": 7}"#).as_deref(), Some("0.7"));
+        let (unknown, findings) = deal_of(toml, r#"{"id": 1, "s": 8}"#);
+        assert_eq!((unknown.unwrap().probability, findings[0].rule), (None, Rule::R09), "a key is no chance");
+    }
+
+    #[test]
+    fn a_date_in_parts_is_read_without_a_pattern_and_its_missing_parts_are_zero() {
+        let toml = "created_at = { parts = ['d.year', 'd.month', 'd.day', 'd.hour', 'd.minute', 'd.second', 'd.us'] }\n\
+            close_date = { parts = ['d.year', 'd.month', 'd.day'] }";
+        let deal = good(
+            toml,
+            r#"{"id": 1, "d": {"year": 2026, "month": 3, "day": 9, "hour": 7, "minute": 5, "second": 4, "us": 90}}"#,
+        );
+        assert_eq!(deal.created_at.unwrap().to_rfc3339(), "2026-03-09T07:05:04.000090+00:00");
+        assert_eq!(deal.close_date.unwrap().to_string(), "2026-03-09");
+        let deal = good(toml, r#"{"id": 1, "d": {"year": "2026", "month": 12, "day": 31}}"#);
+        assert_eq!(deal.created_at.unwrap().to_rfc3339(), "2026-12-31T00:00:00+00:00");
+        assert_eq!(good(toml, r#"{"id": 1, "d": null}"#).created_at, None);
+        let (odd, findings) = deal_of(toml, r#"{"id": 1, "d": {"year": 2026, "month": 13, "day": "x"}}"#);
+        assert_eq!((odd.unwrap().created_at, findings.len()), (None, 2));
+        let (doubtful, findings) =
+            deal_of(toml, r#"{"id": 1, "d": {"year": 2026, "month": 3, "day": null, "hour": 5}}"#);
+        let doubtful = doubtful.unwrap();
+        assert_eq!((doubtful.created_at, findings.len()), (None, 1), "an hour of no day");
+        assert_eq!(doubtful.close_date.unwrap().to_string(), "2026-03-01");
+    }
+
+    #[test]
+    fn a_local_time_that_the_clocks_showed_twice_or_never_is_counted() {
+        let toml = "created_at = { path = 'c', timezone = 'Europe/Berlin' }";
+        for (given, count) in [("2026-10-25T02:30:00", 1), ("2026-03-29T02:30:00", 1), ("2026-03-29T03:30:00", 0)] {
+            let (deal, findings) = deal_of(toml, &format!(r#"{{"id": 1, "c": "{given}"}}"#));
+            assert!(deal.unwrap().created_at.is_some());
+            assert_eq!(findings.iter().filter(|finding| finding.rule == Rule::D29).count(), count, "{given}");
         }
     }
 }

@@ -124,11 +124,12 @@ impl ByIds {
                 Asked::Body(place.clone(), ids.into_iter().map(|id| ids_as.value(id)).collect())
             }
         };
-        let answer = self.list.ask_for(client, asked).await?;
-        let document = answer.document()?;
-        let batch = self.list.split(client, &answer, &document, None)?;
         let mut names = Names::default();
-        self.rows.take(&batch.records, &mut names);
+        self.list
+            .walk(client, Some(&asked), |rows| {
+                self.rows.take(rows, &mut names);
+            })
+            .await?;
         Ok(names)
     }
 }

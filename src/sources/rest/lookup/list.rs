@@ -1,21 +1,17 @@
 //! A table that is a list of the CRM: a walk of its own, read to its end or failed (contract §8.12).
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::settings::{Problem, Section, Span};
-use crate::sources::pull::Guards;
 use crate::sources::rest::client::Client;
 use crate::sources::rest::list::List;
 use crate::sources::rest::lookup::{Rows, is_empty};
 use crate::sources::rest::paging::Paging;
-use crate::sources::rest::records::Record;
 use crate::sources::rest::request::{self, Request};
-use crate::sources::source::{Names, SourceError};
+use crate::sources::source::{End, Names, SourceError};
 
 /// What a table of a list says beside its rows.
 pub(super) struct Keys {
@@ -75,59 +71,36 @@ impl Keys {
 
 impl ListTable {
     /// The whole table, and what is odd about it; as it was, where it is to hold for a while.
-    pub(super) async fn fetch(&self, client: &Client) -> Result<(Names, Option<String>), SourceError> {
+    pub(super) async fn fetch(&self, client: &Client) -> Result<(Names, Vec<String>), SourceError> {
         let now = client.clock.instant();
         {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             if let (Some(Span(ttl)), Some((read, names))) = (self.ttl, &*kept)
                 && now.duration_since(*read) < ttl
             {
-                return Ok((names.clone(), None));
+                return Ok((names.clone(), Vec::new()));
             }
         }
-        let (names, warning) = self.walk(client).await?;
+        let (names, warnings) = self.walk(client).await?;
         if self.ttl.is_some() {
             *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, names.clone()));
         }
-        Ok((names, warning))
+        Ok((names, warnings))
     }
 
-    async fn walk(&self, client: &Client) -> Result<(Names, Option<String>), SourceError> {
-        let mut guards = Guards::new(self.list.paging().bounds());
-        let mut names = Names::default();
-        let mut total = self.list.count(client).await?;
-        let mut rows = 0;
-        let mut after: Option<String> = None;
-        loop {
-            let answer = self.list.ask(client, after.as_deref()).await?;
-            let document = answer.document()?;
-            let batch = self.list.split(client, &answer, &document, after.as_deref())?;
-            let prints: Vec<String> = batch.records.iter().map(fingerprint).collect();
-            rows += prints.len() as u64;
-            guards.check(&prints, prints.len() as u64, batch.next.as_deref()).map_err(SourceError::Paging)?;
-            self.rows.take(&batch.records, &mut names);
-            total = batch.total.or(total);
-            after = batch.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        let tolerance = self.list.paging().total_tolerance();
-        if let Some(total) = total.filter(|total| rows + tolerance < *total) {
-            return Err(SourceError::Paging(format!("the table ends after {rows} of {total} rows")));
-        }
+    async fn walk(&self, client: &Client) -> Result<(Names, Vec<String>), SourceError> {
+        let (mut names, mut renamed) = (Names::default(), 0);
+        let end = self.list.walk(client, None, |rows| renamed += self.rows.take(rows, &mut names)).await?;
         if is_empty(&names) {
             return Err(SourceError::Mapping("the table is empty".to_owned()));
         }
-        let cut = self.list.paging().looks_cut(rows);
-        let warning = cut.then(|| format!("has exactly {rows} rows and no `paging`: is it one page of several?"));
-        Ok((names, warning))
+        let mut warnings = Vec::new();
+        if let End::Doubtful { why, .. } = end {
+            warnings.push(format!("may be cut: {why}"));
+        }
+        if renamed > 0 {
+            warnings.push(format!("gives keys another name later, {renamed} in all: the last one counts"));
+        }
+        Ok((names, warnings))
     }
-}
-
-/// What tells one record from another where its id cannot be read.
-pub(in crate::sources::rest) fn fingerprint(record: &Record<'_>) -> String {
-    let mut hasher = DefaultHasher::new();
-    record.json.text().hash(&mut hasher);
-    format!("#{:016x}", hasher.finish())
 }

@@ -18,7 +18,6 @@ use crate::sources::rest::json::Node;
 use crate::sources::rest::list::List;
 use crate::sources::rest::lookup::ids::ByIds;
 use crate::sources::rest::lookup::list::ListTable;
-pub(super) use crate::sources::rest::lookup::list::fingerprint;
 use crate::sources::rest::path::{Path, Paths};
 use crate::sources::rest::records::{self, Record, Records};
 use crate::sources::rest::scalar::Scalar;
@@ -162,11 +161,11 @@ impl Lookup {
     }
 
     /// What is known before the first page, and what is odd about it: the whole table, or nothing yet.
-    pub(super) async fn fetch(&self, client: &Client) -> Result<(Names, Option<String>), SourceError> {
+    pub(super) async fn fetch(&self, client: &Client) -> Result<(Names, Vec<String>), SourceError> {
         match &self.table {
-            Table::Static(names) => Ok((names.clone(), None)),
+            Table::Static(names) => Ok((names.clone(), Vec::new())),
             Table::List(table) => table.fetch(client).await,
-            Table::Page(_) | Table::Ids(_) => Ok((Names::default(), None)),
+            Table::Page(_) | Table::Ids(_) => Ok((Names::default(), Vec::new())),
         }
     }
 
@@ -230,19 +229,25 @@ impl Rows {
         Self { records: self.records.that_may_be_missing(), ..self }
     }
 
-    /// Takes in the keys and values of rows; a row without either names nothing.
-    fn take(&self, rows: &[Record<'_>], names: &mut Names) {
+    /// Takes in the keys and values of rows; a row without either names nothing. How many keys had another name before.
+    fn take(&self, rows: &[Record<'_>], names: &mut Names) -> u64 {
+        let mut renamed = 0;
         for row in rows.iter().filter(|row| self.records.wants(row)) {
             let key = row.value(&self.key);
             let Some(key) = key.as_ref().and_then(Scalar::text) else { continue };
             for column in &self.columns {
                 let parts: Vec<Scalar<'_>> = column.paths.iter().filter_map(|path| row.value(path)).collect();
                 let parts: Vec<&str> = parts.iter().filter(|part| !part.is_blank()).filter_map(Scalar::text).collect();
-                if !parts.is_empty() {
-                    names.0.entry(column.name.clone()).or_default().insert(key.to_owned(), parts.join(" "));
+                if parts.is_empty() {
+                    continue;
                 }
+                let name = parts.join(" ");
+                let table = names.0.entry(column.name.clone()).or_default();
+                let before = table.insert(key.to_owned(), name.clone());
+                renamed += u64::from(before.is_some_and(|before| before != name));
             }
         }
+        renamed
     }
 }
 

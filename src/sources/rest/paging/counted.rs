@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::settings::{Problem, Section};
 use crate::sources::rest::paging::place::{In, PageSize, Place, Turn};
 use crate::sources::rest::paging::total::count_at;
-use crate::sources::rest::paging::{Answered, says_more};
+use crate::sources::rest::paging::{Answered, Seen, says_more};
 use crate::sources::rest::path::Path;
 
 /// A counted walk.
@@ -75,16 +75,23 @@ enum OffsetStep {
     Size,
 }
 
-/// Where a counted walk stands: what the parameter says, and how many records it has covered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a counted walk stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Position {
+    /// What the parameter says.
     pub(super) place: u64,
+    /// How many records the pages so far cover.
     pub(super) covered: u64,
+    /// The greatest total that an answer named.
+    pub(super) total: u64,
+    /// How many records the longest page held.
+    pub(super) longest: u64,
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.place, self.covered)
+        let Self { place, covered, total, longest } = self;
+        write!(formatter, "{place}/{covered}/{total}/{longest}")
     }
 }
 
@@ -92,15 +99,22 @@ impl FromStr for Position {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (place, covered) = text.split_once('/').ok_or(())?;
-        Ok(Self { place: place.parse().map_err(drop)?, covered: covered.parse().map_err(drop)? })
+        let mut numbers = text.split('/').map(|number| number.parse::<u64>().map_err(drop));
+        let mut next = || numbers.next().ok_or(())?;
+        Ok(Self { place: next()?, covered: next()?, total: next()?, longest: next()? })
     }
 }
 
 impl Position {
     /// Only positions of our own come back.
     pub(super) fn of(after: Option<&str>, start: u64) -> Self {
-        after.and_then(|after| after.parse().ok()).unwrap_or(Self { place: start, covered: 0 })
+        after.and_then(|after| after.parse().ok()).unwrap_or(Self { place: start, ..Self::default() })
+    }
+
+    /// Whether as many records came as the list ever counted: a total that shrinks meanwhile ends nothing. One of 0 beside
+    /// records is a server that does not count.
+    fn is_all(self) -> bool {
+        self.total > 0 && self.covered >= self.total
     }
 }
 
@@ -156,16 +170,40 @@ impl Counted {
     }
 
     /// The position of the next page; `None` at the end.
-    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Option<String> {
-        let here = Position::of(seen.after, self.start);
+    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
         let records = seen.records.len() as u64;
+        let next = self.behind(seen.after, records, seen.total);
+        if let Advance::Size(size) = self.advance
+            && seen.after.is_some()
+            && records > 0
+            && next.longest < size
+        {
+            let longest = next.longest;
+            return Err(format!("no page holds more than {longest} records, so that steps of {size} leave some out"));
+        }
+        Ok(self.goes_on(seen, next).then(|| next.to_string()))
+    }
+
+    /// Where the walk stands behind a page of so many records.
+    fn behind(&self, after: Option<&str>, records: u64, total: Option<u64>) -> Position {
+        let here = Position::of(after, self.start);
         let (step, covered) = match self.advance {
             Advance::Page => (1, records),
             Advance::Records => (records, records),
             Advance::Size(size) => (size, size),
         };
-        let next = Position { place: here.place + step, covered: here.covered + covered };
-        self.goes_on(seen, next).then(|| next.to_string())
+        Position {
+            place: here.place.saturating_add(step),
+            covered: here.covered.saturating_add(covered),
+            total: here.total.max(total.unwrap_or_default()),
+            longest: here.longest.max(records),
+        }
+    }
+
+    /// Whether the walk ends at such a page because as many records came as the list counts.
+    pub(super) fn ends_by(&self, total: Option<u64>, seen: &Seen<'_, '_>) -> bool {
+        let records = seen.records.len() as u64;
+        self.total_pages.is_none() && records > 0 && self.behind(seen.after, records, total).is_all()
     }
 
     /// `has_more` decides where it is configured, then `total_pages`, then `total`, then the empty page.
@@ -176,8 +214,7 @@ impl Counted {
         if let Some(pages) = self.total_pages.as_ref().and_then(|path| count_at(path, seen.document)) {
             return next.place - self.start < pages;
         }
-        // A total of 0 beside records is a server that does not count.
-        if seen.total.is_some_and(|total| total > 0 && next.covered >= total) {
+        if next.is_all() {
             return false;
         }
         let records = seen.records.len() as u64;

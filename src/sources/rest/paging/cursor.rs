@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::settings::{Problem, Section};
 use crate::sources::rest::json::{Json, Node};
+use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::paging::place::{In, Place, Turn};
 use crate::sources::rest::paging::{Answered, says_more};
 use crate::sources::rest::path::Path;
@@ -61,6 +62,15 @@ impl Cursor {
     pub(super) fn ask(&self, after: Option<&str>, turn: &mut Turn) {
         if let Some(after) = after {
             self.place.put(turn, Value::from(after));
+        }
+    }
+
+    /// What leads on: nothing where the last record does, for then only an empty page is the end.
+    pub(super) fn lead(&self) -> Option<Lead<'_>> {
+        match &self.from {
+            From::Body(path) => Some(Lead::Path(path)),
+            From::Header(name) => Some(Lead::Header(name)),
+            From::LastRecord(_) => None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod counted;
 mod cursor;
+mod end;
 mod link;
 mod place;
 mod range;
@@ -13,12 +14,13 @@ mod total;
 
 use reqwest::header::HeaderMap;
 
+use crate::sources::link::relation;
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
-use crate::sources::rest::paging::link::{Link, relation};
+use crate::sources::rest::paging::link::Link;
 pub(super) use crate::sources::rest::paging::place::Turn;
-use crate::sources::rest::paging::place::{PageSize, Place};
+use crate::sources::rest::paging::place::{Along, PageSize, Place};
 use crate::sources::rest::paging::range::Range;
 pub(super) use crate::sources::rest::paging::total::Count;
 use crate::sources::rest::paging::total::Total;
@@ -35,9 +37,7 @@ pub(super) struct Paging {
     total_tolerance: u64,
     has_more: Option<Path>,
     end_statuses: Vec<u16>,
-    keeps_headers: bool,
-    keeps_body: bool,
-    merges_query: bool,
+    along: Along,
     bounds: Bounds,
 }
 
@@ -57,9 +57,6 @@ enum Way {
     #[default]
     Unsaid,
 }
-
-/// The page sizes that servers fall back on.
-const PAGE_SIZES: [u64; 12] = [10, 15, 20, 25, 30, 50, 60, 100, 200, 250, 500, 1000];
 
 /// What an answer said, as far as paging asks.
 pub(super) struct Seen<'n, 'a> {
@@ -108,12 +105,7 @@ impl Paging {
 
     /// A page's own part of the request; `None` is the first page.
     pub(super) fn turn(&self, after: Option<&str>) -> Turn {
-        let mut turn = Turn {
-            keeps_headers: self.keeps_headers,
-            keeps_body: self.keeps_body,
-            merges_query: self.merges_query,
-            ..Turn::default()
-        };
+        let mut turn = Turn { along: self.along, ..Turn::default() };
         if after.is_some() {
             turn.ends.clone_from(&self.end_statuses);
         }
@@ -168,16 +160,11 @@ impl Paging {
                 Err("the answer is one page of several: its `Link` names a next one".to_owned())
             }
             Way::One | Way::Unsaid => Ok(None),
-            Way::Counted(counted) => Ok(counted.next(&seen).map(Next::Position)),
+            Way::Counted(counted) => counted.next(&seen).map(|next| next.map(Next::Position)),
             Way::Cursor(cursor) => cursor.next(&seen).map(|next| next.map(Next::Position)),
             Way::Link(link) => link.next(&seen).map(|next| next.map(Next::Link)),
             Way::Range(_) => Range::next(&seen).map(|next| next.map(Next::Position)),
         }
-    }
-
-    /// Whether so many rows, in one answer to a request that says nothing of pages, are likely a page of more.
-    pub(super) fn looks_cut(&self, rows: u64) -> bool {
-        matches!(self.way, Way::Unsaid) && PAGE_SIZES.contains(&rows)
     }
 }
 
@@ -225,29 +212,31 @@ mod tests {
     fn pages_are_counted_until_the_empty_one() {
         let paging = paging("type = 'page'\nsize_param = 'per_page'\nsize = 2");
         assert_eq!(query(&paging, None), "page=1&per_page=2");
-        assert_eq!(query(&paging, Some("3/4")), "page=3&per_page=2");
-        assert_eq!(next(&paging, None, 2, "{}"), Ok(Some(position("2/2"))));
-        assert_eq!(next(&paging, Some("2/2"), 1, "{}"), Ok(Some(position("3/3"))), "a short page is no end");
-        assert_eq!(next(&paging, Some("3/3"), 0, "{}"), Ok(None));
+        assert_eq!(query(&paging, Some("3/4/0/2")), "page=3&per_page=2");
+        assert_eq!(next(&paging, None, 2, "{}"), Ok(Some(position("2/2/0/2"))));
+        assert_eq!(next(&paging, Some("2/2/0/2"), 1, "{}"), Ok(Some(position("3/3/0/2"))), "a short page is no end");
+        assert_eq!(next(&paging, Some("3/3/0/2"), 0, "{}"), Ok(None));
     }
 
     #[test]
     fn the_number_of_pages_and_the_total_end_a_walk_without_an_empty_page() {
         let by_pages = paging("type = 'page'\nstart = 0\ntotal_pages = '$.pages'");
-        assert_eq!(next(&by_pages, None, 2, r#"{"pages": "2"}"#), Ok(Some(position("1/2"))));
-        assert_eq!(next(&by_pages, Some("1/2"), 2, r#"{"pages": 2}"#), Ok(None));
+        assert_eq!(next(&by_pages, None, 2, r#"{"pages": "2"}"#), Ok(Some(position("1/2/0/2"))));
+        assert_eq!(next(&by_pages, Some("1/2/0/2"), 2, r#"{"pages": 2}"#), Ok(None));
         assert_eq!(
-            next(&by_pages, Some("1/2"), 0, r#"{"pages": 5}"#),
-            Ok(Some(position("2/2"))),
+            next(&by_pages, Some("1/2/0/2"), 0, r#"{"pages": 5}"#),
+            Ok(Some(position("2/2/0/2"))),
             "an empty page in the middle"
         );
-        assert_eq!(next(&by_pages, Some("1/2"), 2, r#"{"pages": null}"#), Ok(Some(position("2/4"))));
+        assert_eq!(next(&by_pages, Some("1/2/0/2"), 2, r#"{"pages": null}"#), Ok(Some(position("2/4/0/2"))));
         let by_total = paging("type = 'page'\ntotal = '$.total'");
-        assert_eq!(next(&by_total, Some("2/2"), 1, r#"{"total": "3"}"#), Ok(None));
-        assert_eq!(next(&by_total, Some("2/2"), 1, r#"{"total": 4}"#), Ok(Some(position("3/3"))));
+        assert_eq!(next(&by_total, Some("2/2/3/2"), 1, r#"{"total": "3"}"#), Ok(None));
+        assert_eq!(next(&by_total, Some("2/2/0/2"), 1, r#"{"total": 4}"#), Ok(Some(position("3/3/4/2"))));
+        let shrunk = next(&by_total, Some("2/2/7/2"), 2, r#"{"total": 2}"#);
+        assert_eq!(shrunk, Ok(Some(position("3/4/7/2"))), "a total that shrinks ends nothing");
         assert_eq!(
             next(&by_total, None, 2, r#"{"total": 0}"#),
-            Ok(Some(position("2/2"))),
+            Ok(Some(position("2/2/0/2"))),
             "0 beside records is no count"
         );
     }
@@ -256,17 +245,19 @@ mod tests {
     fn offsets_go_on_by_the_records_received_or_by_the_size() {
         let by_records = paging("type = 'offset'\nsize_param = 'limit'\nsize = 100");
         assert_eq!(query(&by_records, None), "offset=0&limit=100");
-        assert_eq!(next(&by_records, Some("100/100"), 49, "{}"), Ok(Some(position("149/149"))));
+        assert_eq!(next(&by_records, Some("100/100/0/100"), 49, "{}"), Ok(Some(position("149/149/0/100"))));
         let by_size =
             paging("type = 'offset'\nstart = 1\nstep = 'size'\nsize_param = 'limit'\nsize = 50\ntotal = '$.n'");
-        assert_eq!(next(&by_size, None, 49, r#"{"n": 100}"#), Ok(Some(position("51/50"))));
-        assert_eq!(next(&by_size, Some("51/50"), 50, r#"{"n": 100}"#), Ok(None));
+        assert_eq!(next(&by_size, None, 49, r#"{"n": 100}"#), Ok(Some(position("51/50/100/49"))));
+        assert_eq!(next(&by_size, Some("51/50/100/49"), 50, r#"{"n": 100}"#), Ok(None));
+        let capped = next(&by_size, Some("51/50/0/49"), 49, "{}").unwrap_err();
+        assert_eq!(capped, "no page holds more than 49 records, so that steps of 50 leave some out");
     }
 
     #[test]
     fn an_answer_that_says_there_is_more_is_believed_before_anything_is_counted() {
         let paging = paging("type = 'offset'\nhas_more = '$.more'\ntotal = '$.total'");
-        assert_eq!(next(&paging, None, 2, r#"{"more": true, "total": 2}"#), Ok(Some(position("2/2"))));
+        assert_eq!(next(&paging, None, 2, r#"{"more": true, "total": 2}"#), Ok(Some(position("2/2/2/2"))));
         assert_eq!(next(&paging, None, 2, r#"{"more": 0, "total": 9}"#), Ok(None));
         assert_eq!(next(&paging, None, 2, "{}"), Ok(None), "absent is no more");
     }
@@ -274,8 +265,8 @@ mod tests {
     #[test]
     fn a_short_page_ends_the_walk_only_where_the_configuration_says_so() {
         let paging = paging("type = 'offset'\nsize_param = 'limit'\nsize = 2\nshort_page_is_end = true");
-        assert_eq!(next(&paging, None, 2, "{}"), Ok(Some(position("2/2"))));
-        assert_eq!(next(&paging, Some("2/2"), 1, "{}"), Ok(None));
+        assert_eq!(next(&paging, None, 2, "{}"), Ok(Some(position("2/2/0/2"))));
+        assert_eq!(next(&paging, Some("2/2/0/2"), 1, "{}"), Ok(None));
     }
 
     #[test]
@@ -321,7 +312,7 @@ mod tests {
         let shown = |turn: Turn| {
             turn.body.iter().map(|(place, value)| format!("{place}={value}")).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(shown(in_body.turn(Some("10/10"))), "page.skip=10 page.take=5");
+        assert_eq!(shown(in_body.turn(Some("10/10/0/5"))), "page.skip=10 page.take=5");
         let cursor = paging("type = 'cursor'\nin = 'body'\ncursor = '$.next'\nparam = 'variables.after'");
         assert_eq!(shown(cursor.turn(Some("7"))), "variables.after=\"7\"");
         assert_eq!(shown(cursor.turn(None)), "");
@@ -334,7 +325,6 @@ mod tests {
             assert!(answered(&paging, None, 1, "{}", &headers).is_err());
             assert_eq!(answered(&paging, None, 1, "{}", &HeaderMap::new()), Ok(None));
         }
-        assert!(paging("").looks_cut(100) && !paging("").looks_cut(101) && !paging("type = 'none'").looks_cut(100));
     }
 
     #[test]
@@ -342,12 +332,12 @@ mod tests {
         let paging = paging("type = 'range'\nunit = 'records'\nsize = 2");
         let part =
             |text: &'static str| HeaderMap::from_iter([("content-range".parse().unwrap(), text.parse().unwrap())]);
-        assert_eq!(answered(&paging, None, 2, "{}", &part("records 0-1/5")), Ok(Some(position("2/2"))));
-        assert_eq!(answered(&paging, Some("4/4"), 1, "{}", &part("records 4-4/5")), Ok(None));
-        assert_eq!(answered(&paging, Some("4/4"), 1, "{}", &part("records 4-4/*")), Ok(Some(position("5/5"))));
-        assert_eq!(answered(&paging, Some("5/5"), 0, "{}", &part("records */*")), Ok(None));
-        assert!(answered(&paging, Some("4/4"), 2, "{}", &part("records 0-1/5")).is_err());
+        assert_eq!(answered(&paging, None, 2, "{}", &part("records 0-1/5")), Ok(Some(position("2/2/0/0"))));
+        assert_eq!(answered(&paging, Some("4/4/0/0"), 1, "{}", &part("records 4-4/5")), Ok(None));
+        assert_eq!(answered(&paging, Some("4/4/0/0"), 1, "{}", &part("records 4-4/*")), Ok(Some(position("5/5/0/0"))));
+        assert_eq!(answered(&paging, Some("5/5/0/0"), 0, "{}", &part("records */*")), Ok(None));
+        assert!(answered(&paging, Some("4/4/0/0"), 2, "{}", &part("records 0-1/5")).is_err());
         assert_eq!(next(&paging, None, 9, "{}"), Ok(None), "the whole list");
-        assert!(next(&paging, Some("2/2"), 9, "{}").is_err());
+        assert!(next(&paging, Some("2/2/0/0"), 9, "{}").is_err());
     }
 }

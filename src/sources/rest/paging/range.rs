@@ -88,7 +88,8 @@ impl Range {
         if part.first.is_some_and(|first| first != here.place) {
             return Err("the answer is another part of the list than the one asked for".to_owned());
         }
-        let next = Position { place: here.place + records, covered: here.covered + records };
+        let (place, covered) = (here.place.saturating_add(records), here.covered.saturating_add(records));
+        let next = Position { place, covered, ..here };
         let is_all = seen.total.or(part.total).is_some_and(|total| next.covered >= total);
         Ok((records > 0 && !is_all).then(|| next.to_string()))
     }
@@ -121,8 +122,8 @@ mod tests {
     #[test]
     fn a_range_names_its_last_record_or_the_one_behind_it() {
         assert_eq!(asked("unit = 'records'\nsize = 100", None), "records=0-99");
-        assert_eq!(asked("unit = 'records'\nsize = 100", Some("100/100")), "records=100-199");
-        assert_eq!(asked("size = 100\nend = 'exclusive'", Some("100/100")), "items=100-200");
+        assert_eq!(asked("unit = 'records'\nsize = 100", Some("100/100/0/0")), "records=100-199");
+        assert_eq!(asked("size = 100\nend = 'exclusive'", Some("100/100/0/0")), "items=100-200");
         for toml in ["size = 0", "size = 1\nunit = 'a b'", "size = 1\nend = 'half'", ""] {
             assert!(Range::read(&section(toml), &[]).is_err(), "{toml}");
         }

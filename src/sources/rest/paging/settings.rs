@@ -7,7 +7,7 @@ use crate::sources::rest::auth::{Nothing, unknown_type};
 use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
 use crate::sources::rest::paging::link::Link;
-use crate::sources::rest::paging::place::{In, PageSize};
+use crate::sources::rest::paging::place::{Along, In, PageSize};
 use crate::sources::rest::paging::range::Range;
 use crate::sources::rest::paging::{Paging, Way, total};
 use crate::sources::rest::path::Path;
@@ -86,6 +86,9 @@ impl Paging {
         let bounds = bounds.map_err(|problem| problems.push(problem)).unwrap_or_default();
         let total = total::read(said_total, keys.total_header);
         let total = total.map_err(|found| problems.extend(found)).unwrap_or_default();
+        if keys.end_statuses.iter().any(|status| !(400..500).contains(status)) {
+            problems.push(Problem::at("end_statuses", "expected statuses from 400 to 499").hint("such as [404]"));
+        }
         let way = match *word {
             "none" => section.read(&also).map(|Nothing {}| Way::One),
             "page" => Counted::by_page(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
@@ -106,9 +109,11 @@ impl Paging {
             total_tolerance: keys.total_tolerance,
             has_more: keys.has_more,
             end_statuses: keys.end_statuses,
-            keeps_headers: keys.keep.contains(&Kept::Headers),
-            keeps_body: keys.keep.contains(&Kept::Body),
-            merges_query: keys.merge_query,
+            along: Along {
+                headers: keys.keep.contains(&Kept::Headers),
+                body: keys.keep.contains(&Kept::Body),
+                query: keys.merge_query,
+            },
             bounds,
         })
     }
@@ -153,6 +158,7 @@ mod tests {
             ("type = 'page'\ntotal = { path = '/count' }", "total"),
             ("type = 'page'\ntotal = { path = '/count', method = 'HEAD', value = '$.n' }", "total"),
             ("type = 'page'\nkeep = ['body']", "keep"),
+            ("type = 'page'\nend_statuses = [404, 200]", "end_statuses"),
             ("type = 'page'\nmax_pages = 0", "max_pages"),
             ("type = 'none'\nmax_records = 0", "max_records"),
             ("type = 'none'\nmax_pages = 5", "max_pages"),

@@ -1,5 +1,7 @@
 //! How many records the CRM says there are: in its answers, or by a request of its own.
 
+use std::fmt;
+
 use figment::value::Value;
 use reqwest::header::{HeaderMap, HeaderName};
 use rust_decimal::Decimal;
@@ -36,6 +38,15 @@ pub(in crate::sources::rest) struct Count {
 struct CountKeys {
     header: Option<String>,
     value: Option<Path>,
+}
+
+impl fmt::Display for Spot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.fmt(formatter),
+            Self::Header(name) => formatter.write_str(name),
+        }
+    }
 }
 
 impl Spot {
