@@ -202,14 +202,12 @@ async fn above_the_threshold_an_export_is_ordered_read_and_deleted() {
 }
 
 #[tokio::test]
-async fn twenty_thousand_deals_are_one_page_of_an_export_and_fifty_thousand_are_a_list_unless_there_is_one_more() {
-    if is_left_out("fifty thousand deals of Salesforce, as a list and as an export") {
+async fn fifty_thousand_deals_are_one_page_of_an_export_and_one_more_is_two() {
+    if is_left_out("fifty thousand deals of Salesforce, as one page and as two") {
         return;
     }
-    let low = "bulk_above = 10000";
-    for (count, way, lists, pages) in [(50_000, "", 0, 0), (20_000, low, 0, 1), (20_001, low, 1, 2), (50_001, "", 1, 3)]
-    {
-        let crm = FakeSalesforce::start(deals(count)).await.result_page(20_000);
+    for (count, way, lists, pages) in [(50_000, "", 0, 0), (50_000, "bulk_above = 49999", 0, 1), (50_001, "", 1, 2)] {
+        let crm = FakeSalesforce::start(deals(count)).await;
         let pulled = pulled(&built(&section(&crm, way))).await.unwrap();
         assert!(pulled.published() == crm.model(ZONE), "{count} deals");
         assert_eq!((asked(&crm, Route::ResultPages), asked(&crm, Route::Results)), (lists, pages), "{count} deals");
@@ -217,15 +215,6 @@ async fn twenty_thousand_deals_are_one_page_of_an_export_and_fifty_thousand_are_
         let cost = pulled.fetched.opened.cost.unwrap();
         assert_eq!(cost.requests, pulled.fetched.requests, "{count} deals");
     }
-}
-
-#[tokio::test]
-async fn pages_that_salesforce_cuts_too_large_are_asked_for_in_our_size() {
-    let crm = FakeSalesforce::start(deals(20_001)).await;
-    let pulled = pulled(&built(&section(&crm, "bulk_above = 10000"))).await.unwrap();
-    assert!(pulled.published() == crm.model(ZONE));
-    let sizes: Vec<_> = crm.requests().iter().filter_map(|asked| asked.param("maxRecords")).collect();
-    assert_eq!((sizes, pulled.fetched.pages), (vec!["20000".to_owned(); 2], 2));
 }
 
 #[tokio::test]

@@ -21,8 +21,8 @@ use crate::sources::salesforce::list::take;
 use crate::sources::salesforce::rows::Row;
 use crate::sources::source::{Page, SourceError};
 
-/// The most deals of one page. Salesforce would send more; a page and the next one are in memory at once.
-const PAGE: u64 = 20_000;
+/// The most deals of one page.
+const PAGE: u64 = 50_000;
 /// The most lines of a page that are read, whoever chose its size: all its deals are in memory at once.
 const MOST_LINES: u64 = 2 * PAGE;
 /// How many pages one list of them names.
@@ -110,24 +110,20 @@ impl Export {
         after: Option<&str>,
         reader: &Reader<'_>,
     ) -> Result<Page, SourceError> {
-        let (id, total, mut pages) =
-            self.done(client, first_wait).await.map_err(part("order an export of the deals"))?;
+        let (id, total, pages) = self.done(client, first_wait).await.map_err(part("order an export of the deals"))?;
         let path = after.or(pages.first().map(String::as_str));
         let path = path.map_or_else(|| place(client, &id, None), ToOwned::to_owned);
-        let mut behind = pages.iter().skip_while(|page| **page != path).nth(1).cloned();
-        let mut reply = self.fetch(client, &path, behind.as_deref()).await?;
-        if after.is_none() && !pages.is_empty() && told(&reply).is_some_and(|told| told > PAGE) {
-            (pages, behind) = (self.forget_pages(), None);
-            reply = client.table(&place(client, &id, None)).await?;
-        }
+        let behind = pages.iter().skip_while(|page| **page != path).nth(1);
+        let reply = self.fetch(client, &path, behind.map(String::as_str)).await?;
         let mut page = read(&reply, MOST_LINES, reader)?;
-        if told(&reply).is_some_and(|told| told != page.fetched()) {
+        let told = reply.header("sforce-numberofrecords").and_then(|count| count.parse::<u64>().ok());
+        if told.is_some_and(|told| told != page.fetched()) {
             return Err(SourceError::Cut(format!("it holds {} records, and not as many as it says", page.fetched())));
         }
         page.total = Some(total);
         // The last page has the word itself in its place, and others leave it out.
         let locator = reply.header("sforce-locator").filter(|locator| *locator != "null" && pages.is_empty());
-        page.next = behind.or_else(|| locator.map(|locator| place(client, &id, Some(locator))));
+        page.next = behind.cloned().or_else(|| locator.map(|locator| place(client, &id, Some(locator))));
         Ok(page)
     }
 
@@ -179,16 +175,6 @@ impl Export {
         // If it failed it is asked for again, and its failure told, when it is wanted.
         *self.ahead() = next.ok().map(|next| (behind.to_owned(), next));
         reply
-    }
-
-    /// The pages as Salesforce cuts them are too large: each says from now on where the next one of our size is.
-    fn forget_pages(&self) -> Arc<[String]> {
-        let none: Arc<[String]> = Arc::default();
-        if let Some(job) = self.job().as_mut() {
-            job.pages = Some(Arc::clone(&none));
-        }
-        *self.ahead() = None;
-        none
     }
 
     fn job(&self) -> MutexGuard<'_, Option<Job>> {
@@ -266,11 +252,6 @@ async fn pages(client: &Client, job: &str) -> Result<Vec<String>, SourceError> {
     Err(SourceError::Paging(format!("the export's pages fill more than {MOST_LISTS} lists")))
 }
 
-/// How many deals a page says it holds.
-fn told(reply: &Reply) -> Option<u64> {
-    reply.header("sforce-numberofrecords")?.parse().ok()
-}
-
 /// The path of a page; without a locator that of the first.
 fn place(client: &Client, job: &str, locator: Option<&str>) -> String {
     let mut parameters = Url::parse("form:").expect("a scheme alone is a URL");
@@ -330,7 +311,7 @@ mod tests {
 
     #[test]
     fn one_page_needs_no_list_of_pages_and_each_list_names_five() {
-        for (total, expected) in [(0, 1), (1, 1), (20_000, 1), (20_001, 3), (100_000, 6), (100_001, 8)] {
+        for (total, expected) in [(0, 1), (1, 1), (50_000, 1), (50_001, 3), (250_000, 6), (250_001, 8)] {
             assert_eq!(requests(total), expected, "{total}");
         }
     }
