@@ -147,6 +147,8 @@ pub(crate) enum Habit {
     AddsKeys,
     /// The last page does not say that it is the last.
     OmitsDone,
+    /// Nothing says how many records there are.
+    OmitsTotal,
     /// Answers are not packed, whoever asks.
     NeverPacks,
     /// The quota's header says more than the day's usage.

@@ -21,6 +21,7 @@ use sales_pipeline::model::finding::{Finding, Rule};
 use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Section, Span};
 use sales_pipeline::sources::pull::{Fetched, PullError, pull};
+use sales_pipeline::sources::source::End;
 use sales_pipeline::sources::{Built, Context, build};
 use sales_pipeline::store::spool::Spool;
 use serde_json::Value;
@@ -578,6 +579,15 @@ async fn a_stage_is_called_by_its_label_and_one_that_is_gone_by_its_value() {
     assert_eq!(pulled.published(), crm.model(ZONE));
     assert!(pulled.deals.iter().any(|deal| deal.stage.as_deref() == Some("Proposal/Price Quote")));
     assert_eq!(pulled.found(), [(Rule::R09, "stage")].into());
+}
+
+#[tokio::test]
+async fn without_a_count_of_the_list_nothing_is_said_to_be_proven() {
+    let pulled = pulled_from(&FakeSalesforce::start(deals(40)).await.habit(Habit::OmitsTotal)).await;
+    assert_eq!(pulled.fetched.listed, None);
+    assert!(matches!(&pulled.fetched.end, End::Doubtful { why, .. } if why.contains("`totalSize` is missing")));
+    let counted = pulled_from(&FakeSalesforce::start(deals(40)).await).await;
+    assert_eq!(counted.fetched.end, End::Said);
 }
 
 #[tokio::test]

@@ -166,7 +166,7 @@ impl Source for Salesforce {
     async fn open(&self) -> Result<Opened, SourceError> {
         let before = self.client.requests();
         let First { known, opening, page: first } = self.first_answer().await?;
-        let total = first.as_deref().map(list::total).transpose()?;
+        let total = first.as_deref().map(list::total).transpose()?.flatten();
         let has_exports = !self.has_no_exports.load(Ordering::Relaxed);
         let is_large = has_exports && total.is_some_and(|total| total > self.bulk_above);
         let way = if first.is_none() || is_large { EXPORT } else { LIST };

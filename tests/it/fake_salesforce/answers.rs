@@ -252,7 +252,9 @@ impl Salesforce {
         let address = |offset: usize| format!("/services/data/{}/query/{locator}-{offset}", style.version);
         let next = (until < ids.len()).then(|| address(until));
         let spoilt = Spoilt { total: ids.len(), records, next }.by(wish.fault, address(offset));
-        Ok(Answer::raw(spoilt.text(self.has(Habit::OmitsDone), style.extra_keys)))
+        let text = spoilt.text(self.has(Habit::OmitsDone), style.extra_keys);
+        let total = format!("\"totalSize\":{},", spoilt.total);
+        Ok(Answer::raw(if self.has(Habit::OmitsTotal) { text.replace(&total, "") } else { text }))
     }
 
     /// The fields that the user may see; nothing if nothing has changed since the client last asked.

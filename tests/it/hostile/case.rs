@@ -20,6 +20,8 @@ pub(super) enum Class {
     TimedOut,
     #[serde(rename = "too large")]
     TooLarge,
+    #[serde(rename = "too many")]
+    TooMany,
     #[serde(rename = "cut")]
     Cut,
     #[serde(rename = "malformed")]
@@ -54,6 +56,7 @@ impl Class {
             Self::Broken => (69, "no complete answer", Advice::CheckNetwork),
             Self::TimedOut => (69, "no answer within", Advice::CheckNetwork),
             Self::TooLarge => (69, "is larger than", Advice::RaiseCap),
+            Self::TooMany => (69, "the answer has more than", Advice::AskForLess),
             Self::Cut => (69, "the answer is cut", Advice::CheckNetwork),
             Self::Malformed => (69, "the answer is ", Advice::CheckAddress),
             Self::Mapping => (69, "", Advice::CheckMapping),
