@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::http::Form;
 use crate::model::number;
 use crate::secret::{Keyring, Secret};
 
@@ -42,9 +43,9 @@ impl Redactor {
     }
 
     fn add(&mut self, secret: &str) {
-        let mut form = Url::parse("form:").expect("a scheme alone is a URL");
-        form.query_pairs_mut().append_key_only(secret);
-        let in_form = form.query().unwrap_or_default();
+        let mut form = Form::default();
+        form.add(secret, "");
+        let in_form = form.text().trim_end_matches('=');
         for text in [secret, in_form, &in_form.replace('+', "%20")] {
             if !text.is_empty() && !self.texts.iter().any(|known| known == text) {
                 self.texts.push(text.to_owned());

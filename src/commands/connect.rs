@@ -19,7 +19,7 @@ use crate::redact::Redactor;
 use crate::secret::Keyring;
 use crate::settings::Span;
 use crate::sources::pull::keep_wanted;
-use crate::sources::source::{Cost, End, Mapped, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How wide a sample is shown.
@@ -89,10 +89,11 @@ fn write_page(
 ) -> io::Result<()> {
     let account = Escaped(opened.account.as_deref().unwrap_or("not told"));
     let currency = opened.currency.map_or_else(|| "not told".to_owned(), |currency| currency.to_string());
-    let more = match (&page.next, &page.end) {
+    let doubt = page.end.doubt().filter(|_| page.next.is_none()).map(ToOwned::to_owned);
+    let more = match (&page.next, &doubt) {
         (Some(_), _) => "there are more",
-        (None, End::Doubtful { .. }) => "perhaps all there are",
-        (None, _) => "all there are",
+        (None, Some(_)) => "perhaps all there are",
+        (None, None) => "all there are",
     };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {account}, currency {currency}")?;
@@ -113,11 +114,7 @@ fn write_page(
             Escaped(before)
         )?;
     }
-    let doubt = match &page.end {
-        End::Doubtful { why, .. } if page.next.is_none() => Some(why),
-        _ => None,
-    };
-    for warning in opened.warnings.iter().chain(doubt) {
+    for warning in opened.warnings.iter().chain(&doubt) {
         writeln!(out, "  warning      {}", Escaped(warning))?;
     }
     let mapping = target.built.source.mapping();

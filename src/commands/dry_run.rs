@@ -24,7 +24,7 @@ use crate::model::ordered::Ordered;
 use crate::redact::Redactor;
 use crate::sources::pull::keep_wanted;
 use crate::sources::raw;
-use crate::sources::source::{End, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How many pages are read in search of deals that the configuration wants.
@@ -232,8 +232,8 @@ impl<'a> Reading<'a> {
             let (page, exchanges) = watch.step(page).await?;
             after.clone_from(&page.next);
             self.sample.more = after.is_some();
-            if let (None, End::Doubtful { why, .. }) = (&after, &page.end) {
-                self.sample.doubt = Some(why.clone());
+            if after.is_none() {
+                self.sample.doubt = page.end.doubt().map(ToOwned::to_owned);
             }
             self.take(page, opened, exchanges);
             if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::http::{self, Http, Reply, Request};
+use crate::http::{self, Form, Http, Reply, Request};
 use crate::memory::Memory;
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::sources::source::SourceError;
@@ -248,7 +248,7 @@ impl OAuth {
             }
             Keys::Client { .. } | Keys::Signed { .. } => None,
         };
-        let (clock, class) = (Arc::clone(&context.clock), SourceError::of_status);
+        let (clock, class) = (Arc::clone(&context.clock), SourceError::of_reply);
         Self { app, client_in, refresh_token, keyring, clock, class, held: Mutex::default() }
     }
 
@@ -326,10 +326,8 @@ impl OAuth {
     fn form(&self, refresh_token: Option<&SecretString>) -> Result<Vec<u8>, SourceError> {
         let reveal = |secret: &Secret| self.keyring.reveal(secret);
         let id = reveal(&self.app.client_id)?;
-        let mut form = Url::parse("form:").expect("a scheme alone is a URL");
-        let mut add = |key: &str, value: &str| {
-            form.query_pairs_mut().append_pair(key, value);
-        };
+        let mut form = Form::default();
+        let mut add = |key: &str, value: &str| form.add(key, value);
         if let (ClientIn::Form, Some(secret)) = (self.client_in, self.app.client_secret()) {
             add("client_secret", reveal(secret)?.expose_secret());
         }
@@ -354,7 +352,7 @@ impl OAuth {
                 add("assertion", jwt::signed(&claims, &reveal(private_key)?)?.expose_secret());
             }
         }
-        Ok(form.query().unwrap_or_default().as_bytes().to_vec())
+        Ok(form.text().as_bytes().to_vec())
     }
 
     fn denied(&self, reply: &Reply) -> SourceError {

@@ -35,7 +35,7 @@ pub(super) fn refusal(reply: &Reply, is_search: bool, now: DateTime<Utc>) -> Sou
         429 => limit(reply, &said, is_search, asked),
         477 => SourceError::Moving { status, wait: asked },
         525 | 526 => SourceError::Server { status, wait: asked },
-        _ => match SourceError::of_status(reply, now) {
+        _ => match SourceError::of_reply(reply, now) {
             SourceError::Unexpected { status, .. } => SourceError::Unexpected { status, category: said.category() },
             other => other,
         },

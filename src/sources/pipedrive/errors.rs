@@ -22,7 +22,7 @@ pub(super) fn refusal(reply: &Reply, now: DateTime<Utc>) -> SourceError {
         402 => SourceError::Unpaid { status },
         403 if !is_json(reply) => SourceError::Blocked { status, ends: None },
         429 => limit(reply, now),
-        _ => SourceError::of_status(reply, now),
+        _ => SourceError::of_reply(reply, now),
     }
 }
 

@@ -70,7 +70,7 @@ impl Client {
         self.sign(&mut request)?;
         let reply = self.http.send(request).await?;
         if !reply.is_success() {
-            return Err(SourceError::of_status(&reply, self.clock.now()));
+            return Err(SourceError::of_reply(&reply, self.clock.now()));
         }
         let headers = reply.headers.clone();
         let text = answer::any_text(reply)?;

@@ -230,7 +230,7 @@ impl Limits {
 
     /// The class of an answer that is not 2xx: whether another try may help is as `statuses` has it.
     fn class(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
-        let (usual, status) = (SourceError::of_status(reply, now), reply.status);
+        let (usual, status) = (SourceError::of_reply(reply, now), reply.status);
         let own = self.tries.as_ref().and_then(|tries| tries.statuses.as_ref());
         match own.map(|statuses| statuses.contains(&status)) {
             Some(true) if !usual.is_transient() => SourceError::Server { status, wait: reply.retry_after(now) },

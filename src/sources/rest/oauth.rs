@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::http::{self, Http, Request};
+use crate::http::{self, Form, Http, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section};
 use crate::sources::auth::RefreshToken;
@@ -233,7 +233,7 @@ impl OAuth {
         match reply.status {
             // 400 is what the RFC wants for a grant that is revoked or expired.
             status @ (400 | 401 | 403) => return Err(SourceError::Refused { status }),
-            _ if !reply.is_success() => return Err(SourceError::of_status(&reply, self.clock.now())),
+            _ if !reply.is_success() => return Err(SourceError::of_reply(&reply, self.clock.now())),
             _ => {}
         }
         let text = answer::any_text(reply)?;
@@ -257,38 +257,39 @@ impl OAuth {
     }
 
     fn request(&self, refresh_token: Option<&SecretString>) -> Result<Request, SourceError> {
-        let mut form = Url::parse("form:").expect("a scheme alone is a URL");
-        let mut headers = HeaderMap::new();
+        let (mut form, mut headers) = (Form::default(), HeaderMap::new());
         let id = self.keyring.reveal(&self.keys.client_id)?;
         let secret = self.keys.client_secret.as_ref().map(|secret| self.keyring.reveal(secret)).transpose()?;
-        {
-            let mut pairs = form.query_pairs_mut();
-            match refresh_token {
-                Some(token) => {
-                    pairs.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose_secret())
-                }
-                None => pairs.append_pair("grant_type", "client_credentials"),
-            };
-            let words = [("scope", &self.keys.scope), ("audience", &self.keys.audience)];
-            for (key, word) in words.into_iter().filter_map(|(key, word)| Some((key, word.as_ref()?))) {
-                pairs.append_pair(key, word);
+        match refresh_token {
+            Some(token) => {
+                form.add("grant_type", "refresh_token");
+                form.add("refresh_token", token.expose_secret());
             }
-            for (key, value) in &self.keys.extra {
-                pairs.extend_pairs(value.texts(&self.keyring)?.iter().map(|text| (key, text)));
-            }
-            match (self.keys.client_auth, &secret) {
-                (ClientAuth::Body, secret) => {
-                    pairs.append_pair("client_id", id.expose_secret());
-                    pairs.extend_pairs(secret.iter().map(|secret| ("client_secret", secret.expose_secret())));
-                }
-                (ClientAuth::Basic, secret) => {
-                    let secret = secret.as_ref().map_or("", |secret| secret.expose_secret());
-                    let both = format!("{}:{secret}", id.expose_secret());
-                    insert(&mut headers, AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(both)))?;
-                }
+            None => form.add("grant_type", "client_credentials"),
+        }
+        let words = [("scope", &self.keys.scope), ("audience", &self.keys.audience)];
+        for (key, word) in words.into_iter().filter_map(|(key, word)| Some((key, word.as_ref()?))) {
+            form.add(key, word);
+        }
+        for (key, value) in &self.keys.extra {
+            for text in value.texts(&self.keyring)? {
+                form.add(key, &text);
             }
         }
-        let body = form.query().unwrap_or_default().as_bytes().to_vec();
+        match (self.keys.client_auth, &secret) {
+            (ClientAuth::Body, secret) => {
+                form.add("client_id", id.expose_secret());
+                if let Some(secret) = secret {
+                    form.add("client_secret", secret.expose_secret());
+                }
+            }
+            (ClientAuth::Basic, secret) => {
+                let secret = secret.as_ref().map_or("", |secret| secret.expose_secret());
+                let both = format!("{}:{secret}", id.expose_secret());
+                insert(&mut headers, AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(both)))?;
+            }
+        }
+        let body = form.text().as_bytes().to_vec();
         let mut request = Request::post(self.url.clone(), "application/x-www-form-urlencoded", body);
         request.headers.extend(headers);
         Ok(request)

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::http::{Http, HttpError};
+use crate::http::{Form, Http, HttpError};
 use crate::secret::{Keyring, Secret, SecretError, is_secret_name};
 use crate::settings::Problem;
 use crate::sources::rest::auth::insert;
@@ -353,16 +353,15 @@ fn json(body: &Template, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, Sour
 }
 
 fn encode(form: &BTreeMap<String, Template>, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, SourceError> {
-    let mut encoded = Url::parse("form:").expect("a scheme alone is a URL");
-    {
-        let mut pairs = encoded.query_pairs_mut();
-        for (key, value) in form {
-            pairs.extend_pairs(value.texts(keyring)?.iter().map(|text| (key, text)));
-        }
-        for (place, value) in &turn.body {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            pairs.append_pair(&place.to_string(), &text);
+    let mut encoded = Form::default();
+    for (key, value) in form {
+        for text in value.texts(keyring)? {
+            encoded.add(key, &text);
         }
     }
-    Ok(encoded.query().unwrap_or_default().as_bytes().to_vec())
+    for (place, value) in &turn.body {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        encoded.add(&place.to_string(), &text);
+    }
+    Ok(encoded.text().as_bytes().to_vec())
 }

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use csv::{ReaderBuilder, StringRecord};
-use reqwest::Url;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
-use crate::http::Reply;
+use crate::http::{Form, Reply};
 use crate::model::finding::Findings;
 use crate::sources::answer::{Skipped, part};
 use crate::sources::salesforce::client::Client;
@@ -254,10 +253,12 @@ async fn pages(client: &Client, job: &str) -> Result<Vec<String>, SourceError> {
 
 /// The path of a page; without a locator that of the first.
 fn place(client: &Client, job: &str, locator: Option<&str>) -> String {
-    let mut parameters = Url::parse("form:").expect("a scheme alone is a URL");
-    parameters.query_pairs_mut().append_pair("maxRecords", &PAGE.to_string());
-    parameters.query_pairs_mut().extend_pairs(locator.map(|locator| ("locator", locator)));
-    client.path(&format!("jobs/query/{job}/results?{}", parameters.query().unwrap_or_default()))
+    let mut parameters = Form::default();
+    parameters.add("maxRecords", &PAGE.to_string());
+    if let Some(locator) = locator {
+        parameters.add("locator", locator);
+    }
+    client.path(&format!("jobs/query/{job}/results?{}", parameters.text()))
 }
 
 /// Reads a page of at most `most` lines.

@@ -165,17 +165,17 @@ fn class(
             forbidden(&["an edition with access to the API, and the permission API Enabled"])
         }
         (403, Some("TXN_SECURITY_METERING_ERROR")) => forbidden(&["the permission Exempt from Transaction Security"]),
-        (_, Some("INSUFFICIENT_ACCESS" | "FUNCTIONALITY_NOT_ENABLED" | "TXN_SECURITY_METERING_ERROR")) | (403, _) => {
+        (_, Some("INSUFFICIENT_ACCESS" | "FUNCTIONALITY_NOT_ENABLED" | "TXN_SECURITY_METERING_ERROR")) => {
             forbidden(&[])
         }
-        (401, _) => SourceError::Refused { status },
         (410, _) | (_, Some("UNSUPPORTED_API_VERSION")) => {
             unexpected(Some("it no longer has this version; set `api_version` to a newer one"))
         }
         (420, _) => SourceError::Moving { status, wait },
-        (429, _) => SourceError::Limit { status, wait },
-        (408 | 423 | 425 | 500 | 502..=504 | 520..=524, _) => SourceError::Server { status, wait },
-        (_, code) => unexpected(code),
+        (_, code) => match SourceError::of_status(status, wait) {
+            SourceError::Unexpected { .. } => unexpected(code),
+            other => other,
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use crate::sources::rest::list::List;
 use crate::sources::rest::lookup::{Rows, is_empty};
 use crate::sources::rest::paging::Paging;
 use crate::sources::rest::request::{self, Request};
-use crate::sources::source::{End, Names, SourceError};
+use crate::sources::source::{Names, SourceError};
 
 /// What a table of a list says beside its rows.
 pub(super) struct Keys {
@@ -95,9 +95,7 @@ impl ListTable {
             return Err(SourceError::Mapping("the table is empty".to_owned()));
         }
         let mut warnings = Vec::new();
-        if let End::Doubtful { why, .. } = end {
-            warnings.push(format!("may be cut: {why}"));
-        }
+        warnings.extend(end.doubt().map(|why| format!("may be cut: {why}")));
         if renamed > 0 {
             warnings.push(format!("gives keys another name later, {renamed} in all: the last one counts"));
         }
