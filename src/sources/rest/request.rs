@@ -24,6 +24,9 @@ pub(super) type Headers = BTreeMap<String, Secret>;
 /// Secrets and their keys.
 pub(super) type Secrets = Vec<(String, Secret)>;
 
+/// What is wrong with a header's name, and what one looks like.
+pub(super) const NO_HEADER_NAME: &str = "is no name of a header; letters, digits and hyphens, such as `X-Api-Key`";
+
 /// The keys of a request.
 pub(super) const KEYS: [&str; 7] = ["method", "path", "query", "array", "headers", "body", "form"];
 
@@ -146,7 +149,7 @@ pub(super) fn check_headers(headers: &Headers) -> Vec<Problem> {
     headers
         .iter()
         .filter_map(|(name, value)| match value {
-            _ if name.parse::<HeaderName>().is_err() => wrong(name, "is no name of a header"),
+            _ if name.parse::<HeaderName>().is_err() => wrong(name, NO_HEADER_NAME),
             Secret::Literal(text) if HeaderValue::from_str(text.expose_secret()).is_err() => {
                 wrong(name, "holds characters that no header can carry")
             }
