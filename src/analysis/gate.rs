@@ -185,7 +185,9 @@ fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl It
     let is_mandatory = |field: &&str| MANDATORY.contains(field) && !allowed.iter().any(|name| name == field);
     candidate.empty_fields().filter(is_mandatory).map(|field| {
         let (records, why) = (candidate.records, candidate.why_empty(field));
-        let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
+        let reason = format!(
+            "`{field}` is empty in all {records} deals{why}: renamed, hidden from this key, or of another form"
+        );
         Hold { rule: GateRule::R07, reason }
     })
 }

@@ -157,7 +157,10 @@ fn asking(wait: Option<Duration>) -> String {
     match wait {
         None => String::new(),
         Some(wait) if wait > Duration::from_secs(24 * 3600) => " and asks to wait longer than a day".to_owned(),
-        Some(wait) => format!(" and asks to wait {}", Span(wait)),
+        Some(wait) => {
+            let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            format!(" and asks to wait {}", Span(Duration::from_secs(whole)))
+        }
     }
 }
 
@@ -259,7 +262,8 @@ impl SourceError {
             Self::Blocked { .. } => Advice::WaitForBlock,
             Self::Refused { .. } => Advice::RenewCredentials,
             Self::Forbidden { .. } | Self::Several(_) => Advice::GrantPermission,
-            Self::Unexpected { .. } | Self::Malformed(_) | Self::Failed { .. } => Advice::CheckAddress,
+            Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
+            Self::Failed { .. } => Advice::HearTheCrm,
             Self::Mapping(_) => Advice::CheckMapping,
             Self::Part { source, .. } => source.advice(),
         }
