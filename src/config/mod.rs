@@ -405,6 +405,10 @@ fn rates(base: Option<Currency>, exchange: Exchange, report: &mut Report) -> Rat
     for (code, rate) in exchange.rates {
         // The environment's keys are lowercase.
         match code.parse::<Currency>() {
+            Ok(currency) if Some(currency) == base && rate.0 != Decimal::ONE => {
+                let problem = Problem::at(&format!("fx.rates.{code}"), "is `currency` itself, which is worth 1");
+                report.add(problem.hint("the worth of the others in it"));
+            }
             Ok(currency) => {
                 worth.insert(currency, rate.0);
             }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use figment::value::Value;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
 
 use crate::config::report::Report;
 use crate::config::{Inputs, Scheduled, Top, take_schedule};
@@ -11,9 +13,9 @@ use crate::jobs::Target;
 use crate::memory::{InProcess, Memory};
 use crate::model::name::SourceName;
 use crate::schedule::cron::Cron;
-use crate::secret::Secret;
+use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section};
-use crate::sources::{self, Context, KINDS};
+use crate::sources::{self, Built, Context, KINDS};
 use crate::store::layout::{Layout, Place};
 use crate::store::memory::SourceMemory;
 
@@ -157,7 +159,7 @@ pub(super) fn build_sources(
     usual: Option<&Cron>,
     report: &mut Report,
 ) -> BTreeMap<SourceName, Scheduled> {
-    let mut sources = BTreeMap::new();
+    let (mut sources, mut asked) = (BTreeMap::new(), BTreeMap::new());
     for Chosen { name, place, mut section, prefix } in chosen {
         let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
         let names_one = section.0.contains_key("schedule");
@@ -168,6 +170,12 @@ pub(super) fn build_sources(
             Ok(built) => {
                 built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
                 check_secrets(&built.secrets, context, inputs.strict, &prefix, report);
+                if let Some(other) =
+                    asked.insert(question(&built, &context.keyring), name.clone()).filter(|_| !built.demo)
+                {
+                    let message = format!("asks for the same deals as `{other}`: what is joined counts them twice");
+                    report.warn(Problem::at("", message).hint("leave one of the two out").under(&prefix));
+                }
                 if let Some(schedule) = schedule {
                     let target = Arc::new(Target { name: name.clone(), place, built });
                     sources.insert(name, Scheduled { target, schedule });
@@ -182,6 +190,18 @@ pub(super) fn build_sources(
         }
     }
     sources
+}
+
+/// What a source asks for, and with which credentials, so that two that ask for the same can be told.
+fn question(built: &Built, keyring: &Keyring) -> (String, [u8; 32]) {
+    let mut secrets = Sha256::new();
+    for (key, secret) in &built.secrets {
+        secrets.update(key);
+        secrets.update(
+            keyring.reveal(secret).map_or_else(|error| error.to_string(), |text| text.expose_secret().to_owned()),
+        );
+    }
+    (built.scope_hash.clone(), secrets.finalize().into())
 }
 
 /// What the source of a place remembers; nothing where the folders are not known, and nothing is pulled.

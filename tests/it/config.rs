@@ -325,3 +325,41 @@ fn missing_secrets_are_found_before_the_first_pull_and_secrets_in_the_file_are_w
     let from_env = Folder::with(&section("{ env = \"X\" }")).variable("X", "set");
     assert!(!from_env.warnings().contains("secret"));
 }
+
+#[test]
+fn a_user_name_is_a_secret_only_where_no_password_stands_beside_it() {
+    let section = |auth: &str| {
+        format!(
+            "[sources.crm]\nkind = \"rest\"\nendpoint = \"https://crm.example\"\nfields = {{ id = \"$.id\" }}\nauth = {{ type = \"basic\", {auth} }}\n"
+        )
+    };
+    let beside = Folder::with(&section("username = \"bo\", password = { env = \"X\" }")).variable("X", "set");
+    assert!(!beside.warnings().contains("secret"), "{}", beside.warnings());
+    let warnings = Folder::with(&section("username = \"bo\", password = \"canary\"")).warnings();
+    assert!(warnings.contains("auth.password: the secret stands in the file"), "{warnings}");
+    let warnings = Folder::with(&section("username = \"canary\"")).warnings();
+    assert!(warnings.contains("auth.username: the secret stands in the file"), "{warnings}");
+}
+
+#[test]
+fn two_sources_that_ask_for_the_same_deals_are_warned_of() {
+    let section = |name: &str, keys: &str| format!("[sources.{name}]\nkind = \"hubspot\"\n{keys}\n");
+    let twice = "asks for the same deals as `one`";
+    for (keys, is_told) in [
+        ("api_key = \"a\"\nschedule = \"@daily\"", true),
+        ("api_key = \"b\"", false),
+        ("api_key = \"a\"\npipelines = [\"Renewals\"]", false),
+    ] {
+        let warnings = Folder::with(&(section("one", "api_key = \"a\"") + &section("two", keys))).warnings();
+        assert_eq!(warnings.contains(twice), is_told, "{keys}: {warnings}");
+        assert!(!is_told || warnings.contains("sources.two: asks"), "{warnings}");
+    }
+}
+
+#[test]
+fn the_base_currency_is_worth_one_of_itself() {
+    let rates = |eur: &str| format!("currency = \"EUR\"\n[fx.rates]\nUSD = 0.9\nEUR = {eur}\n{DEMO}");
+    let problems = Folder::with(&rates("2")).problems();
+    assert!(problems.starts_with("config/sales-pipeline.toml:4: fx.rates.EUR: is `currency` itself"), "{problems}");
+    assert!(Folder::with(&rates("1")).load().0.is_some());
+}

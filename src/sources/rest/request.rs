@@ -178,7 +178,11 @@ impl Request {
     /// Whether the request's address is one of this CRM.
     pub(super) fn check_address(&self, http: &Http) -> Option<Problem> {
         match http.url(&self.path) {
-            Ok(_) => None,
+            Ok(url) => {
+                let (name, _) = url.query_pairs().find(|(name, _)| is_secret_name(name))?;
+                let problem = Problem::at("path", format!("`{name}` looks like a key, and addresses are shown"));
+                Some(problem.hint(format!("`query = {{ {name} = {{ env = \"CRM_KEY\" }} }}`")))
+            }
             Err(HttpError::ForeignOrigin { .. }) => {
                 Some(Problem::at("path", "is on another host than `endpoint`").hint("credentials go nowhere else"))
             }
