@@ -27,7 +27,7 @@ use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 pub(super) use crate::sources::pull::guards::Guards;
 pub use crate::sources::pull::matched::Matched;
-use crate::sources::source::{End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{End, Fate, Gaps, Names, Opened, Page, Skipped, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
@@ -198,6 +198,15 @@ pub async fn explain(
     Ok(())
 }
 
+/// Tells of the first records that cannot be read; later ones are counted. An error's own words may quote a record, so
+/// none are repeated.
+fn tell_skipped(Skipped { count, first }: Skipped, before: &Fetched) {
+    if count > 0 && before.skipped == 0 {
+        let page = before.pages;
+        warn!(count, "Records that cannot be read are left out, the first is record {first} of page {page}");
+    }
+}
+
 struct Walk<'a> {
     built: &'a Built,
     clock: &'a dyn Clock,
@@ -277,6 +286,9 @@ impl<'a> Walk<'a> {
                 return Err(PullError::Stopped);
             }
         }
+        if fetched.skipped > 0 {
+            warn!(count = fetched.skipped, "Left out {} of {} records", fetched.skipped, fetched.fetched);
+        }
         fetched.seen.sort();
         fetched.finished_at = self.clock.now();
         Ok(fetched)
@@ -302,7 +314,8 @@ impl<'a> Walk<'a> {
         let matched = &mut fetched.matched;
         keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
         fetched.filtered += page.filtered;
-        fetched.skipped += page.skipped;
+        tell_skipped(page.skipped, fetched);
+        fetched.skipped += page.skipped.count;
         fetched.deleted += page.deleted.len() as u64;
         fetched.uncounted += page.uncounted;
         page.deals.iter().for_each(|deal| wanted.add(deal));

@@ -83,6 +83,7 @@ impl Unlisted {
     ) -> Result<HashMap<String, String>, SourceError> {
         let mut names = HashMap::new();
         let mut unknown = self.unknown(client.identity()?, now);
+        let mut nameless = 0_u64;
         let is_id = |id: &&String| id.bytes().all(|byte| byte.is_ascii_digit());
         for id in wanted.iter().filter(is_id) {
             if unknown.ids.contains(id) || !self.may_ask() {
@@ -91,12 +92,18 @@ impl Unlisted {
             match client.one::<User>(USER, &format!("/{id}")).await {
                 Ok(user) => names.extend(user.name().map(|(_, name)| (id.clone(), name))),
                 Err(error) if is_unknown(&error) => {
-                    tracing::warn!("The owner {id} has no name: {error}");
+                    nameless += 1;
+                    if nameless == 1 {
+                        tracing::warn!("The owner {id} has no name: {error}");
+                    }
                     unknown.ids.insert(id.clone());
                     self.memory.put(KEY, &unknown.to_string());
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if nameless > 1 {
+            tracing::warn!("In all {nameless} owners have no name");
         }
         Ok(names)
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Reply;
 use crate::model::finding::Findings;
-use crate::sources::answer::{Skipped, part};
+use crate::sources::answer::part;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::Columns;
 use crate::sources::salesforce::errors::code_of;
@@ -267,7 +267,7 @@ fn read(reply: &Reply, most: u64, reader: &Reader<'_>) -> Result<Page, SourceErr
         return Err(SourceError::Malformed("the answer is not labelled as a table".to_owned()));
     }
     let mut lines = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reply.body.as_slice());
-    let (mut page, mut findings, mut skipped) = (Page::default(), Findings::default(), Skipped::default());
+    let (mut page, mut findings) = (Page::default(), Findings::default());
     let (mut line, mut place) = (StringRecord::new(), 0);
     let mut is_first = true;
     while lines.read_record(&mut line).map_err(|_| SourceError::Malformed("the answer is no table".to_owned()))? {
@@ -285,9 +285,8 @@ fn read(reply: &Reply, most: u64, reader: &Reader<'_>) -> Result<Page, SourceErr
         // A text can hold the byte zero, which no program likes.
         let cells: Vec<String> = line.iter().map(|cell| cell.replace('\0', "")).collect();
         let row = Row::of_csv(cells.iter().map(String::as_str), reader.columns);
-        take(reader.read(&row, &mut findings), place, &mut page, &mut skipped);
+        take(reader.read(&row, &mut findings), place, &mut page);
     }
-    skipped.tell("");
     page.findings = findings;
     Ok(page)
 }
@@ -328,7 +327,7 @@ mod tests {
         let body = b"Id,Name,StageName\n1,a,b\n,a,b\n2,a,b\n".to_vec();
         let reply = Reply { status: 200, headers, body, url: "https://acme.my.salesforce.com".parse().unwrap() };
         let page = read(&reply, 3, &reader).unwrap();
-        assert_eq!((page.deals.len(), page.skipped), (2, 1));
+        assert_eq!((page.deals.len(), page.skipped.count), (2, 1));
         assert!(matches!(read(&reply, 2, &reader), Err(SourceError::Paging(_))));
     }
 

@@ -351,8 +351,7 @@ impl Salesforce {
     }
 
     fn listed(&self, walk: &Walk, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
-        let last = walk.so_far().last.clone();
-        let mut page = list::page(text, &last, reader)?;
+        let mut page = list::page(text, reader)?;
         let asked = if asked.is_empty() { self.client.path("query") } else { asked.to_owned() };
         page.next = page.next.map(|next| self.client.follow(&asked, &next)).transpose()?;
         let mut so_far = walk.so_far();
