@@ -189,7 +189,8 @@ pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, Assembl
     let different = fetched.fetched - sorted.duplicates;
     let readable = readable(sorted, fetched);
     let end = match fetched.end {
-        End::Said | End::Doubtful { .. } => "cursor exhausted",
+        End::Said => "cursor exhausted",
+        End::Doubtful { .. } => "nothing says whether that is all",
         End::Counted => "ended at the list's own count",
         End::OneAnswer => "one answer",
     };

@@ -277,6 +277,9 @@ impl<'a> Walk<'a> {
                 return Err(PullError::Stopped);
             }
         }
+        if fetched.listed.is_some() {
+            fetched.end = fetched.end.counted();
+        }
         fetched.seen.sort();
         fetched.finished_at = self.clock.now();
         Ok(fetched)

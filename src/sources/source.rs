@@ -252,6 +252,12 @@ impl End {
             _ => None,
         }
     }
+
+    /// The same where the list itself counts: as many as it says must have come, so that no doubt is left.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        if matches!(self, Self::Doubtful { .. }) { Self::Said } else { self }
+    }
 }
 
 /// In how many records a field has nothing, by field and by where the way to it ends, in words.
