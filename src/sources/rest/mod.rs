@@ -16,6 +16,7 @@ mod auth;
 mod casts;
 mod client;
 mod conditions;
+mod examples;
 mod fields;
 mod json;
 mod limits;
@@ -60,7 +61,11 @@ use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
 const MOST_TRYING: Span = Span(Duration::from_secs(600));
 
 /// Builds the source; everything wrong with its section at once.
-pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
+pub(super) fn build(section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
+    built(section, context).map_err(|problems| problems.into_iter().map(examples::shown).collect())
+}
+
+fn built(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
     let is_retry_common = section.0.contains_key("retry");
     let common = keep(Common::split_off(&mut section), &mut problems);

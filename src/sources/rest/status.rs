@@ -52,7 +52,9 @@ impl StatusRule {
             ("deleted", &rule.deleted, &rule.lost),
         ] {
             if in_both(one, other) {
-                return Err(vec![Problem::at(key, "holds a value that another list holds too")]);
+                return Err(vec![
+                    Problem::at(key, "holds a value that another list holds too").hint("each value in one list"),
+                ]);
             }
         }
         Ok(rule)
