@@ -65,6 +65,11 @@ impl StatusRule {
         self.path.is_none() && [&self.won, &self.lost, &self.deleted].iter().any(|values| !values.is_empty())
     }
 
+    /// The path that decides, where not the stage does.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_ref()
+    }
+
     /// Sets the deal's status, and the probability that follows from it. Whether the deal still exists.
     pub(super) fn apply(&self, record: &Record<'_>, deal: &mut Deal) -> bool {
         let values = match &self.path {
