@@ -125,8 +125,8 @@ impl<'a> Fields<'a> {
         }));
         lines.extend(self.role("name").map(|column| plain("name", column)));
         lines.extend(self.company());
-        lines.extend(self.stage());
-        lines.extend(self.role("value").map(value).or_else(|| self.unread_amount()));
+        lines.push(self.stage().unwrap_or_else(unknown_stage));
+        lines.push(self.role("value").map(value).or_else(|| self.unread_amount()).unwrap_or_else(unknown_value));
         lines.push(self.role("currency").map_or_else(unknown_currency, |column| plain("currency", column)));
         lines.extend(self.role("probability").map(probability));
         lines.extend(self.owner());
@@ -235,6 +235,14 @@ fn value(column: &Column) -> Line {
     keys.extend(Amounts::of(column).into_iter().flat_map(Amounts::keys));
     let text = if keys.len() == 1 { quoted(&column.path) } else { inline(&keys) };
     Line::new("value", text, column.reason() + &why)
+}
+
+fn unknown_value() -> Line {
+    Line::asleep("value", quoted("$."), "nothing looks like an amount: where is it?".to_owned())
+}
+
+fn unknown_stage() -> Line {
+    Line::asleep("stage", quoted("$."), "nothing looks like a stage: where is it?".to_owned())
 }
 
 fn unknown_currency() -> Line {
