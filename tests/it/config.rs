@@ -337,7 +337,7 @@ fn two_sources_that_ask_one_account_for_the_same_deals_are_warned_of_with_both_n
         keys.into_iter().fold(folder, |folder, (key, value)| folder.variable(key, value)).warnings()
     };
     let told = warnings(&[source("eu", "ONE", "schedule = \"@hourly\""), source("us", "SAME", "")]);
-    let expected = "config.toml:5: sources.us: asks the same account for the same deals as `eu`: they count twice; keep \
+    let expected = "sales-pipeline.toml:5: sources.us: asks the same account for the same deals as `eu`: they count twice; keep \
                     one of the two, or tell them apart by `pipelines` or `request`";
     assert!(told.contains(expected), "{told}");
     assert!(!told.contains("canary"), "{told}");

@@ -307,7 +307,10 @@ mod tests {
                 "{line}"
             );
         }
-        assert_eq!(proposed(&json!([{"id": 1, "amount": null}]), "value"), "");
+        for record in [json!({"id": 1, "amount": null}), json!({"id": 1})] {
+            let line = proposed(&json!([record]), "value");
+            assert!(line.ends_with("# nothing looks like an amount: where is it?"), "{line}");
+        }
     }
 
     #[test]
