@@ -269,3 +269,15 @@ impl SourceError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_as_less_than_was_asked() {
+        let told = |millis| SourceError::of_status(429, Some(Duration::from_millis(millis))).to_string();
+        assert!(told(997).ends_with("asks to wait 1s") && told(3_600_001).ends_with("asks to wait 1h 1s"));
+        assert!(told(86_400_001).ends_with("asks to wait longer than a day"));
+    }
+}
