@@ -97,7 +97,7 @@ fn write_page(
     };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {account}, currency {currency}")?;
-    let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped);
+    let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped.count);
     writeln!(
         out,
         "  first page   {came} records, {left_out} left out by the configuration, {skipped} skipped, {more}"
