@@ -26,7 +26,7 @@ use crate::http::body::Body;
 pub use crate::http::clients::Clients;
 pub use crate::http::error::HttpError;
 use crate::http::error::{has_ended_unanswered, is_certificate};
-pub use crate::http::message::{Form, Reply, Request, sensitive};
+pub use crate::http::message::{Reply, Request, sensitive};
 pub use crate::http::pace::{Pace, Pacer};
 pub use crate::http::record::Exchange;
 use crate::http::record::Record;

@@ -7,7 +7,6 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::http::Form;
 use crate::model::number;
 use crate::secret::{Keyring, Secret};
 
@@ -43,10 +42,8 @@ impl Redactor {
     }
 
     fn add(&mut self, secret: &str) {
-        let mut form = Form::default();
-        form.add(secret, "");
-        let in_form = form.text().trim_end_matches('=');
-        for text in [secret, in_form, &in_form.replace('+', "%20")] {
+        let in_form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        for text in [secret, &in_form, &in_form.replace('+', "%20")] {
             if !text.is_empty() && !self.texts.iter().any(|known| known == text) {
                 self.texts.push(text.to_owned());
             }

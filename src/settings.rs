@@ -212,7 +212,9 @@ fn problem(error: &figment::Error, path: Vec<String>, also: &[&str]) -> Problem 
         Kind::UnknownVariant(_, known) => ("unknown word".to_owned(), Some(format!("one of {}", known.join(", ")))),
         Kind::UnknownField(name, known) => {
             let top = if path.len() == 1 { also } else { &[] };
-            ("unknown key".to_owned(), nearest_key(name, known.iter().chain(top)))
+            let known = || known.iter().chain(top);
+            let all = || (known().next().is_some()).then(|| format!("known are {}", listed(known())));
+            ("unknown key".to_owned(), nearest_key(name, known()).or_else(all))
         }
         Kind::MissingField(_) => ("is missing".to_owned(), None),
         Kind::ISizeOutOfRange(_) | Kind::USizeOutOfRange(_) => ("number out of range".to_owned(), None),
@@ -231,6 +233,10 @@ fn plain(expected: &str) -> &str {
         "a map" => "a table",
         other => other.strip_prefix("struct ").map_or(other, |_| "a table"),
     }
+}
+
+fn listed<'a>(known: impl Iterator<Item = &'a &'a str>) -> String {
+    known.copied().collect::<Vec<_>>().join(", ")
 }
 
 /// `did you mean …`, where one of the known keys is near.

@@ -27,7 +27,8 @@ pub enum GateRule {
     R04,
     /// Too many records came more than once: pages overlap, so others may be missing between them.
     R06,
-    /// A field that no deal can be without, or what says where the next page is, matched nothing.
+    /// A field that no deal can be without, or what says where the next page is, which records count and which deals are
+    /// won, matched nothing.
     R07,
     /// The account is another one.
     R10,
@@ -65,6 +66,8 @@ pub struct Candidate<'a> {
     pub matched: &'a [(String, u64)],
     /// Where the ways to those fields end, in words; empty where a source cannot tell.
     pub gaps: &'a [(String, String)],
+    /// What was to decide over records and is in none: the key that names the place, and the place.
+    pub absent: &'a [(&'a str, &'a str)],
     /// Why this may not be the whole list, and whether that is too odd to publish.
     pub doubt: Option<(&'a str, bool)>,
     /// Records that became deals, before the configuration left any out.
@@ -89,6 +92,7 @@ pub fn judge(candidate: &Candidate<'_>, last_good: Option<&Head>, allowed: Allow
         .flatten()
         .chain(doubtful)
         .chain(unmatched(candidate, allowed.unmatched))
+        .chain(undecided(candidate, allowed.unmatched))
         .collect()
 }
 
@@ -105,9 +109,13 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
         Finding::of_pull(Rule::R07, field, message, candidate.records)
     });
     let doubt = candidate.doubt.map(|(why, _)| Finding::of_pull(Rule::R07, PAGING, why.to_owned(), candidate.records));
+    let absent = candidate.absent_places().map(|(key, place)| {
+        let records = candidate.head.completeness.fetched;
+        Finding::of_pull(Rule::R07, key, format!("`{place}` is in no record"), records)
+    });
     let duplicates = candidate.head.completeness.duplicates;
     let twice = (duplicates > 0).then(|| Finding::of_pull(Rule::R06, "id", Rule::R06.meaning().to_owned(), duplicates));
-    counted.into_iter().chain(twice).chain(doubt).chain(empty).collect()
+    counted.into_iter().chain(twice).chain(doubt).chain(absent).chain(empty).collect()
 }
 
 impl<'a> Candidate<'a> {
@@ -115,6 +123,12 @@ impl<'a> Candidate<'a> {
     fn empty_fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let enough = self.records >= ENOUGH_RECORDS;
         self.matched.iter().filter(move |(_, found)| enough && *found == 0).map(|(field, _)| field.as_str())
+    }
+
+    /// What was to decide over so many records that it is no chance that none has it, beside what it decides.
+    fn absent_places(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let enough = self.head.completeness.fetched >= ENOUGH_RECORDS;
+        self.absent.iter().filter(move |_| enough).copied()
     }
 
     /// Where the way to an empty field ends, in brackets; nothing where the source cannot tell.
@@ -190,6 +204,14 @@ fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl It
     })
 }
 
+fn undecided<'a>(candidate: &Candidate<'a>, allowed: &'a [String]) -> impl Iterator<Item = Hold> + use<'a> {
+    let records = candidate.head.completeness.fetched;
+    candidate.absent_places().filter(|(key, _)| !allowed.iter().any(|name| name == key)).map(move |(key, place)| {
+        let reason = format!("`{key}` goes by `{place}`, which is in none of {records} records: renamed, or mistyped");
+        Hold { rule: GateRule::R07, reason }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
@@ -222,6 +244,7 @@ mod tests {
             counted: None,
             matched: &[],
             gaps: &[],
+            absent: &[],
             doubt: None,
             records,
         }

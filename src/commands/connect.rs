@@ -12,7 +12,7 @@ use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
 use crate::http::HttpError;
 use crate::jobs::{Jobs, Target, names};
-use crate::model::deal::UNTITLED;
+use crate::model::deal::{Deal, Status, UNTITLED};
 use crate::model::finding::Finding;
 use crate::model::snapshot::Head;
 use crate::redact::Redactor;
@@ -114,11 +114,24 @@ fn write_page(
             Escaped(before)
         )?;
     }
-    for warning in opened.warnings.iter().chain(&doubt) {
+    let absent = page.deciding.absent().filter(|_| came > 0);
+    let absent: Vec<String> =
+        absent.map(|(key, place)| format!("`{key}` goes by `{place}`, which is in no record")).collect();
+    if let Some(standing) = standing(&page.deals) {
+        writeln!(out, "  status       {standing}")?;
+    }
+    for warning in opened.warnings.iter().chain(&doubt).chain(&absent) {
         writeln!(out, "  warning      {}", Escaped(warning))?;
     }
     let mapping = target.built.source.mapping();
     if mapping.is_empty() { Ok(()) } else { write_fields(&mapping, page, &names, redactor, out) }
+}
+
+/// How many deals are open, won and lost; `None` where none has a status.
+fn standing(deals: &[Deal]) -> Option<String> {
+    let of = |status: Status| deals.iter().filter(|deal| deal.status == Some(status)).count();
+    let (open, won, lost) = (of(Status::Open), of(Status::Won), of(Status::Lost));
+    (open + won + lost > 0).then(|| format!("{open} open, {won} won, {lost} lost"))
 }
 
 /// What a run costs: by the source's own reckoning, else as the last one did.

@@ -73,28 +73,6 @@ impl Reply {
     }
 }
 
-/// Pairs as a form's body or an address' query has them.
-pub struct Form(Url);
-
-impl Form {
-    /// Adds a pair.
-    pub fn add(&mut self, key: &str, value: &str) {
-        self.0.query_pairs_mut().append_pair(key, value);
-    }
-
-    /// The pairs, encoded; they may hold secrets.
-    pub fn text(&self) -> &str {
-        self.0.query().unwrap_or_default()
-    }
-}
-
-impl Default for Form {
-    /// One without pairs.
-    fn default() -> Self {
-        Self(Url::parse("form:").expect("a scheme alone is a URL"))
-    }
-}
-
 /// A header that holds a secret: marked, so that nothing prints it.
 pub fn sensitive(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let name = name.parse::<HeaderName>().ok()?;
@@ -106,15 +84,6 @@ pub fn sensitive(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_form_encodes_what_would_end_a_pair() {
-        let mut form = Form::default();
-        assert_eq!(form.text(), "");
-        form.add("a b", "1&2=3+ü");
-        form.add("c", "");
-        assert_eq!(form.text(), "a+b=1%262%3D3%2B%C3%BC&c=");
-    }
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {

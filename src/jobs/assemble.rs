@@ -13,7 +13,7 @@ use crate::model::finding::Findings;
 use crate::model::money::Rates;
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
 use crate::sources::pull::{Fetched, Matched};
-use crate::sources::source::{End, Gaps, Names};
+use crate::sources::source::{Deciding, End, Gaps, Names};
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
 use crate::store::index::Lines;
@@ -80,6 +80,8 @@ pub struct Evidence {
     pub matched: Matched,
     /// Where the ways to fields ended before a value.
     pub gaps: Gaps,
+    /// What decided over records beside the fields.
+    pub deciding: Deciding,
     /// How the end of the list is known.
     pub end: End,
 }
@@ -101,6 +103,7 @@ pub fn assemble(
         counted: fetched.counted.or(fetched.listed.map(|(least, _)| least)),
         matched: fetched.matched,
         gaps: fetched.gaps,
+        deciding: fetched.deciding,
         end: fetched.end,
     };
     let mut findings = fetched.findings;
@@ -189,7 +192,8 @@ pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, Assembl
     let different = fetched.fetched - sorted.duplicates;
     let readable = readable(sorted, fetched);
     let end = match fetched.end {
-        End::Said | End::Doubtful { .. } => "cursor exhausted",
+        End::Said => "cursor exhausted",
+        End::Doubtful { .. } => "nothing says whether that is all",
         End::Counted => "ended at the list's own count",
         End::OneAnswer => "one answer",
     };

@@ -189,7 +189,8 @@ pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreEr
 
 /// Judges what was assembled against the last good data: reasons to hold it. What is odd besides is noted in it.
 fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
-    let Evidence { readable, deleted, counted, matched, gaps, end } = &assembled.evidence;
+    let Evidence { readable, deleted, counted, matched, gaps, deciding, end } = &assembled.evidence;
+    let absent: Vec<(&str, &str)> = deciding.absent().collect();
     let mapping = target.built.source.mapping();
     let found = |mapped: Mapped| matched.of(&mapped.field).map(|found| (mapped.field, found));
     let found: Vec<(String, u64)> = mapping.into_iter().filter_map(found).collect();
@@ -203,6 +204,7 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
         counted: *counted,
         matched: &found,
         gaps: &gaps,
+        absent: &absent,
         doubt: match end {
             End::Doubtful { why, is_grave } => Some((why.as_str(), *is_grave)),
             _ => None,

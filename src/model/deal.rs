@@ -77,6 +77,12 @@ pub const MANDATORY: [&str; 3] = ["name", "stage", "value"];
 /// What may match nothing beside a field: the way to a list's next page.
 pub const PAGING: &str = "paging";
 
+/// The tests that leave records out, where a source has them.
+pub const WHERE: &str = "where";
+
+/// What says whether a deal is won or lost, where that is configured.
+pub const STATUS: &str = "status";
+
 /// One opportunity, normalised. The first nine fields are the original format's.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Deal {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
+use form_urlencoded::Serializer;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::http::{self, Form, Http, Reply, Request};
+use crate::http::{self, Http, Reply, Request};
 use crate::memory::Memory;
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::sources::source::SourceError;
@@ -326,8 +327,10 @@ impl OAuth {
     fn form(&self, refresh_token: Option<&SecretString>) -> Result<Vec<u8>, SourceError> {
         let reveal = |secret: &Secret| self.keyring.reveal(secret);
         let id = reveal(&self.app.client_id)?;
-        let mut form = Form::default();
-        let mut add = |key: &str, value: &str| form.add(key, value);
+        let mut form = Serializer::new(String::new());
+        let mut add = |key: &str, value: &str| {
+            form.append_pair(key, value);
+        };
         if let (ClientIn::Form, Some(secret)) = (self.client_in, self.app.client_secret()) {
             add("client_secret", reveal(secret)?.expose_secret());
         }
@@ -352,7 +355,7 @@ impl OAuth {
                 add("assertion", jwt::signed(&claims, &reveal(private_key)?)?.expose_secret());
             }
         }
-        Ok(form.text().as_bytes().to_vec())
+        Ok(form.finish().into_bytes())
     }
 
     fn denied(&self, reply: &Reply) -> SourceError {

@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::http::{self, Clients};
 use crate::memory::Memory;
-use crate::model::deal::{Deal, MANDATORY, PAGING, Status};
+use crate::model::deal::{Deal, MANDATORY, PAGING, STATUS, Status, WHERE};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section, Span, Words, nearest_key};
 use crate::sources::source::Source;
@@ -316,7 +316,7 @@ impl Common {
 
 /// Only what would hold a pull can be allowed to match nothing. No problem shows a value.
 fn check_unmatched(fields: &Words) -> Result<(), Vec<Problem>> {
-    let holding: Vec<&str> = MANDATORY.into_iter().chain([PAGING]).collect();
+    let holding: Vec<&str> = MANDATORY.into_iter().chain([PAGING, WHERE, STATUS]).collect();
     let unknown = fields.0.iter().filter(|field| !holding.contains(&field.as_str()));
     let problems: Vec<Problem> = unknown
         .map(|field| {
@@ -336,10 +336,11 @@ mod tests {
     fn a_field_that_may_be_empty_anyway_need_not_be_allowed_to() {
         let read = |toml: &str| Common::split_off(&mut section(toml));
         assert_eq!(read("allow_unmatched = ['name', 'stage', 'value']").unwrap().allow.unmatched, MANDATORY);
-        assert_eq!(read("allow_unmatched = ['paging']").unwrap().allow.unmatched, [PAGING]);
+        let beside = read("allow_unmatched = ['paging', 'where', 'status']").unwrap().allow.unmatched;
+        assert_eq!(beside, [PAGING, WHERE, STATUS]);
         let problems = read("allow_unmatched = ['stgae', 'canary']").err().unwrap();
         let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
-        assert_eq!(hints, ["did you mean `stage`?", "one of name, stage, value, paging"]);
+        assert_eq!(hints, ["did you mean `stage`?", "one of name, stage, value, paging, where, status"]);
         assert!(
             problems.iter().all(|problem| problem.path == ["allow_unmatched"] && !problem.message.contains("canary"))
         );

@@ -27,7 +27,7 @@ use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 pub(super) use crate::sources::pull::guards::Guards;
 pub use crate::sources::pull::matched::Matched;
-use crate::sources::source::{End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Deciding, End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
@@ -118,6 +118,8 @@ pub struct Fetched {
     pub findings: Findings,
     /// Where the ways to fields ended before a value.
     pub gaps: Gaps,
+    /// What decided over records beside the fields.
+    pub deciding: Deciding,
     /// How the end of the list is known.
     pub end: End,
     /// When the first request was sent, UTC.
@@ -245,6 +247,7 @@ impl<'a> Walk<'a> {
             uncounted: 0,
             findings: Findings::default(),
             gaps: Gaps::default(),
+            deciding: Deciding::default(),
             end: End::default(),
             started_at,
             finished_at: started_at,
@@ -278,6 +281,9 @@ impl<'a> Walk<'a> {
             if self.stop.is_cancelled() {
                 return Err(PullError::Stopped);
             }
+        }
+        if fetched.listed.is_some() {
+            fetched.end = fetched.end.counted();
         }
         if let Some((place, page)) = unreadable {
             // Once, however many they are. An error's own words may quote a record, so none are repeated.
@@ -315,6 +321,7 @@ impl<'a> Walk<'a> {
         page.deals.iter().for_each(|deal| wanted.add(deal));
         fetched.findings.merge(page.findings);
         fetched.gaps.merge(page.gaps);
+        fetched.deciding.merge(page.deciding);
         if fetched.end.doubt().is_none() {
             fetched.end = page.end;
         }

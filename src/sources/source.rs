@@ -215,6 +215,8 @@ pub struct Page {
     pub findings: Findings,
     /// Where the ways to fields end before a value.
     pub gaps: Gaps,
+    /// What decides over its records beside the fields.
+    pub deciding: Deciding,
     /// How many deals the CRM says there are in all.
     pub total: Option<u64>,
     /// By how many `total` may be wrong.
@@ -269,6 +271,12 @@ impl End {
             _ => None,
         }
     }
+
+    /// The same where the list itself counts: as many as it says must have come, so that no doubt is left.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        if matches!(self, Self::Doubtful { .. }) { Self::Said } else { self }
+    }
 }
 
 /// In how many records a field has nothing, by field and by where the way to it ends, in words.
@@ -289,6 +297,27 @@ impl Gaps {
         let mut gaps: Vec<(&str, u64)> = of_field.map(|((_, why), count)| (why.as_str(), *count)).collect();
         gaps.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         gaps
+    }
+}
+
+/// Places of a record by which the configuration decides over it, each with the key that names it, and whether any
+/// record had it; always the same ones of a source, in the same order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Deciding(pub Vec<(&'static str, String, bool)>);
+
+impl Deciding {
+    /// Takes in another page's.
+    pub fn merge(&mut self, other: Self) {
+        if self.0.is_empty() {
+            self.0 = other.0;
+        } else {
+            self.0.iter_mut().zip(other.0).for_each(|((_, _, found), (_, _, there))| *found |= there);
+        }
+    }
+
+    /// The keys and places that no record had.
+    pub fn absent(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().filter(|(_, _, found)| !found).map(|(key, place, _)| (*key, place.as_str()))
     }
 }
 

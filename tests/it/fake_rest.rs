@@ -161,6 +161,10 @@ pub(crate) enum Habit {
     EchoesQuery,
     /// What should be the number of deals is that of the page.
     CountsThePage,
+    /// Only the first page says how many deals there are.
+    CountsOnce,
+    /// The second page is 200 without a body.
+    LosesSecondBody,
     /// JSON is labelled as plain text.
     LabelsAsText,
     /// The next link carries the newest token.
@@ -585,6 +589,9 @@ impl Crm {
         if is_deals && page.is_empty() && self.has(Habit::SaysNothingWhenEmpty) {
             return Some(Paged { status: 204, headers, body: String::new() });
         }
+        if is_deals && self.has(Habit::LosesSecondBody) && cut.number == 2 {
+            return Some(Paged { status: 200, headers: Vec::new(), body: String::new() });
+        }
         let meta = self.meta(uri, &cut, until, rows.len());
         if is_deals && let Some(change) = &mut self.change {
             change(self.lists.get_mut(list).expect("it was there above"));
@@ -679,8 +686,9 @@ impl Crm {
             next.map(|next| if self.has(Habit::NumbersCursors) { json!(next) } else { json!(format!("c+/=&{next}")) });
         let number =
             |count: usize| if self.has(Habit::CountsInTexts) { json!(count.to_string()) } else { json!(count) };
+        let is_silent = self.has(Habit::CountsOnce) && cut.number > 1;
         json!({
-            "total": number(self.told(cut, until, total)), "total_pages": number(total.div_ceil(cut.size)),
+            "total": (!is_silent).then(|| number(self.told(cut, until, total))), "total_pages": number(total.div_ceil(cut.size)),
             "has_more": self.after(uri, cut, until) < total,
             "next": cursor, "next_url": next.map(|next| self.link(uri, cut, next)),
         })

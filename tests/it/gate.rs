@@ -9,6 +9,7 @@ use crate::fake_pipedrive::{self, FakePipedrive};
 use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
 use crate::fake_salesforce::{self, FakeSalesforce};
 use crate::program::{Folder, Outcome, run, wait_for};
+use crate::rest::with;
 use crate::schema::assert_schema;
 
 /// A folder whose one source reads the fake CRM, and was pulled once.
@@ -159,6 +160,54 @@ async fn a_total_is_named_where_it_ended_the_walk_and_missed_where_no_answer_has
     let told = folder.run(&["pull"]);
     told.assert_code(65);
     assert!(told.stderr.contains("`$.meta.totl` is no count in any answer (R07)"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_rests_on_an_answer_without_a_body_is_held() {
+    for paging in [Paging::Page, Paging::Cursor, Paging::Link] {
+        let crm = FakeRest::start(deals(30)).await.page_size(5).habit(Habit::LosesSecondBody);
+        let folder = Folder::new();
+        let configure = |more: &str| folder.write_config(&format!("[sources.crm]\n{}\n{more}\n", crm.section(paging)));
+        configure("");
+        let told = folder.run(&["pull"]);
+        told.assert_code(65);
+        assert!(told.stderr.contains("the last answer has no body: is that the end? (R07)"), "{}", told.stderr);
+        configure("allow_unmatched = [\"paging\"]");
+        let told = folder.run(&["pull"]);
+        told.assert_code(0);
+        assert!(told.stdout.contains("nothing says whether that is all"), "{}", told.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_decides_over_records_and_is_in_none_of_them_holds_the_pull() {
+    let tests = r#"records = { path = "$.data", where = [{ path = "$.status", op = "in", value = ["open", "won"] }] }"#;
+    for (line, told) in [
+        ("", "`status` goes by `$.status`, which is in none of 30 records: renamed, or mistyped (R07)"),
+        (tests, "`where` goes by `$.status`, which is in none of 30 records: renamed, or mistyped (R07)"),
+    ] {
+        let crm = FakeRest::start(deals(30)).await;
+        let section = crm.section(Paging::Cursor);
+        let section = if line.is_empty() { section } else { with(&section, "records", line) };
+        let folder = Folder::new();
+        folder.write_config(&format!("[sources.crm]\n{section}\n"));
+        folder.run(&["pull"]).assert_code(0);
+        let renamed = |deal: String| deal.replace("\"status\"", "\"state\"");
+        crm.hold("deals", deals(30).into_iter().map(renamed).collect());
+        let pulled = folder.run(&["pull"]);
+        pulled.assert_code(65);
+        assert!(pulled.stderr.contains(told), "{}", pulled.stderr);
+        let tried = folder.run(&["check", "--connect"]).stdout;
+        assert!(tried.contains("goes by `$.status`, which is in no record"), "{tried}");
+        // An account may have nothing of it, and somebody who knows.
+        folder.write_config(&format!(
+            "[sources.crm]\n{section}\nallow_empty = true\nallow_unmatched = [\"where\", \"status\"]\n"
+        ));
+        folder.run(&["pull"]).assert_code(0);
+        crm.hold("deals", deals(19).into_iter().map(renamed).collect());
+        folder.write_config(&format!("[sources.crm]\n{section}\n"));
+        folder.run(&["pull"]).assert_code(0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

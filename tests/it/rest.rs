@@ -479,7 +479,7 @@ fn everything_wrong_with_a_section_is_told_at_once_and_without_a_request() {
         "auth.token: is missing",
         "request.method: unknown word",
         "paging.cursor: is no path: expected a whole number or a name in quotes at column 8",
-        "records.path: is no path: a second `[*]` at column 9",
+        "records.path: is no path: expected one `[*]` at most, since one list holds the records, at column 9",
         "fields.id: is missing",
         "fields.probability.unit: is missing",
         "fields.stage.lookup: no look-up has this name",

@@ -66,6 +66,11 @@ fn every_mistake_is_told_with_its_line_and_what_to_do() {
         let problems: Vec<&str> =
             ended.stderr.lines().filter(|line| line.contains("config/sales-pipeline.toml:")).collect();
         assert!(!problems.is_empty(), "{}: {}", mistake.name, ended.stderr);
+        for problem in &problems {
+            // A key, what is wrong there, and what to do: behind a semicolon, or told by what is expected.
+            let says_what_to_do = ["; ", "expected ", "must be ", "needs ", "is of use only "];
+            assert!(says_what_to_do.iter().any(|mark| problem.contains(mark)), "{}: {problem}", mistake.name);
+        }
         told.lock().unwrap().push(format!("{}\n  {}", mistake.name, problems.join("\n  ")));
     });
     let mut told = told.into_inner().unwrap();

@@ -173,6 +173,30 @@ async fn what_a_next_address_lacks_of_the_first_query_goes_along_where_that_is_w
     }
 }
 
+#[tokio::test]
+async fn a_total_that_only_the_first_answer_holds_is_enough() {
+    for paging in [Paging::Cursor, Paging::NextUrl, Paging::Link, Paging::Page, Paging::Offset] {
+        let crm = FakeRest::start(deals(12)).await.page_size(5).habit(Habit::CountsOnce);
+        let line = format!("paging = {{ {}, total = \"$.meta.total\" }}", paging.keys(5));
+        let (all, fetched) = pulled(&with(&crm.section(paging), "paging", &line)).await.unwrap();
+        assert_eq!((all.len(), fetched.listed, fetched.end.doubt()), (12, Some((12, 12)), None), "{paging:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_the_pages_own_is_no_count_of_the_list() {
+    for paging in [Paging::Page, Paging::Offset, Paging::BodyPage, Paging::HeaderOffset] {
+        let crm = FakeRest::start(deals(12)).await.page_size(5).habit(Habit::CountsThePage);
+        let line = |keys: &str| format!("paging = {{ {keys}, total = \"$.meta.total\" }}");
+        let told = failure(&with(&crm.section(paging), "paging", &line(&paging.keys(5)))).await;
+        assert!(told.contains("the second holds records: is it the count of a page?"), "{paging:?}: {told}");
+        // A list that fills its page is looked behind, and may be refused there.
+        let crm = FakeRest::start(deals(5)).await.page_size(5).habit(Habit::MissesBehindTheEnd);
+        let (all, _) = pulled(&with(&crm.section(paging), "paging", &line(&paging.keys(5)))).await.unwrap();
+        assert_eq!(all.len(), 5, "{paging:?}");
+    }
+}
+
 /// A list that may be read only as a whole or not at all.
 #[derive(Debug, Clone, Copy)]
 enum Broken {

@@ -12,6 +12,7 @@ use crate::secret::{Keyring, Secret, SecretError};
 use crate::settings::{Problem, Section, nearest_key};
 use crate::sources::Context;
 use crate::sources::rest::oauth::{Grant, OAuth, Token};
+use crate::sources::rest::request::NO_HEADER_NAME;
 use crate::sources::source::SourceError;
 
 /// Who the program is to this CRM; `[sources.x.auth]`.
@@ -122,7 +123,7 @@ impl Fixed {
             Some("header") => {
                 let Header { name, value, prefix } = section.read(also)?;
                 if name.parse::<HeaderName>().is_err() {
-                    return Err(vec![Problem::at("name", "is no name of a header")]);
+                    return Err(vec![Problem::at("name", NO_HEADER_NAME)]);
                 }
                 Ok(Self::Header { name, value, prefix })
             }

@@ -14,6 +14,7 @@ use crate::http::{Pace, Pacer, Reply};
 use crate::memory::Memory;
 use crate::settings::{Problem, Section, Span};
 use crate::sources::Retry;
+use crate::sources::rest::request::NO_HEADER_NAME;
 use crate::sources::source::SourceError;
 
 #[derive(Deserialize)]
@@ -41,7 +42,7 @@ struct Header(HeaderName);
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        name.parse().map(Self).map_err(|_| serde::de::Error::custom("is no name of a header"))
+        name.parse().map(Self).map_err(|_| serde::de::Error::custom(NO_HEADER_NAME))
     }
 }
 

@@ -115,7 +115,7 @@ impl List {
         };
         match total.filter(|total| rows.saturating_add(self.paging.total_tolerance()) < *total) {
             Some(total) => Err(SourceError::Paging(format!("the table ends after {rows} of {total} rows"))),
-            None => Ok(end),
+            None => Ok(if total.is_some() { end.counted() } else { end }),
         }
     }
 
@@ -170,7 +170,11 @@ impl List {
                 Some(url.into())
             }
         };
-        let end = if next.is_none() { self.paging.end(&seen) } else { End::default() };
+        let end = match &next {
+            Some(_) => End::default(),
+            None if answer.is_nothing() => self.paging.end_without_a_body(answer.status, after),
+            None => self.paging.end(&seen),
+        };
         Ok(Batch { records, total, next, end })
     }
 }

@@ -16,6 +16,7 @@ mod auth;
 mod casts;
 mod client;
 mod conditions;
+mod examples;
 mod fields;
 mod json;
 mod limits;
@@ -42,6 +43,7 @@ use async_trait::async_trait;
 use tokio::task::JoinSet;
 
 use crate::http::Http;
+use crate::model::deal::{STATUS, WHERE};
 use crate::model::finding::Findings;
 use crate::settings::{Problem, Section, Span};
 use crate::sources::rest::auth::Nothing;
@@ -50,17 +52,22 @@ use crate::sources::rest::fields::{Gaps, Mapping, Reading, Refusal};
 use crate::sources::rest::json::Node;
 use crate::sources::rest::list::List;
 use crate::sources::rest::lookup::Lookups;
+use crate::sources::rest::path::Path;
 use crate::sources::rest::records::Record;
 use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
-use crate::sources::source::{Bounds, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
+use crate::sources::source::{Bounds, Deciding, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
 
 /// How long one request is tried in all where the section does not say (contract §2.1).
 const MOST_TRYING: Span = Span(Duration::from_secs(600));
 
 /// Builds the source; everything wrong with its section at once.
-pub(super) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
+pub(super) fn build(section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
+    built(section, context).map_err(|problems| problems.into_iter().map(examples::shown).collect())
+}
+
+fn built(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     let mut problems = Vec::new();
     let is_retry_common = section.0.contains_key("retry");
     let common = keep(Common::split_off(&mut section), &mut problems);
@@ -155,6 +162,7 @@ impl Source for Rest {
         let mut page =
             Page { total: batch.total, total_tolerance, next: batch.next, end: batch.end, ..Page::default() };
         let mut refusals = Refusals::default();
+        page.deciding = self.deciding(&batch.records);
         for (index, record) in batch.records.iter().enumerate() {
             let id = reader.take(record, &mut page).unwrap_or_else(|why| {
                 refusals.add(why, index);
@@ -225,6 +233,15 @@ impl Rest {
             warnings.extend(odd.into_iter().map(|odd| format!("Look-up `{name}` {odd}")));
         }
         Ok((names, warnings.into_iter().collect()))
+    }
+
+    /// Whether any of these records has what `where` and `status` go by.
+    fn deciding(&self, records: &[Record<'_>]) -> Deciding {
+        let tests = self.deals.records.needs().map(|path| (WHERE, path));
+        let status = self.status.as_ref().and_then(StatusRule::path).map(|path| (STATUS, path));
+        let found =
+            |(key, path): (&'static str, &Path)| (key, path.to_string(), records.iter().any(|record| record.has(path)));
+        Deciding(tests.chain(status).map(found).collect())
     }
 
     /// The tables that stand beside the records of a page.

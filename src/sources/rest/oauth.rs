@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use form_urlencoded::Serializer;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::http::{self, Form, Http, Request};
+use crate::http::{self, Http, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section};
 use crate::sources::auth::RefreshToken;
@@ -257,31 +258,26 @@ impl OAuth {
     }
 
     fn request(&self, refresh_token: Option<&SecretString>) -> Result<Request, SourceError> {
-        let (mut form, mut headers) = (Form::default(), HeaderMap::new());
+        let (mut form, mut headers) = (Serializer::new(String::new()), HeaderMap::new());
         let id = self.keyring.reveal(&self.keys.client_id)?;
         let secret = self.keys.client_secret.as_ref().map(|secret| self.keyring.reveal(secret)).transpose()?;
         match refresh_token {
             Some(token) => {
-                form.add("grant_type", "refresh_token");
-                form.add("refresh_token", token.expose_secret());
+                form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose_secret())
             }
-            None => form.add("grant_type", "client_credentials"),
-        }
+            None => form.append_pair("grant_type", "client_credentials"),
+        };
         let words = [("scope", &self.keys.scope), ("audience", &self.keys.audience)];
         for (key, word) in words.into_iter().filter_map(|(key, word)| Some((key, word.as_ref()?))) {
-            form.add(key, word);
+            form.append_pair(key, word);
         }
         for (key, value) in &self.keys.extra {
-            for text in value.texts(&self.keyring)? {
-                form.add(key, &text);
-            }
+            form.extend_pairs(value.texts(&self.keyring)?.iter().map(|text| (key, text)));
         }
         match (self.keys.client_auth, &secret) {
             (ClientAuth::Body, secret) => {
-                form.add("client_id", id.expose_secret());
-                if let Some(secret) = secret {
-                    form.add("client_secret", secret.expose_secret());
-                }
+                form.append_pair("client_id", id.expose_secret());
+                form.extend_pairs(secret.iter().map(|secret| ("client_secret", secret.expose_secret())));
             }
             (ClientAuth::Basic, secret) => {
                 let secret = secret.as_ref().map_or("", |secret| secret.expose_secret());
@@ -289,7 +285,7 @@ impl OAuth {
                 insert(&mut headers, AUTHORIZATION.as_str(), &format!("Basic {}", STANDARD.encode(both)))?;
             }
         }
-        let body = form.text().as_bytes().to_vec();
+        let body = form.finish().into_bytes();
         let mut request = Request::post(self.url.clone(), "application/x-www-form-urlencoded", body);
         request.headers.extend(headers);
         Ok(request)

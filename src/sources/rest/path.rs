@@ -118,7 +118,9 @@ impl FromStr for Path {
         let steps = reader.steps()?;
         match reader.rest() {
             "" => Ok(Self { text: text.to_owned(), steps }),
-            rest if rest.starts_with("[*]") => Err(reader.wrong("`[*]` names many values, and only `records` may")),
+            rest if rest.starts_with("[*]") => {
+                Err(reader.wrong("expected one value, and `[*]` names many, as `records` alone may,"))
+            }
             _ => Err(reader.wrong("expected `.name`, `['name']` or `[0]`")),
         }
     }
@@ -134,7 +136,9 @@ pub(super) fn through_a_list(text: &str) -> Result<(Path, Option<Path>), NotAPat
     }
     match reader.rest() {
         "" => Ok((list, each)),
-        rest if rest.starts_with("[*]") => Err(reader.wrong("a second `[*]`")),
+        rest if rest.starts_with("[*]") => {
+            Err(reader.wrong("expected one `[*]` at most, since one list holds the records,"))
+        }
         _ => Err(reader.wrong("expected `.name`, `['name']`, `[0]` or `[*]`")),
     }
 }

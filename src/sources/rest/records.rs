@@ -93,6 +93,11 @@ impl Records {
         Ok(Record { node, key, json, false_is_null: self.false_is_null })
     }
 
+    /// The paths without which a record is left out.
+    pub(super) fn needs(&self) -> impl Iterator<Item = &Path> {
+        self.conditions.iter().filter_map(Condition::needs)
+    }
+
     /// Whether every test holds for the record.
     pub(super) fn wants(&self, record: &Record<'_>) -> bool {
         self.conditions.iter().all(|condition| condition.holds(record))
@@ -126,6 +131,11 @@ impl<'a> Record<'a> {
     /// The value at a path, unless it is null or what this CRM writes for null.
     pub(super) fn value(&self, path: &Path) -> Option<Scalar<'a>> {
         self.reach(path).ok()
+    }
+
+    /// Whether it has the place, be it null.
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.reach(path).map_or_else(|stop| stop.null, |_| true)
     }
 
     /// The value, or the step at which it is null or missing.

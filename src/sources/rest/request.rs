@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use form_urlencoded::Serializer;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::http::{Form, Http, HttpError};
+use crate::http::{Http, HttpError};
 use crate::secret::{Keyring, Secret, SecretError, is_secret_name};
 use crate::settings::Problem;
 use crate::sources::rest::auth::insert;
@@ -22,6 +23,9 @@ pub(super) type Headers = BTreeMap<String, Secret>;
 
 /// Secrets and their keys.
 pub(super) type Secrets = Vec<(String, Secret)>;
+
+/// What is wrong with a header's name, and what one looks like.
+pub(super) const NO_HEADER_NAME: &str = "is no name of a header; letters, digits and hyphens, such as `X-Api-Key`";
 
 /// The keys of a request.
 pub(super) const KEYS: [&str; 7] = ["method", "path", "query", "array", "headers", "body", "form"];
@@ -145,7 +149,7 @@ pub(super) fn check_headers(headers: &Headers) -> Vec<Problem> {
     headers
         .iter()
         .filter_map(|(name, value)| match value {
-            _ if name.parse::<HeaderName>().is_err() => wrong(name, "is no name of a header"),
+            _ if name.parse::<HeaderName>().is_err() => wrong(name, NO_HEADER_NAME),
             Secret::Literal(text) if HeaderValue::from_str(text.expose_secret()).is_err() => {
                 wrong(name, "holds characters that no header can carry")
             }
@@ -353,15 +357,13 @@ fn json(body: &Template, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, Sour
 }
 
 fn encode(form: &BTreeMap<String, Template>, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, SourceError> {
-    let mut encoded = Form::default();
+    let mut encoded = Serializer::new(String::new());
     for (key, value) in form {
-        for text in value.texts(keyring)? {
-            encoded.add(key, &text);
-        }
+        encoded.extend_pairs(value.texts(keyring)?.iter().map(|text| (key, text)));
     }
     for (place, value) in &turn.body {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        encoded.add(&place.to_string(), &text);
+        encoded.append_pair(&place.to_string(), &text);
     }
-    Ok(encoded.text().as_bytes().to_vec())
+    Ok(encoded.finish().into_bytes())
 }

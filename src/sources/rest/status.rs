@@ -52,7 +52,9 @@ impl StatusRule {
             ("deleted", &rule.deleted, &rule.lost),
         ] {
             if in_both(one, other) {
-                return Err(vec![Problem::at(key, "holds a value that another list holds too")]);
+                return Err(vec![
+                    Problem::at(key, "holds a value that another list holds too").hint("each value in one list"),
+                ]);
             }
         }
         Ok(rule)
@@ -61,6 +63,11 @@ impl StatusRule {
     /// Whether the rule looks at the deal's stage; one without any values says that all deals are open.
     pub(super) fn is_by_stage(&self) -> bool {
         self.path.is_none() && [&self.won, &self.lost, &self.deleted].iter().any(|values| !values.is_empty())
+    }
+
+    /// The path that decides, where not the stage does.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_ref()
     }
 
     /// Sets the deal's status, and the probability that follows from it. Whether the deal still exists.

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use csv::{ReaderBuilder, StringRecord};
+use form_urlencoded::Serializer;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
-use crate::http::{Form, Reply};
+use crate::http::Reply;
 use crate::model::finding::Findings;
 use crate::sources::answer::part;
 use crate::sources::salesforce::client::Client;
@@ -282,12 +283,10 @@ fn is_untold(error: &SourceError) -> bool {
 
 /// The path of a page; without a locator that of the first.
 fn place(client: &Client, job: &str, locator: Option<&str>) -> String {
-    let mut parameters = Form::default();
-    parameters.add("maxRecords", &PAGE.to_string());
-    if let Some(locator) = locator {
-        parameters.add("locator", locator);
-    }
-    client.path(&format!("jobs/query/{job}/results?{}", parameters.text()))
+    let mut parameters = Serializer::new(String::new());
+    parameters.append_pair("maxRecords", &PAGE.to_string());
+    parameters.extend_pairs(locator.map(|locator| ("locator", locator)));
+    client.path(&format!("jobs/query/{job}/results?{}", parameters.finish()))
 }
 
 /// Reads a page of at most `most` lines.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use form_urlencoded::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::http::Form;
 use crate::sources::salesforce::client::{Client, read};
 use crate::sources::salesforce::errors::Refusal;
 use crate::sources::source::SourceError;
@@ -54,9 +54,8 @@ pub(super) struct Answers(HashMap<String, (u16, Box<RawValue>)>);
 pub(super) async fn ask(client: &Client, queries: Vec<Query>) -> Result<Answers, SourceError> {
     let part = |query: Query| {
         let resource = if query.with_deleted { "queryAll" } else { "query" };
-        let mut parameters = Form::default();
-        parameters.add("q", &query.soql);
-        let url = format!("{}?{}", client.path(resource), parameters.text());
+        let parameters = Serializer::new(String::new()).append_pair("q", &query.soql).finish();
+        let url = format!("{}?{parameters}", client.path(resource));
         Part { method: "GET", url, reference_id: query.name }
     };
     let question = Question { all_or_none: false, composite_request: queries.into_iter().map(part).collect() };

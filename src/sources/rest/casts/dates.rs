@@ -37,7 +37,9 @@ impl<'de> Deserialize<'de> for Format {
         if format.names_a_day() {
             Ok(format)
         } else {
-            Err(de::Error::custom("the pattern names no day with its month and year, so that no date comes of it"))
+            Err(de::Error::custom(
+                "the pattern names no day with its month and year, so that no date comes of it; for instance `%d.%m.%Y`",
+            ))
         }
     }
 }

@@ -98,12 +98,17 @@ impl Asked {
     }
 }
 
+/// What a constant of each type of field looks like.
+const FITTING: &str = "for instance `1200.50` for money, `EUR` for a currency, `2026-11-22` for a day";
+
 /// Reads every field on its own, so that one mistake hides no other.
 pub(super) fn ask(section: Section, problems: &mut Vec<Problem>) -> BTreeMap<String, Asked> {
     let mut asked = BTreeMap::new();
     let mut add = |name: String, place: Vec<String>, value: Value| {
         let keys = match value {
-            _ if name.is_empty() || name == CUSTOM => Err(vec![Problem::at("", "has no name")]),
+            _ if name.is_empty() || name == CUSTOM => {
+                Err(vec![Problem::at("", "has no name").hint("for instance `region = \"$.region\"`")])
+            }
             Value::String(_, text) => match text.parse::<Path>() {
                 Ok(path) => Ok(Keys { path: Some(Paths(vec![path])), ..Keys::default() }),
                 Err(why) => Err(vec![Problem::at("", format!("is no path: {why}"))]),
@@ -166,13 +171,13 @@ impl Check<'_> {
         let plain = Casting::of(T::DEFAULT, self.day_zone);
         let default = keys.default.as_ref().map(|default| T::of(&default.0, &plain));
         if !matches!(default, None | Some(Ok(Some(_)))) {
-            wrong.push(Problem::at("default", "does not fit the field"));
+            wrong.push(Problem::at("default", "does not fit the field").hint(FITTING));
         }
         let from = self.from::<T>(Source::of(&keys), false, &mut wrong);
         if let Some(From { origin: Origin::Constant(value), .. }) = &from
             && !matches!(T::of(value, &casting), Ok(Some(_)))
         {
-            wrong.push(Problem::at("value", "does not fit the field"));
+            wrong.push(Problem::at("value", "does not fit the field").hint(FITTING));
         }
         let fallback = keys.fallback.as_ref().map(|fallback| {
             let mut inside = Vec::new();
@@ -269,7 +274,8 @@ impl Check<'_> {
         }
         let paths = source.value.map(|value| paths_of(value, wrong));
         if paths.is_some() && about.mode == Mode::Static {
-            wrong.push(Problem::at("value", "a table that is written down has one name for each key"));
+            let problem = Problem::at("value", "a table that is written down has one name for each key");
+            wrong.push(problem.hint("leave `value` out"));
         }
         // A key is no amount and no date, and no stand-in for another column.
         let can_keep = T::IS_TEXT && paths.is_none();
@@ -416,7 +422,9 @@ fn wrong_keys<T: Target>(name: &str, keys: &Keys, wrong: &mut Vec<Problem>) {
     only("strip", keys.strip.is_some(), reads_numbers, "numbers");
     only("unit", keys.unit.is_some(), name == "probability", "probability");
     if keys.thousands.is_some_and(|thousands| thousands == keys.decimal.unwrap_or('.')) {
-        wrong.push(Problem::at("thousands", "is the same as `decimal`"));
+        wrong.push(
+            Problem::at("thousands", "is the same as `decimal`").hint("`decimal` is `.` where nothing else is said"),
+        );
     }
     if keys.required && keys.on_error == Some(OnError::Null) {
         wrong.push(Problem::at("on_error", "`null` contradicts `required`"));

@@ -7,10 +7,17 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::settings::{Problem, Section};
+use crate::sources::rest::paging::end::PAGE_SIZES;
 use crate::sources::rest::paging::place::{In, PageSize, Place, Turn};
 use crate::sources::rest::paging::total::count_at;
 use crate::sources::rest::paging::{Answered, Seen, says_more};
 use crate::sources::rest::path::Path;
+
+/// What servers answer to a page behind the last one.
+const BEHIND_THE_END: [u16; 5] = [400, 404, 410, 416, 422];
+
+/// What marks a position behind the end.
+const BEHIND: &str = "/behind";
 
 /// A counted walk.
 #[derive(Debug, Clone)]
@@ -86,12 +93,15 @@ pub(super) struct Position {
     pub(super) total: u64,
     /// How many records the longest page held.
     pub(super) longest: u64,
+    /// Whether the list has ended here by its own count.
+    pub(super) is_behind: bool,
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, covered, total, longest } = self;
-        write!(formatter, "{place}/{covered}/{total}/{longest}")
+        let Self { place, covered, total, longest, is_behind } = self;
+        let behind = if *is_behind { BEHIND } else { "" };
+        write!(formatter, "{place}/{covered}/{total}/{longest}{behind}")
     }
 }
 
@@ -99,9 +109,10 @@ impl FromStr for Position {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut numbers = text.split('/').map(|number| number.parse::<u64>().map_err(drop));
+        let (numbers, is_behind) = text.strip_suffix(BEHIND).map_or((text, false), |numbers| (numbers, true));
+        let mut numbers = numbers.split('/').map(|number| number.parse::<u64>().map_err(drop));
         let mut next = || numbers.next().ok_or(())?;
-        Ok(Self { place: next()?, covered: next()?, total: next()?, longest: next()? })
+        Ok(Self { place: next()?, covered: next()?, total: next()?, longest: next()?, is_behind })
     }
 }
 
@@ -164,15 +175,23 @@ impl Counted {
         })
     }
 
-    /// Says which page is wanted.
+    /// Says which page is wanted; one behind all records may be refused.
     pub(super) fn ask(&self, after: Option<&str>, turn: &mut Turn) {
-        self.place.put(turn, Value::from(Position::of(after, self.start).place));
+        let here = Position::of(after, self.start);
+        if here.is_behind {
+            turn.ends.extend(BEHIND_THE_END);
+        }
+        self.place.put(turn, Value::from(here.place));
     }
 
     /// The position of the next page; `None` at the end.
     pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
         let records = seen.records.len() as u64;
         let next = self.behind(seen.after, records, seen.total);
+        if Position::of(seen.after, self.start).is_behind && records > 0 {
+            let why = "by the list's own count the first page is all, and the second holds records";
+            return Err(format!("{why}: is it the count of a page?"));
+        }
         if let Advance::Size(size) = self.advance
             && seen.after.is_some()
             && records > 0
@@ -181,7 +200,18 @@ impl Counted {
             let longest = next.longest;
             return Err(format!("no page holds more than {longest} records, so that steps of {size} leave some out"));
         }
-        Ok(self.goes_on(seen, next).then(|| next.to_string()))
+        if self.goes_on(seen, next) {
+            return Ok(Some(next.to_string()));
+        }
+        Ok(self.looks_behind(seen).then(|| Position { is_behind: true, ..next }.to_string()))
+    }
+
+    /// Whether a look behind a full first page is due that is all there is by the list's own count: what was configured
+    /// as the count of the list may be that of the page.
+    fn looks_behind(&self, seen: &Answered<'_, '_>) -> bool {
+        let records = seen.records.len() as u64;
+        let is_full = self.size.is_some_and(|size| records >= size) || PAGE_SIZES.contains(&records);
+        seen.has_more.is_none() && seen.after.is_none() && is_full
     }
 
     /// Where the walk stands behind a page of so many records.
@@ -197,6 +227,7 @@ impl Counted {
             covered: here.covered.saturating_add(covered),
             total: here.total.max(total.unwrap_or_default()),
             longest: here.longest.max(records),
+            is_behind: false,
         }
     }
 

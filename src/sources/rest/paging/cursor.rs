@@ -10,6 +10,7 @@ use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::paging::place::{In, Place, Turn};
 use crate::sources::rest::paging::{Answered, says_more};
 use crate::sources::rest::path::Path;
+use crate::sources::rest::request::NO_HEADER_NAME;
 use crate::sources::rest::scalar::Scalar;
 
 /// A walk along cursors.
@@ -53,7 +54,7 @@ impl Cursor {
             FromKey::Body => From::Body(path()?),
             FromKey::LastRecord => From::LastRecord(path()?),
             FromKey::Header if cursor.parse::<HeaderName>().is_ok() => From::Header(cursor.clone()),
-            FromKey::Header => return Err(vec![Problem::at("cursor", "is no name of a header")]),
+            FromKey::Header => return Err(vec![Problem::at("cursor", NO_HEADER_NAME)]),
         };
         Ok(Self { place: Place::new(place, param, "param").map_err(|problem| vec![problem])?, from })
     }

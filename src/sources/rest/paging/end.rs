@@ -7,7 +7,9 @@ use crate::sources::rest::path::Path;
 use crate::sources::source::End;
 
 /// The page sizes that servers fall back on.
-const PAGE_SIZES: [u64; 12] = [10, 15, 20, 25, 30, 50, 60, 100, 200, 250, 500, 1000];
+pub(super) const PAGE_SIZES: [u64; 12] = [10, 15, 20, 25, 30, 50, 60, 100, 200, 250, 500, 1000];
+/// The status that says that there is nothing to say.
+const NO_CONTENT: u16 = 204;
 
 /// What leads from one answer to the next.
 pub(super) enum Lead<'a> {
@@ -52,6 +54,18 @@ impl Paging {
         }
     }
 
+    /// The same of an answer without a body. Only with 204 a server says that there is nothing (contract §2.1): any
+    /// other may have lost it on the way.
+    pub(in crate::sources::rest) fn end_without_a_body(&self, status: u16, after: Option<&str>) -> End {
+        let is_promised = after.is_some() && self.way.lead().is_some();
+        let why = match status {
+            NO_CONTENT if !is_promised => return End::Said,
+            NO_CONTENT => "the answer before the last one named a next page, and that has no content",
+            _ => "the last answer has no body: is that the end?",
+        };
+        End::Doubtful { why: why.to_owned(), is_grave: status != NO_CONTENT }
+    }
+
     /// A total that was to be found and was not; or on a first page that may be cut, nothing that leads on.
     fn doubt(&self, seen: &Seen<'_, '_>, total: Option<u64>) -> Option<End> {
         if let (Some(Total::InAnswer(spot)), None) = (&self.total, total) {
@@ -70,17 +84,27 @@ impl Paging {
 
     /// Why nothing leads on from an answer, where nothing in it says that there is no more.
     fn without_a_lead(&self, seen: &Seen<'_, '_>) -> Option<String> {
-        let lead = match &self.way {
+        match &self.way {
             Way::Unsaid => return Some("no `paging` is configured".to_owned()),
             Way::One | Way::Range(_) => return None,
-            Way::Counted(_) => None,
-            Way::Cursor(cursor) => cursor.lead(),
-            Way::Link(link) => Some(link.lead()),
-        };
+            Way::Counted(_) | Way::Cursor(_) | Way::Link(_) => {}
+        }
         // Whether there is more may be said in either place.
-        let leads: Vec<Lead<'_>> = self.has_more.as_ref().map(Lead::Path).into_iter().chain(lead).collect();
+        let has_more = self.has_more.as_ref().map(Lead::Path);
+        let leads: Vec<Lead<'_>> = has_more.into_iter().chain(self.way.lead()).collect();
         let absent: Vec<String> = leads.iter().map_while(|lead| lead.is_absent(seen)).collect();
         (!leads.is_empty() && absent.len() == leads.len()).then(|| absent.join(", and "))
+    }
+}
+
+impl Way {
+    /// What names the next page in an answer, where anything does.
+    fn lead(&self) -> Option<Lead<'_>> {
+        match self {
+            Self::One | Self::Unsaid | Self::Counted(_) | Self::Range(_) => None,
+            Self::Cursor(cursor) => cursor.lead(),
+            Self::Link(link) => Some(link.lead()),
+        }
     }
 }
 
@@ -139,6 +163,18 @@ mod tests {
             "3 records came in one answer, as many as a page may hold, and `$.meta.next`: `next` is missing in it: are \
              these all?"
         );
+    }
+
+    #[test]
+    fn only_204_says_without_a_body_that_the_list_has_ended() {
+        let paging = |toml: &str| Paging::read(section(toml)).unwrap();
+        let (page, cursor) = (paging("type = 'page'"), paging(CURSOR));
+        let last = paging("type = 'cursor'\ncursor = '$.id'\ncursor_from = 'last_record'\nparam = 'after'");
+        for (paging, after) in [(&page, None), (&page, Some("3/2/0/1")), (&cursor, None), (&last, Some("x"))] {
+            assert_eq!(paging.end_without_a_body(204, after), End::Said, "{after:?}");
+            assert_eq!(grave(&paging.end_without_a_body(200, after)), Some(true), "{after:?}");
+        }
+        assert_eq!(grave(&cursor.end_without_a_body(204, Some("x"))), Some(false), "it was promised");
     }
 
     #[test]

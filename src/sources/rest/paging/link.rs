@@ -9,6 +9,7 @@ use crate::sources::rest::paging::Answered;
 use crate::sources::rest::paging::cursor::{agreed, named};
 use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::path::Path;
+use crate::sources::rest::request::NO_HEADER_NAME;
 
 /// A walk along addresses.
 #[derive(Debug, Clone)]
@@ -46,7 +47,7 @@ impl Link {
         match (next, next_header) {
             (Some(path), None) => Ok(Self::Path(path)),
             (None, Some(name)) if name.parse::<HeaderName>().is_ok() => Ok(Self::Header(name)),
-            (None, Some(_)) => Err(vec![Problem::at("next_header", "is no name of a header")]),
+            (None, Some(_)) => Err(vec![Problem::at("next_header", NO_HEADER_NAME)]),
             (None, None) => {
                 Err(vec![Problem::at("next", "is missing").hint("the path of the next address, or `next_header`")])
             }

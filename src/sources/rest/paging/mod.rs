@@ -242,6 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_ends_the_list_with_a_full_first_page_is_looked_behind() {
+        for (toml, answer) in [("total = '$.n'", r#"{"n": 2}"#), ("total_pages = '$.n'", r#"{"n": 1}"#)] {
+            let paging = paging(&format!("type = 'page'\nsize_param = 'per_page'\nsize = 2\n{toml}"));
+            let Ok(Some(Next::Position(behind))) = next(&paging, None, 2, answer) else { panic!("{toml}") };
+            let turn = paging.turn(Some(&behind));
+            assert!(turn.ends.contains(&404) && !turn.ends.contains(&429), "{toml}: it may be refused");
+            assert_eq!(next(&paging, Some(&behind), 0, "{}"), Ok(None), "{toml}");
+            let why = next(&paging, Some(&behind), 1, answer).unwrap_err();
+            assert!(why.ends_with("the second holds records: is it the count of a page?"), "{why}");
+            assert_eq!(next(&paging, None, 1, r#"{"n": 1}"#), Ok(None), "{toml}: no full page");
+        }
+        let capped = paging("type = 'offset'\nsize_param = 'limit'\nsize = 500\ntotal = '$.n'");
+        assert!(matches!(next(&capped, None, 100, r#"{"n": 100}"#), Ok(Some(_))), "the server may hold pages short");
+        let told = paging("type = 'page'\nsize_param = 'per_page'\nsize = 2\nhas_more = '$.more'\ntotal = '$.n'");
+        assert_eq!(next(&told, None, 2, r#"{"more": false, "n": 2}"#), Ok(None), "it says that there is no more");
+    }
+
+    #[test]
     fn offsets_go_on_by_the_records_received_or_by_the_size() {
         let by_records = paging("type = 'offset'\nsize_param = 'limit'\nsize = 100");
         assert_eq!(query(&by_records, None), "offset=0&limit=100");

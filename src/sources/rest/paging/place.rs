@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::settings::Problem;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::Request;
+use crate::sources::rest::request::{NO_HEADER_NAME, Request};
 
 /// `in` of a paging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -65,7 +65,7 @@ impl Place {
         match kind {
             In::Query => Ok(Self::Query(name)),
             In::Header if name.parse::<HeaderName>().is_ok() => Ok(Self::Header(name)),
-            In::Header => Err(Problem::at(key, "is no name of a header")),
+            In::Header => Err(Problem::at(key, NO_HEADER_NAME)),
             In::Body => match name.parse::<Path>() {
                 Ok(path) => Ok(Self::Body(path)),
                 Err(why) => Err(Problem::at(key, format!("is no place in a body: {why}"))),
@@ -104,11 +104,16 @@ impl Place {
             }
             Self::Body(place) if !request.takes_place(place) => {
                 let message = format!("has no place `{place}`, which `paging` sets");
-                return Some(Problem { path: vec!["body".to_owned()], message, hint: None });
+                let hint = Some("write the table or list there that is to hold it".to_owned());
+                return Some(Problem { path: vec!["body".to_owned()], message, hint });
             }
             Self::Body(place) => (at("body", place.to_string()), request.sets_place(place)),
         };
-        is_set.then(|| Problem { path, message: "is set by `paging` too".to_owned(), hint: None })
+        is_set.then(|| Problem {
+            path,
+            message: "is set by `paging` too".to_owned(),
+            hint: Some("one of the two".to_owned()),
+        })
     }
 }
 

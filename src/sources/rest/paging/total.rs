@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::settings::{Problem, Section};
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::{self, Request};
+use crate::sources::rest::request::{self, NO_HEADER_NAME, Request};
 
 /// Where the total is.
 pub(in crate::sources::rest) enum Total {
@@ -54,7 +54,7 @@ impl Spot {
     pub(super) fn header(name: String, key: &str) -> Result<Self, Problem> {
         match name.parse::<HeaderName>() {
             Ok(_) => Ok(Self::Header(name)),
-            Err(_) => Err(Problem::at(key, "is no name of a header")),
+            Err(_) => Err(Problem::at(key, NO_HEADER_NAME)),
         }
     }
 
