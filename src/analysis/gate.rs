@@ -131,6 +131,12 @@ impl<'a> Candidate<'a> {
         self.absent.iter().filter(move |_| enough).copied()
     }
 
+    /// In how many deals a field holds what does not fit it.
+    fn unreadable(&self, field: &str) -> u64 {
+        let findings = self.head.quality.findings.iter();
+        findings.filter(|finding| finding.field == field && finding.rule.is_cast()).map(|finding| finding.count).sum()
+    }
+
     /// Where the way to an empty field ends, in brackets; nothing where the source cannot tell.
     fn why_empty(&self, field: &str) -> String {
         let gap = self.gaps.iter().find(|(gap, why)| gap == field && !why.is_empty());
@@ -199,7 +205,10 @@ fn unmatched<'a>(candidate: &'a Candidate<'a>, allowed: &'a [String]) -> impl It
     let is_mandatory = |field: &&str| MANDATORY.contains(field) && !allowed.iter().any(|name| name == field);
     candidate.empty_fields().filter(is_mandatory).map(|field| {
         let (records, why) = (candidate.records, candidate.why_empty(field));
-        let reason = format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key");
+        let reason = match candidate.unreadable(field) {
+            0 => format!("`{field}` is empty in all {records} deals{why}: renamed, or hidden from this key"),
+            count => format!("`{field}` cannot be read in {count} of {records} deals{why}, and is in no other"),
+        };
         Hold { rule: GateRule::R07, reason }
     })
 }
@@ -364,6 +373,10 @@ mod tests {
         let told = Candidate { gaps: &gaps, ..twenty };
         assert_eq!(remark(&told)[0].message, format!("{} ({})", Rule::R07.meaning(), gaps[0].1));
         assert!(judge(&told, None, ALLOW_NOTHING)[0].reason.contains(&gaps[1].1));
+        let mut read = head.clone();
+        read.quality.findings = vec![Finding::of_pull(Rule::D26, "value", String::new(), 20)];
+        let holds = judge(&Candidate { head: &read, ..twenty }, None, ALLOW_NOTHING);
+        assert!(holds.iter().any(|hold| hold.reason == "`value` cannot be read in 20 of 20 deals, and is in no other"));
         let unmatched = ["stage".to_owned(), "value".to_owned()];
         assert_eq!(rules(&twenty, None, Allowed { unmatched: &unmatched, ..ALLOW_NOTHING }), []);
     }

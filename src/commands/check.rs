@@ -1,6 +1,7 @@
 //! `check`: the configuration, without the network.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +12,7 @@ use crate::commands::pull::choose;
 use crate::commands::{complain, connect, tell_problems};
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
+use crate::http::Clients;
 use crate::schedule::cron::Cron;
 use crate::telemetry::in_one_line;
 
@@ -25,6 +27,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) -> io::Result<Exit> {
+    // What is sent says which tokens the CRM issued meanwhile.
+    let clients = Clients::recording();
+    let inputs = &Inputs { clients: Arc::clone(&clients), ..inputs.clone() };
     let (config, report) = config::load(inputs);
     write_files(&report, out)?;
     for warning in &report.warnings {
@@ -47,7 +52,7 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
     match choose(&jobs, wanted) {
-        Ok(targets) => connect::run(&jobs, &targets, &config.keyring, out),
+        Ok(targets) => connect::run(&jobs, &targets, &config.keyring, &clients, out),
         Err(exit) => Ok(exit),
     }
 }

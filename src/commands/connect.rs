@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::commands::complain;
 use crate::commands::exit::Exit;
 use crate::commands::table::{self, Lean};
-use crate::http::HttpError;
+use crate::http::{Clients, HttpError};
 use crate::jobs::{Jobs, Target, names};
 use crate::model::deal::{Deal, Status, UNTITLED};
 use crate::model::finding::Finding;
@@ -35,17 +35,24 @@ struct Column {
 }
 
 /// Asks each target for its first page and prints what came; the highest exit code of all.
-pub(super) fn run(jobs: &Jobs, targets: &[Arc<Target>], keyring: &Keyring, out: &mut impl Write) -> io::Result<Exit> {
+pub(super) fn run(
+    jobs: &Jobs,
+    targets: &[Arc<Target>],
+    keyring: &Keyring,
+    clients: &Clients,
+    out: &mut impl Write,
+) -> io::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut exit = Exit::Ok;
     for target in targets {
         writeln!(out, "\n{} ({})", target.name, if target.built.demo { "invented deals" } else { "live" })?;
         out.flush()?;
-        match runtime.block_on(first_page(target, jobs.pull_deadline, jobs.clock.now())) {
-            Ok(answered) => {
-                let secrets = target.built.secrets.iter().map(|(_, secret)| secret);
-                write_page(jobs, target, answered, &Redactor::new(secrets, keyring), out)?;
-            }
+        let answered = runtime.block_on(first_page(target, jobs.pull_deadline, jobs.clock.now()));
+        let secrets = target.built.secrets.iter().map(|(_, secret)| secret);
+        let mut redactor = Redactor::new(secrets, keyring);
+        clients.taken().iter().for_each(|exchange| redactor.learn(&exchange.headers));
+        match answered {
+            Ok(answered) => write_page(jobs, target, answered, &redactor, out)?,
             Err(error) => {
                 let what = format!("connect to `{}`: {}", target.name, in_one_line(&error));
                 exit = exit.max(complain(&what, Some(error.advice()), Exit::of_source(&error)));
@@ -87,7 +94,7 @@ fn write_page(
     redactor: &Redactor,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let account = Escaped(opened.account.as_deref().unwrap_or("not told"));
+    let account = redactor.text(opened.account.as_deref().unwrap_or("not told"));
     let currency = opened.currency.map_or_else(|| "not told".to_owned(), |currency| currency.to_string());
     let doubt = page.end.doubt().filter(|_| page.next.is_none()).map(ToOwned::to_owned);
     let more = match (&page.next, &doubt) {
@@ -96,7 +103,7 @@ fn write_page(
         (None, None) => "all there are",
     };
     writeln!(out, "  credentials  accepted")?;
-    writeln!(out, "  account      {account}, currency {currency}")?;
+    writeln!(out, "  account      {}, currency {currency}", Escaped(&account))?;
     let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped.count);
     writeln!(
         out,
@@ -121,7 +128,7 @@ fn write_page(
         writeln!(out, "  status       {standing}")?;
     }
     for warning in opened.warnings.iter().chain(&doubt).chain(&absent) {
-        writeln!(out, "  warning      {}", Escaped(warning))?;
+        writeln!(out, "  warning      {}", Escaped(&redactor.text(warning)))?;
     }
     let mapping = target.built.source.mapping();
     if mapping.is_empty() { Ok(()) } else { write_fields(&mapping, page, &names, redactor, out) }

@@ -32,6 +32,8 @@ use crate::telemetry::{Escaped, in_one_line};
 /// The most requests of a probe behind the first, beside those that try its section: two pages, and a look-up each for
 /// owners, stages and companies. 46 in all, as README.md says.
 const MOST_REQUESTS: usize = 40;
+/// How long limits are waited for in all, where the CRM says how long.
+const MOST_WAITING: Duration = Duration::from_secs(30);
 /// What an unknown CRM can surely bear.
 const PACE: Pace = Pace { requests: 5, per: Duration::from_secs(1) };
 
@@ -168,17 +170,24 @@ fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, S
     Ok(Client { http, settings, credentials, keyring, clock: Arc::clone(&inputs.clock) })
 }
 
-/// Asks whatever the probe wants to know. A question that is refused is an answer too, but not a limit that is reached.
+/// Asks whatever the probe wants to know. A question that is refused is an answer too, but not a limit that is reached:
+/// that is waited for a while.
 async fn explore(client: &Client, asked: Question) -> Result<Result<Probe, Nothing>, SourceError> {
     let first = client.ask(&asked).await?;
     let mut probe = match Probe::new(first, Redactor::new(client.credentials.secret(), &client.keyring)) {
         Ok(probe) => probe,
         Err(nothing) => return Ok(Err(nothing)),
     };
+    let mut patience = MOST_WAITING;
     for _ in 0..MOST_REQUESTS {
         let Some(question) = probe.question() else { break };
         match client.ask(&question).await {
             Ok(answer) => probe.learn(Some(&answer)),
+            // The same question comes again.
+            Err(SourceError::Limit { wait: Some(wait), .. }) if wait <= patience => {
+                patience -= wait;
+                tokio::time::sleep(wait).await;
+            }
             Err(error @ (SourceError::Limit { .. } | SourceError::DailyLimit { .. })) => return Err(error),
             Err(_) => probe.learn(None),
         }

@@ -1,9 +1,10 @@
 //! Which sources a configuration names, in the short form or by sections, and how they are built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use figment::value::Value;
+use secrecy::ExposeSecret;
 
 use crate::config::report::Report;
 use crate::config::{Inputs, Scheduled, Top, take_schedule};
@@ -13,7 +14,7 @@ use crate::model::name::SourceName;
 use crate::schedule::cron::Cron;
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
-use crate::sources::{self, Context, KINDS};
+use crate::sources::{self, Built, Context, KINDS};
 use crate::store::layout::{Layout, Place};
 use crate::store::memory::SourceMemory;
 
@@ -157,7 +158,7 @@ pub(super) fn build_sources(
     usual: Option<&Cron>,
     report: &mut Report,
 ) -> BTreeMap<SourceName, Scheduled> {
-    let mut sources = BTreeMap::new();
+    let (mut sources, mut asked) = (BTreeMap::new(), Vec::new());
     for Chosen { name, place, mut section, prefix } in chosen {
         let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
         let names_one = section.0.contains_key("schedule");
@@ -168,6 +169,11 @@ pub(super) fn build_sources(
             Ok(built) => {
                 built.warnings.iter().for_each(|warning| report.warn(warning.clone().under(&prefix)));
                 check_secrets(&built.secrets, context, inputs.strict, &prefix, report);
+                if !built.demo {
+                    let own = Asked::new(&name, &section, &built, context);
+                    warn_of_twins(&own, &asked, &prefix, report);
+                    asked.push(own);
+                }
                 if let Some(schedule) = schedule {
                     let target = Arc::new(Target { name: name.clone(), place, built });
                     sources.insert(name, Scheduled { target, schedule });
@@ -182,6 +188,46 @@ pub(super) fn build_sources(
         }
     }
     sources
+}
+
+/// Keys of a section that say whom it asks for which records, whatever becomes of them.
+const ASKS: [&str; 8] = ["kind", "endpoint", "login_url", "request", "records", "vars", "where", "archived"];
+
+/// Whom a source asks, with which credentials, and for which deals.
+struct Asked {
+    name: SourceName,
+    section: Section,
+    secrets: BTreeSet<String>,
+    pipelines: Vec<String>,
+}
+
+impl Asked {
+    fn new(name: &SourceName, section: &Section, built: &Built, context: &Context) -> Self {
+        let revealed =
+            |(_, secret): &(String, Secret)| Some(context.keyring.reveal(secret).ok()?.expose_secret().to_owned());
+        Self {
+            name: name.clone(),
+            section: section.clone().split_off(&ASKS),
+            secrets: built.secrets.iter().filter_map(revealed).collect(),
+            pipelines: built.scope.pipelines.clone(),
+        }
+    }
+
+    /// Whether the deals of one are, at least in part, those of the other.
+    fn is_twin_of(&self, other: &Self) -> bool {
+        let (own, others) = (&self.pipelines, &other.pipelines);
+        let share = own.is_empty() || others.is_empty() || own.iter().any(|pipeline| others.contains(pipeline));
+        share && self.section.0 == other.section.0 && self.secrets == other.secrets
+    }
+}
+
+/// The joined file adds up all sources.
+fn warn_of_twins(own: &Asked, others: &[Asked], prefix: &[&str], report: &mut Report) {
+    for twin in others.iter().filter(|other| own.is_twin_of(other)) {
+        let problem =
+            Problem::at("", format!("asks the same account for the same deals as `{}`: they count twice", twin.name));
+        report.warn(problem.hint("keep one of the two, or tell them apart by `pipelines` or `request`").under(prefix));
+    }
 }
 
 /// What the source of a place remembers; nothing where the folders are not known, and nothing is pulled.

@@ -325,3 +325,56 @@ fn missing_secrets_are_found_before_the_first_pull_and_secrets_in_the_file_are_w
     let from_env = Folder::with(&section("{ env = \"X\" }")).variable("X", "set");
     assert!(!from_env.warnings().contains("secret"));
 }
+
+#[test]
+fn two_sources_that_ask_one_account_for_the_same_deals_are_warned_of_with_both_names() {
+    let source = |name: &str, key: &str, more: &str| {
+        format!("[sources.{name}]\nkind = \"hubspot\"\napi_key = {{ env = \"{key}\" }}\n{more}\n")
+    };
+    let warnings = |sources: &[String]| {
+        let keys = [("ONE", "canary-1"), ("SAME", "canary-1"), ("OTHER", "canary-2")];
+        let folder = Folder::with(&sources.concat());
+        keys.into_iter().fold(folder, |folder, (key, value)| folder.variable(key, value)).warnings()
+    };
+    let told = warnings(&[source("eu", "ONE", "schedule = \"@hourly\""), source("us", "SAME", "")]);
+    let expected = "sales-pipeline.toml:5: sources.us: asks the same account for the same deals as `eu`: they count twice; keep \
+                    one of the two, or tell them apart by `pipelines` or `request`";
+    assert!(told.contains(expected), "{told}");
+    assert!(!told.contains("canary"), "{told}");
+    let overlapping =
+        |mine: &str| warnings(&[source("eu", "ONE", "pipelines = [\"a\", \"b\"]"), source("us", "ONE", mine)]);
+    assert!(overlapping("").contains("count twice") && overlapping("pipelines = [\"b\"]").contains("count twice"));
+    assert!(!overlapping("pipelines = [\"c\"]").contains("count twice"));
+    assert!(
+        !warnings(&[source("eu", "ONE", ""), source("us", "OTHER", "")]).contains("count twice"),
+        "another account"
+    );
+}
+
+#[test]
+fn a_users_name_beside_a_password_is_no_secret_and_one_without_it_may_be_a_key() {
+    let section = |auth: &str| {
+        format!(
+            "[sources.crm]\nkind = \"rest\"\nendpoint = \"https://api.mycrm.example\"\nfields = {{ id = \"$.id\" }}\n\
+             auth = {{ type = \"basic\", {auth} }}\n"
+        )
+    };
+    let warnings = |auth: &str| Folder::with(&section(auth)).warnings();
+    let both = warnings("username = \"joe\", password = \"canary\"");
+    assert!(both.contains("auth.password: the secret stands in the file") && !both.contains("auth.username"), "{both}");
+    assert!(warnings("username = \"canary\"").contains("auth.username: the secret stands in the file"));
+}
+
+#[test]
+fn a_key_has_no_place_in_the_path_of_a_request() {
+    let problems = Folder::with(
+        "[sources.crm]\nkind = \"rest\"\nendpoint = \"https://api.mycrm.example\"\nfields = { id = \"$.id\" }\n\
+         request = { path = \"/deals?view=all&api_key=canary\" }\n",
+    )
+    .problems();
+    assert!(
+        problems.contains(":5: sources.crm.request.path: holds what may be a key in `api_key`; put it under `query`"),
+        "{problems}"
+    );
+    assert!(!problems.contains("canary"), "{problems}");
+}

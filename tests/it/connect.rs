@@ -1,7 +1,7 @@
 //! `check --connect`: what a new user sees before the first run.
 
 use crate::fake_hubspot::{self, FakeHubspot};
-use crate::fake_rest::{FakeRest, Fault, Paging, deals};
+use crate::fake_rest::{FakeRest, Fault, Paging, Tokens, deals};
 use crate::program::Folder;
 
 fn folder_of(crm: &FakeRest) -> Folder {
@@ -21,6 +21,22 @@ async fn each_field_is_shown_with_where_it_comes_from_and_what_it_holds() {
     insta::assert_snapshot!(&told.stdout[from..]);
     assert!(!folder.join("output").exists(), "nothing is written");
     assert_eq!(crm.requests_of("/v1/cursor/deals"), 1, "one page and no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_the_crm_issued_is_hidden_where_it_sends_it_back() {
+    let echo = deals(3).into_iter().map(|deal| deal.replace("Deal ", "Bearer canary-access-1 of deal "));
+    let crm = FakeRest::start(echo.collect()).await.require_token(Tokens { expires_in: 3600, ..Tokens::default() });
+    let folder = Folder::new();
+    let token_url = format!("{}/oauth/token", crm.origin());
+    folder.write_config(&format!(
+        "[sources.crm]\n{}\nauth = {{ type = \"oauth2\", grant = \"client_credentials\", token_url = \"{token_url}\", \
+         client_id = \"app\", client_secret = \"canary-secret\" }}",
+        crm.section(Paging::Cursor)
+    ));
+    let told = folder.run(&["check", "--connect"]);
+    told.assert_code(0);
+    assert!(told.stdout.contains("Bearer *** of deal 1") && !told.stdout.contains("canary"), "{}", told.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,16 @@
 //! `probe`: what it prints, put into a file, is accepted and pulls what the CRM holds.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::Query;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::{Json, Router};
 use sales_pipeline::model::number;
 use sales_pipeline::store::format::read_head;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deals};
 use crate::program::{Folder, Outcome, run};
@@ -85,6 +93,108 @@ async fn a_number_that_counts_the_page_is_not_proposed_as_the_number_of_all() {
     // The number of a list that fits into one answer is one if it stays when less is asked for.
     let crm = FakeRest::start(deals(4)).await;
     assert!(probe(&Folder::new(), &[&address(&crm, "offset")]).stdout.contains("total = \"$.meta.total\""));
+}
+
+/// A server that answers the questions of a probe by their path and parameters; its address, and how many came.
+async fn serve(
+    answer: impl Fn(&str, &[(String, String)], usize) -> Result<Value, StatusCode> + Send + Sync + 'static,
+) -> (String, Arc<AtomicUsize>) {
+    let (asked, answer) = (Arc::new(AtomicUsize::new(0)), Arc::new(answer));
+    let count = Arc::clone(&asked);
+    let router = Router::new().fallback(move |uri: Uri| {
+        let (count, answer) = (Arc::clone(&count), Arc::clone(&answer));
+        async move {
+            let params = Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap().0;
+            match answer(uri.path(), &params, count.fetch_add(1, Ordering::Relaxed)) {
+                Ok(body) => Json(body).into_response(),
+                Err(status) => (status, [("retry-after", "0")]).into_response(),
+            }
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1/deals", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (address, asked)
+}
+
+fn param<'a>(params: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+/// Deals by number, as many as a page holds, from one on.
+fn page_from(first: u64, size: u64, count: u64) -> Vec<Value> {
+    let deal = |id: u64| json!({"id": id, "title": format!("Deal {id}"), "amount": id * 100, "owner_id": id % 3, "stage_id": id % 4, "org_id": id % 5});
+    (first..(first + size).min(count + 1)).map(deal).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_goes_on_behind_its_last_record_is_found_out() {
+    let (address, _) = serve(|path, params, _| {
+        let after = param(params, "starting_after").map_or(0, |id| id.parse::<u64>().unwrap());
+        if path != "/v1/deals" {
+            return Err(StatusCode::NOT_FOUND);
+        }
+        Ok(json!({"data": page_from(after + 1, 5, 12), "has_more": after + 5 < 12}))
+    })
+    .await;
+    let folder = Folder::new();
+    let told = probe(&folder, &[&address]);
+    assert!(told.assert_code(0).stdout.contains("cursor_from = \"last_record\""), "{}", told.stdout);
+    assert_eq!(pulled(&folder, &of_all_ages(&told.stdout)).0.len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_longer_than_one_answer_is_never_proposed_as_one() {
+    for (more, line) in
+        [(json!({"has_more": true}), "has_more = \"$.has_more\""), (json!({"total": 12}), "total = \"$.total\"")]
+    {
+        let (address, _) = serve(move |path, _, _| {
+            let mut body = json!({"data": page_from(1, 7, 12)});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            if path == "/v1/deals" { Ok(body) } else { Err(StatusCode::NOT_FOUND) }
+        })
+        .await;
+        let folder = Folder::new();
+        let told = probe(&folder, &[&address]);
+        assert!(told.stdout.contains("type = \"none\"") && told.stdout.contains(line), "{}", told.stdout);
+        folder.write_config(&told.stdout);
+        folder.run(&["pull"]).assert_code(69);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_reached_is_waited_for() {
+    let (address, _) = serve(|path, params, count| {
+        let page = param(params, "page").map_or(1, |page| page.parse::<u64>().unwrap());
+        match path {
+            "/v1/deals" if count % 3 != 1 => Ok(json!({"data": page_from(page * 5 - 4, 5, 12)})),
+            "/v1/deals" => Err(StatusCode::TOO_MANY_REQUESTS),
+            _ => Err(StatusCode::NOT_FOUND),
+        }
+    })
+    .await;
+    let told = probe(&Folder::new(), &[&address]);
+    assert!(told.stdout.contains("type = \"page\""), "{}\n{}", told.stdout, told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_lets_nothing_be_left_out_is_asked_as_often_as_is_said_and_no_oftener() {
+    // Every sign is a false one, the last way of all is right, no size is, and each table is there.
+    let (address, asked) = serve(|path, params, _| {
+        let named = |name: &str| (0..5).map(|id| json!({"id": id, "name": format!("{name} {id}")})).collect::<Vec<_>>();
+        Ok(match path {
+            "/v1/deals" => {
+                let start = param(params, "start").map_or(0, |start| start.parse::<u64>().unwrap());
+                json!({"data": page_from(start + 1, 6, 20), "cursor": "a", "after": "b", "page_token": "c"})
+            }
+            _ => json!({"data": named(path)}),
+        })
+    })
+    .await;
+    let told = probe(&Folder::new(), &[&address]);
+    assert!(told.assert_code(0).stdout.contains("param = \"start\""), "{}", told.stdout);
+    assert_eq!(told.stdout.matches("[sources.mycrm.lookup.").count(), 3, "{}", told.stdout);
+    assert_eq!(asked.load(Ordering::Relaxed), 46);
 }
 
 #[tokio::test(flavor = "multi_thread")]

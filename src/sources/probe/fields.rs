@@ -125,8 +125,8 @@ impl<'a> Fields<'a> {
         }));
         lines.extend(self.role("name").map(|column| plain("name", column)));
         lines.extend(self.company());
-        lines.extend(self.stage());
-        lines.extend(self.role("value").map(value).or_else(|| self.unread_amount()));
+        lines.push(self.stage().unwrap_or_else(unknown_stage));
+        lines.push(self.role("value").map(value).or_else(|| self.unread_amount()).unwrap_or_else(unknown_value));
         lines.push(self.role("currency").map_or_else(unknown_currency, |column| plain("currency", column)));
         lines.extend(self.role("probability").map(probability));
         lines.extend(self.owner());
@@ -237,6 +237,14 @@ fn value(column: &Column) -> Line {
     Line::new("value", text, column.reason() + &why)
 }
 
+fn unknown_value() -> Line {
+    Line::asleep("value", quoted("$."), "nothing looks like an amount: where is it?".to_owned())
+}
+
+fn unknown_stage() -> Line {
+    Line::asleep("stage", quoted("$."), "nothing looks like a stage: where is it?".to_owned())
+}
+
 fn unknown_currency() -> Line {
     let reason = "nothing says it: in which currency are the amounts?".to_owned();
     Line::asleep("currency", "{ value = \"EUR\" }".to_owned(), reason)
@@ -299,7 +307,10 @@ mod tests {
                 "{line}"
             );
         }
-        assert_eq!(proposed(&json!([{"id": 1, "amount": null}]), "value"), "");
+        for record in [json!({"id": 1, "amount": null}), json!({"id": 1})] {
+            let line = proposed(&json!([record]), "value");
+            assert!(line.ends_with("# nothing looks like an amount: where is it?"), "{line}");
+        }
     }
 
     #[test]

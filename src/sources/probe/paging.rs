@@ -2,6 +2,7 @@
 
 use crate::sources::link::relation;
 use crate::sources::probe::Answer;
+use crate::sources::probe::fields::role;
 use crate::sources::probe::question::Question;
 use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
@@ -15,6 +16,8 @@ const PAGES: [&str; 4] = ["page", "_page", "page_number", "pageNumber"];
 const OFFSETS: [&str; 5] = ["offset", "skip", "_skip", "_start", "start"];
 /// Parameters that cursors go by, beside the name of the cursor itself.
 const CURSORS: [&str; 4] = ["cursor", "after", "starting_after", "page_token"];
+/// Parameters that take the id of the last record, where the answer says that there is more and names no cursor.
+const LASTS: [&str; 5] = ["starting_after", "after", "after_id", "since_id", "last_id"];
 /// Words of keys that hold the next cursor.
 const CURSOR_WORDS: [&str; 7] = ["next", "cursor", "after", "continuation", "offset", "bookmark", "token"];
 const TOTAL_PAGES: [&str; 6] = ["total_pages", "page_count", "last_page", "num_pages", "pages", "total_page_count"];
@@ -61,10 +64,28 @@ pub(super) struct Paging {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Link,
-    NextUrl { path: String, url: Option<String> },
-    Cursor { path: String, param: String, cursor: Option<String> },
-    Page { param: String, start: u64 },
-    Offset { param: String },
+    NextUrl {
+        path: String,
+        url: Option<String>,
+    },
+    Cursor {
+        path: String,
+        param: String,
+        cursor: Option<String>,
+    },
+    /// What is behind the last record, by its id.
+    Last {
+        path: String,
+        param: String,
+        id: String,
+    },
+    Page {
+        param: String,
+        start: u64,
+    },
+    Offset {
+        param: String,
+    },
 }
 
 /// One way the list may be cut, and how often it was asked.
@@ -91,12 +112,30 @@ pub(super) fn ways(first: &Answer, found: &Found) -> Vec<Way> {
         let cursors = params_of(&sign.keys).into_iter();
         kinds.extend(cursors.map(|param| Kind::Cursor { path: sign.path(), param, cursor: Some(cursor.clone()) }));
     }
+    if !kinds.iter().any(|kind| matches!(kind, Kind::Cursor { .. })) && says_more(&signs).is_some() {
+        kinds.extend(behind_the_last(found));
+    }
     kinds.extend(asked_first(&first.asked, &PAGES).map(|param| Kind::Page { param, start: 1 }));
     kinds.extend(asked_first(&first.asked, &OFFSETS).map(|param| Kind::Offset { param }));
     let way = |kind| Way { kind, asked: 0 };
     // A link to another host is none: nothing is sent there.
     let tried = kinds.into_iter().map(way).filter(|way| way.question(first).is_some());
     tried.chain(untried(&signs).map(way)).collect()
+}
+
+/// The sign that says that there is more.
+fn says_more<'s, 'a>(signs: &'s [Sign<'a>]) -> Option<&'s Sign<'a>> {
+    signs.iter().find(|sign| MORE.contains(&sign.name().as_str()) && sign.value.as_bool() == Some(true))
+}
+
+/// The ways that go on behind the last record.
+fn behind_the_last(found: &Found) -> impl Iterator<Item = Kind> {
+    let id = role(&found.columns, "id");
+    let last = id.and_then(|id| Some((id.path.clone(), id.values.last()?.text().to_owned())));
+    let lasts = LASTS.map(ToOwned::to_owned).into_iter();
+    last.into_iter().flat_map(move |(path, id)| {
+        lasts.clone().map(move |param| Kind::Last { path: path.clone(), param, id: id.clone() })
+    })
 }
 
 /// A key for the next page that holds nothing because all records came at once.
@@ -155,6 +194,7 @@ impl Way {
             Kind::Link => joined(&relation(&first.headers, "next")?),
             Kind::NextUrl { url, .. } => joined(url.as_deref()?),
             Kind::Cursor { param, cursor, .. } => Some(asked.with(param, cursor.as_deref()?)),
+            Kind::Last { param, id, .. } => Some(asked.with(param, id.as_str())),
             Kind::Page { param, .. } => Some(asked.with(param, self.asked + 1)),
             Kind::Offset { param } => Some(asked.with(param, 1)),
         }
@@ -191,7 +231,10 @@ impl Paging {
     pub(super) fn param(&self) -> Option<&str> {
         match &self.way {
             Kind::Link | Kind::NextUrl { .. } => None,
-            Kind::Cursor { param, .. } | Kind::Page { param, .. } | Kind::Offset { param } => Some(param),
+            Kind::Cursor { param, .. }
+            | Kind::Last { param, .. }
+            | Kind::Page { param, .. }
+            | Kind::Offset { param } => Some(param),
         }
     }
 
@@ -219,6 +262,12 @@ impl Paging {
                     Line::new("param", quoted(&asked.place(param)), guess.to_owned()),
                 ]
             }
+            Kind::Last { path, param, .. } => vec![
+                typed("cursor", "the id of the last record, sent back, led to other records"),
+                line("cursor", path),
+                line("cursor_from", "last_record"),
+                line("param", &asked.place(param)),
+            ],
             Kind::Page { param, start } => {
                 let why = match (start, self.has_more) {
                     (0, _) => "page 1 held other records: it counts from 0",
@@ -265,7 +314,7 @@ pub(super) fn lines(
     first: &Answer,
     found: &Found,
 ) -> Vec<Line> {
-    let Some(paging) = paging else { return vec![Line::new("type", quoted("none"), alone(totals, found))] };
+    let Some(paging) = paging else { return alone(totals, first, found) };
     let mut lines = paging.lines(&first.asked);
     let size = sizes.and_then(Sizes::chosen);
     if first.asked.body.is_some() && (paging.param().is_some() || size.is_some()) {
@@ -279,17 +328,26 @@ pub(super) fn lines(
     lines
 }
 
-/// Why one answer seems to be all.
-fn alone(totals: &Totals, found: &Found) -> String {
-    match (totals.told(), found.count) {
-        (Some(total), count) if total > count as u64 => {
-            format!("{count} of {total} records came, and no way to the others was found: see the CRM's docs")
-        }
-        (None, count) if count % 10 == 0 => {
-            format!("no way to more was found; {count} is a round number: are these all?")
-        }
-        _ => "no way to more was found".to_owned(),
+/// Why one answer seems to be all. Where it is not, what says so stands beside it, so that no pull passes; where it may
+/// not be, it is a question, and pulls doubt it too.
+fn alone(totals: &Totals, first: &Answer, found: &Found) -> Vec<Line> {
+    let none = |reason: String| Line::new("type", quoted("none"), reason);
+    let (count, signs) = (found.count, signs(first, found));
+    if let Some(total) = totals.line(|total| total > count as u64) {
+        return vec![
+            none(format!("{count} records came, and no way to the others was found: see the CRM's docs")),
+            total,
+        ];
     }
+    if let Some(more) = says_more(&signs) {
+        let why = "true: there is more, and no way to it was found: see the CRM's docs".to_owned();
+        return vec![none(format!("{count} records came")), Line::new("has_more", quoted(&more.path()), why)];
+    }
+    if totals.told().is_none() && count % 10 == 0 {
+        let why = format!("no way to more was found; {count} is a round number: are these all?");
+        return vec![none(why).sleeping()];
+    }
+    vec![none("no way to more was found".to_owned())]
 }
 
 #[cfg(test)]

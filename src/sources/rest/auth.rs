@@ -139,6 +139,8 @@ impl Fixed {
             Self::None => Vec::new(),
             Self::Bearer { token, .. } => vec![named("token", token)],
             Self::Header { value, .. } | Self::Query { value, .. } => vec![named("value", value)],
+            // Beside a password it is a name, and without one mostly a key.
+            Self::Basic { username: Secret::Literal(_), password: Some(password) } => vec![named("password", password)],
             Self::Basic { username, password } => {
                 let password = password.iter().map(|password| named("password", password));
                 std::iter::once(named("username", username)).chain(password).collect()

@@ -17,6 +17,7 @@ use crate::sources::rest::paging::Turn;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::template::{Template, put, with_secrets};
 use crate::sources::source::SourceError;
+use crate::telemetry::Escaped;
 
 /// Extra headers, each of which can be a secret.
 pub(super) type Headers = BTreeMap<String, Secret>;
@@ -105,6 +106,7 @@ impl Keys {
     /// Checks the parts against each other.
     pub(super) fn check(self) -> Result<Request, Vec<Problem>> {
         let mut problems = check_headers(&self.headers);
+        problems.extend(key_in(&self.path));
         let verb = self.method;
         let payload = match (self.body, self.form) {
             (Some(_), Some(_)) => {
@@ -139,6 +141,14 @@ impl Keys {
         let query = with_secrets(self.query);
         Ok(Request { method, path: self.path, query, array: self.array, headers: self.headers, payload })
     }
+}
+
+/// A key has no place in an address, which stands in logs.
+fn key_in(path: &str) -> Option<Problem> {
+    let (_, query) = path.split_once('?')?;
+    let (name, _) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| is_secret_name(name))?;
+    let problem = Problem::at("path", format!("holds what may be a key in `{}`", Escaped(&name)));
+    Some(problem.hint(format!("put it under `query`: {} = {{ env = \"…\" }}", Escaped(&name))))
 }
 
 /// Finds headers that could never be sent.

@@ -161,7 +161,10 @@ fn asking(wait: Option<Duration>) -> String {
     match wait {
         None => String::new(),
         Some(wait) if wait > Duration::from_secs(24 * 3600) => " and asks to wait longer than a day".to_owned(),
-        Some(wait) => format!(" and asks to wait {}", Span(wait)),
+        Some(wait) => {
+            let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            format!(" and asks to wait {}", Span(Duration::from_secs(whole)))
+        }
     }
 }
 
@@ -247,6 +250,7 @@ impl SourceError {
         match self {
             Self::Http(HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
             | Self::Server { .. }
+            | Self::Failed { .. }
             | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
             Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
@@ -263,9 +267,21 @@ impl SourceError {
             Self::Blocked { .. } => Advice::WaitForBlock,
             Self::Refused { .. } => Advice::RenewCredentials,
             Self::Forbidden { .. } | Self::Several(_) => Advice::GrantPermission,
-            Self::Unexpected { .. } | Self::Malformed(_) | Self::Failed { .. } => Advice::CheckAddress,
+            Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
             Self::Mapping(_) => Advice::CheckMapping,
             Self::Part { source, .. } => source.advice(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_whole_seconds_and_never_as_less_than_was_asked() {
+        let told = |millis| SourceError::of_status(429, Some(Duration::from_millis(millis))).to_string();
+        assert!(told(997).ends_with("asks to wait 1s") && told(3_600_001).ends_with("asks to wait 1h 1s"));
+        assert!(told(86_400_001).ends_with("asks to wait longer than a day"));
     }
 }

@@ -89,10 +89,16 @@ impl ListTable {
     }
 
     async fn walk(&self, client: &Client) -> Result<(Names, Vec<String>), SourceError> {
-        let (mut names, mut renamed) = (Names::default(), 0);
-        let end = self.list.walk(client, None, |rows| renamed += self.rows.take(rows, &mut names)).await?;
+        let (mut names, mut renamed, mut rows_seen) = (Names::default(), 0, 0);
+        let end = self
+            .list
+            .walk(client, None, |rows| {
+                rows_seen += rows.len();
+                renamed += self.rows.take(rows, &mut names);
+            })
+            .await?;
         if is_empty(&names) {
-            return Err(SourceError::Mapping("the table is empty".to_owned()));
+            return Err(SourceError::Mapping(self.rows.why_empty(rows_seen)));
         }
         let mut warnings = Vec::new();
         warnings.extend(end.doubt().map(|why| format!("may be cut: {why}")));

@@ -229,6 +229,16 @@ impl Rows {
         Self { records: self.records.that_may_be_missing(), ..self }
     }
 
+    /// Why nothing is known after so many rows.
+    fn why_empty(&self, rows: usize) -> String {
+        if rows == 0 {
+            return "the table is empty".to_owned();
+        }
+        let names = self.columns.iter().flat_map(|column| &column.paths).map(|path| format!("`{path}`"));
+        let names = names.collect::<Vec<_>>().join(", ");
+        format!("none of its {rows} rows has a key at `{}` and a name at {names}", self.key)
+    }
+
     /// Takes in the keys and values of rows; a row without either names nothing. How many keys had another name before.
     fn take(&self, rows: &[Record<'_>], names: &mut Names) -> u64 {
         let mut renamed = 0;
@@ -289,6 +299,14 @@ mod tests {
         assert_eq!(entry(toml, r#"{"first": "Ann"}"#), None);
         let active = "value = '$.first'\nwhere = [{ path = '$.active', op = 'eq', value = true }]";
         assert_eq!(entry(active, r#"{"id": 7, "first": "Ann", "active": false}"#), None);
+    }
+
+    #[test]
+    fn a_table_of_rows_without_keys_or_names_is_told_from_an_empty_one() {
+        let mut section = section("records = '$.rows'\nkey = '$.idx'\nvalue = ['$.first', '$.last']");
+        let rows = Rows::read("t", &mut section).unwrap().0;
+        assert_eq!(rows.why_empty(0), "the table is empty");
+        assert_eq!(rows.why_empty(3), "none of its 3 rows has a key at `$.idx` and a name at `$.first`, `$.last`");
     }
 
     #[test]

@@ -159,7 +159,10 @@ impl Paging {
             Way::One | Way::Unsaid if relation(headers, "next").is_some() => {
                 Err("the answer is one page of several: its `Link` names a next one".to_owned())
             }
-            Way::One | Way::Unsaid => Ok(None),
+            Way::One | Way::Unsaid => match seen.has_more.filter(|path| says_more(path, document)) {
+                Some(more) => Err(format!("the answer is one page of several: `{more}` says there is more")),
+                None => Ok(None),
+            },
             Way::Counted(counted) => counted.next(&seen).map(|next| next.map(Next::Position)),
             Way::Cursor(cursor) => cursor.next(&seen).map(|next| next.map(Next::Position)),
             Way::Link(link) => link.next(&seen).map(|next| next.map(Next::Link)),
@@ -343,6 +346,9 @@ mod tests {
             assert!(answered(&paging, None, 1, "{}", &headers).is_err());
             assert_eq!(answered(&paging, None, 1, "{}", &HeaderMap::new()), Ok(None));
         }
+        let told = paging("type = 'none'\nhas_more = '$.more'");
+        assert!(next(&told, None, 1, r#"{"more": true}"#).is_err());
+        assert_eq!(next(&told, None, 1, r#"{"more": false}"#), Ok(None));
     }
 
     #[test]

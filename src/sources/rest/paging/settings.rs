@@ -48,7 +48,7 @@ fn everything() -> Vec<Kept> {
 
 /// The ways, and which of the common keys each has.
 const WAYS: [(&str, &[&[&str]]); 7] = [
-    ("none", &[&TOTAL, &["max_records"]]),
+    ("none", &[&TOTAL, &["max_records", "has_more"]]),
     ("page", &[&TOTAL, &BOUNDS, &PLACED, &["end_statuses"]]),
     ("offset", &[&TOTAL, &BOUNDS, &PLACED, &["end_statuses"]]),
     ("cursor", &[&TOTAL, &BOUNDS, &PLACED, &["end_statuses"]]),
