@@ -209,7 +209,7 @@ impl Asked {
         Self {
             name: name.clone(),
             section: section.clone().split_off(&ASKS),
-            secrets: built.secrets.iter().filter_map(revealed).collect(),
+            secrets: built.secrets.iter().map(revealed).collect(),
             pipelines: built.scope.pipelines.clone(),
         }
     }

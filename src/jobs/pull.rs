@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::advice::Advice;
 use crate::analysis::gate::{self, Allowed, Candidate, Hold};
@@ -92,22 +92,13 @@ pub async fn pull(
     due: Option<DateTime<Utc>>,
     progress: impl Fn(Progress),
 ) -> Result<Published, PullFailure> {
-    // Whatever is logged meanwhile says which source it is of.
-    let span = tracing::error_span!("pull", source.name = %target.name);
-    pull_and_note(jobs, target, due, progress).instrument(span).await
-}
-
-async fn pull_and_note(
-    jobs: &Arc<Jobs>,
-    target: &Arc<Target>,
-    due: Option<DateTime<Utc>>,
-    progress: impl Fn(Progress),
-) -> Result<Published, PullFailure> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
     let begun = jobs.clock.now();
     let before = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
     remember(jobs, target, move |state| state.begin(due, begun)).await?;
-    let ended = pull_and_publish(jobs, target, progress).await;
+    // Whatever is logged on the way says of which source.
+    let span = tracing::error_span!("pull", source.name = %target.name);
+    let ended = pull_and_publish(jobs, target, progress).instrument(span).await;
     let now = jobs.clock.now();
     let remembered = match &ended {
         Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
@@ -124,7 +115,7 @@ async fn pull_and_note(
     };
     // What became of the pull is told whether or not it could be noted down.
     if let Err(error) = remembered {
-        tracing::error!(error = in_one_line(&error), "The end of a pull could not be noted down");
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "The end of a pull could not be noted down");
     }
     ended
 }
@@ -163,9 +154,9 @@ async fn pull_and_publish(
     fetched.vanished = vanished::count(jobs, target, &mut fetched, begun + jobs.pull_deadline.0).await;
     let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
     let (id, head) = {
-        let (jobs, span) = (Arc::clone(&jobs), Span::current());
+        let jobs = Arc::clone(&jobs);
         // One thread from sorting to the last rename: other sources go on meanwhile.
-        tokio::task::spawn_blocking(move || span.in_scope(|| publish(&jobs, &target, spool, fetched, now)))
+        tokio::task::spawn_blocking(move || publish(&jobs, &target, spool, fetched, now))
             .await
             .map_err(|_| PullFailure::Panicked)??
     };
@@ -223,7 +214,7 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let (holds, remarks) = (gate::judge(&candidate, last_good, allowed), gate::remark(&candidate));
     if holds.is_empty() {
-        say_what_is_new(&remarks, last_good);
+        say_what_is_new(target, &remarks, last_good);
     }
     let findings = &mut assembled.head.quality.findings;
     findings.extend(remarks);
@@ -232,14 +223,14 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
 }
 
 /// Logs what the last good snapshot did not say already.
-fn say_what_is_new(remarks: &[Finding], last_good: Option<&Head>) {
+fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head>) {
     let said = last_good.map_or(&[][..], |head| &head.quality.findings);
     let is_new =
         |remark: &&Finding| !said.iter().any(|known| (known.rule, &known.field) == (remark.rule, &remark.field));
     let (empty, others): (Vec<&Finding>, Vec<&Finding>) =
         remarks.iter().filter(is_new).partition(|remark| remark.rule == Rule::R07);
     for remark in others {
-        tracing::warn!("{} ({:?})", remark.message, remark.rule);
+        tracing::warn!(source.name = %target.name, "{} ({:?})", remark.message, remark.rule);
     }
     // Fields of which the same is to be said stand together: an account may use few of them.
     let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -247,7 +238,7 @@ fn say_what_is_new(remarks: &[Finding], last_good: Option<&Head>) {
         fields.entry(&remark.message).or_default().push(format!("`{}`", remark.field));
     }
     for (message, fields) in fields {
-        tracing::warn!("{}: {message} (R07)", fields.join(", "));
+        tracing::warn!(source.name = %target.name, "{}: {message} (R07)", fields.join(", "));
     }
 }
 
@@ -281,7 +272,7 @@ fn publish(
         let _lock = jobs.store.lock_write()?;
         let adopted = jobs.store.adopt(name)?;
         if adopted > 0 {
-            tracing::info!(adopted, "Moved {adopted} earlier snapshots into the source's folder");
+            tracing::info!(source.name = %name, adopted, "Moved {adopted} earlier snapshots into the source's folder");
         }
     }
     let id = {

@@ -44,7 +44,7 @@ pub(super) async fn count(
         Ok(gone) if gone.ids.is_empty() => return None,
         Ok(gone) => gone,
         Err(error) => {
-            tracing::warn!(error = in_one_line(&error), "Vanished deals cannot be told");
+            tracing::warn!(source.name = %target.name, error = in_one_line(&error), "Vanished deals cannot be told");
             return None;
         }
     };
@@ -52,17 +52,18 @@ pub(super) async fn count(
     let before = source.requests();
     if let Err(error) = explain(&target.built, &gone.ids, ends_at, jobs.clock.as_ref(), &jobs.stop, &mut fates).await {
         let error = in_one_line(&error);
-        tracing::warn!(error, "What became of the vanished deals is not known");
+        tracing::warn!(source.name = %target.name, error, "What became of the vanished deals is not known");
     }
     fetched.requests += source.requests() - before;
     let unknown: Vec<&str> =
         fates.iter().filter(|(_, fate)| **fate == Fate::Unknown).map(|(id, _)| id.as_str()).collect();
     if !unknown.is_empty() {
         let count = unknown.len();
+        let ids = unknown[..count.min(NAMED_AT_MOST)].join(", ");
         let more = if count > NAMED_AT_MOST { ", …" } else { "" };
-        let ids = unknown[..count.min(NAMED_AT_MOST)].join(", ") + more;
-        let (are, them) = if count == 1 { ("deal is", "it") } else { ("deals are", "them") };
-        tracing::warn!(count, "{count} {are} gone, and the CRM knows nothing of {them}: {ids}");
+        let (deals, them) =
+            if count == 1 { ("1 deal is".to_owned(), "it") } else { (format!("{count} deals are"), "them") };
+        tracing::warn!(source.name = %target.name, count, "{deals} gone, and the CRM knows nothing of {them}: {ids}{more}");
     }
     Some(by_fate(&fates, gone.ids.len() as u64 + gone.more))
 }

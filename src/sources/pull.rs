@@ -27,7 +27,7 @@ use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 pub(super) use crate::sources::pull::guards::Guards;
 pub use crate::sources::pull::matched::Matched;
-use crate::sources::source::{Deciding, End, Fate, Gaps, Names, Opened, Page, Skipped, SourceError, Wanted};
+use crate::sources::source::{Deciding, End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
@@ -200,15 +200,6 @@ pub async fn explain(
     Ok(())
 }
 
-/// Tells of the first records that cannot be read; later ones are counted. An error's own words may quote a record, so
-/// none are repeated.
-fn tell_skipped(Skipped { count, first }: Skipped, before: &Fetched) {
-    if count > 0 && before.skipped == 0 {
-        let page = before.pages;
-        warn!(count, "Records that cannot be read are left out, the first is record {first} of page {page}");
-    }
-}
-
 struct Walk<'a> {
     built: &'a Built,
     clock: &'a dyn Clock,
@@ -263,6 +254,7 @@ impl<'a> Walk<'a> {
             requests: 0,
         };
         let mut wanted = Wanted::default();
+        let mut unreadable: Option<(u64, u64)> = None;
         let mut after: Option<String> = None;
         loop {
             let step = format!("read page {}", fetched.pages + 1);
@@ -270,6 +262,7 @@ impl<'a> Walk<'a> {
             let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
             guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
+            unreadable = unreadable.or_else(|| Some((page.skipped.first?, fetched.pages + 1)));
             self.take(page, &mut fetched, &mut wanted, &mut sink)?;
             progress(Progress {
                 pages: fetched.pages,
@@ -289,11 +282,13 @@ impl<'a> Walk<'a> {
                 return Err(PullError::Stopped);
             }
         }
-        if fetched.skipped > 0 {
-            warn!(count = fetched.skipped, "Left out {} of {} records", fetched.skipped, fetched.fetched);
-        }
         if fetched.listed.is_some() {
             fetched.end = fetched.end.counted();
+        }
+        if let Some((place, page)) = unreadable {
+            // Once, however many they are. An error's own words may quote a record, so none are repeated.
+            let (count, records) = (fetched.skipped, if fetched.skipped == 1 { "record" } else { "records" });
+            warn!("Left out {count} {records} that cannot be read; the first is record {place} of page {page}");
         }
         fetched.seen.sort();
         fetched.finished_at = self.clock.now();
@@ -320,7 +315,6 @@ impl<'a> Walk<'a> {
         let matched = &mut fetched.matched;
         keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
         fetched.filtered += page.filtered;
-        tell_skipped(page.skipped, fetched);
         fetched.skipped += page.skipped.count;
         fetched.deleted += page.deleted.len() as u64;
         fetched.uncounted += page.uncounted;
@@ -328,7 +322,9 @@ impl<'a> Walk<'a> {
         fetched.findings.merge(page.findings);
         fetched.gaps.merge(page.gaps);
         fetched.deciding.merge(page.deciding);
-        fetched.end = page.end;
+        if fetched.end.doubt().is_none() {
+            fetched.end = page.end;
+        }
         sink(&page.deals).map_err(PullError::Spool)
     }
 

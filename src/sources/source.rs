@@ -227,21 +227,19 @@ pub struct Page {
     pub end: End,
 }
 
-/// The records of one page that cannot be read.
+/// Records that cannot be read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skipped {
-    /// How many they are.
+    /// How many.
     pub count: u64,
     /// Where the first of them stands on its page, from 1.
-    pub first: u64,
+    pub first: Option<u64>,
 }
 
 impl Skipped {
     /// One more, at `place` of its page.
     pub fn add(&mut self, place: u64) {
-        if self.count == 0 {
-            self.first = place;
-        }
+        self.first.get_or_insert(place);
         self.count += 1;
     }
 }

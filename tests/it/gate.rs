@@ -308,12 +308,8 @@ async fn records_that_cannot_be_read_prove_nothing_and_a_few_of_them_are_said() 
     let pulled = folder.run(&["pull"]);
     assert_held(&pulled, "0 deals could be read, and the CRM counts 250 (R02)");
     assert_held(&pulled, "`id` cannot be read in any of 250 records: renamed, or another answer (R07)");
-    let left_out: Vec<&str> = pulled.stderr.lines().filter(|line| line.contains("left out")).collect();
-    let [first] = left_out[..] else { panic!("once, and not for each of three pages: {left_out:?}") };
-    let line: serde_json::Value = serde_json::from_str(first).unwrap();
-    let said = "Records that cannot be read are left out, the first is record 1 of page 1";
-    assert_eq!((line["message"].as_str(), line["span"]["source.name"].as_str()), (Some(said), Some("hubspot")));
-    assert!(pulled.stderr.contains("Left out 250 of 250 records"), "{}", pulled.stderr);
+    let left_out = "Left out 250 records that cannot be read; the first is record 1 of page 1";
+    assert_eq!(pulled.stderr.matches(left_out).count(), 1, "once, not once a page: {}", pulled.stderr);
     assert!(!folder.join("output/sales_pipeline.json").exists());
 
     crm.change(|account| account.unreadable = account.live().into_iter().take(3).collect());
@@ -357,7 +353,7 @@ async fn a_pull_that_lacks_deals_which_the_crm_counts_is_held_and_a_small_differ
 async fn a_field_that_matches_nothing_is_said_once_and_holds_nothing() {
     let crm = FakeHubspot::start(fake_hubspot::deals(120)).await;
     let folder = reading(&crm, "");
-    let said = "empty in every deal: renamed, hidden from this key, of another form, or not used (R07)";
+    let said = "empty in every deal: renamed, hidden from this key, or not used (R07)";
     let pulled = folder.run(&["pull"]);
     pulled.assert_code(0);
     let line = pulled.stderr.lines().find(|line| line.contains(said)).unwrap_or_default();

@@ -164,7 +164,7 @@ impl Source for Rest {
         let mut refusals = Refusals::default();
         page.deciding = self.deciding(&batch.records);
         for (index, record) in batch.records.iter().enumerate() {
-            let id = reader.take(record, index as u64 + 1, &mut page).unwrap_or_else(|why| {
+            let id = reader.take(record, &mut page).unwrap_or_else(|why| {
                 refusals.add(why, index);
                 None
             });
@@ -288,7 +288,7 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     /// Puts a record where it belongs: among the deals, the filtered or the skipped. The id of a deal.
-    fn take(&mut self, record: &Record<'_>, place: u64, page: &mut Page) -> Result<Option<String>, String> {
+    fn take(&mut self, record: &Record<'_>, page: &mut Page) -> Result<Option<String>, String> {
         if !self.rest.deals.records.wants(record) {
             page.filtered += 1;
             return Ok(None);
@@ -305,7 +305,7 @@ impl Reader<'_> {
         let mut deal = match self.rest.mapping.deal(&mut reading) {
             Ok(deal) => deal,
             Err(Refusal::Skip) => {
-                page.skipped.add(place);
+                page.skipped.add(page.fetched() + 1);
                 return Ok(None);
             }
             Err(Refusal::Fail(why)) => return Err(why),
