@@ -104,7 +104,7 @@ fn write_page(
     };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {}, currency {currency}", Escaped(&account))?;
-    let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped);
+    let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped.count);
     writeln!(
         out,
         "  first page   {came} records, {left_out} left out by the configuration, {skipped} skipped, {more}"

@@ -248,7 +248,7 @@ impl<'a> Reading<'a> {
         keep_wanted(&mut page, &self.target.built.scope, opened, now, |_| ());
         self.sample.pages += 1;
         self.sample.fetched += fetched;
-        self.sample.skipped += page.skipped;
+        self.sample.skipped += page.skipped.count;
         self.sample.filtered += page.filtered;
         self.findings.merge(page.findings);
         let both = exchanges.iter().chain(&self.before);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tracing::Instrument;
 
 use crate::advice::Advice;
 use crate::analysis::gate::{self, Allowed, Candidate, Hold};
@@ -95,7 +96,9 @@ pub async fn pull(
     let begun = jobs.clock.now();
     let before = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
     remember(jobs, target, move |state| state.begin(due, begun)).await?;
-    let ended = pull_and_publish(jobs, target, progress).await;
+    // Whatever is logged on the way says of which source.
+    let span = tracing::error_span!("pull", source.name = %target.name);
+    let ended = pull_and_publish(jobs, target, progress).instrument(span).await;
     let now = jobs.clock.now();
     let remembered = match &ended {
         Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,

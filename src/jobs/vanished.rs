@@ -58,9 +58,12 @@ pub(super) async fn count(
     let unknown: Vec<&str> =
         fates.iter().filter(|(_, fate)| **fate == Fate::Unknown).map(|(id, _)| id.as_str()).collect();
     if !unknown.is_empty() {
-        let ids = unknown[..unknown.len().min(NAMED_AT_MOST)].join(", ");
         let count = unknown.len();
-        tracing::warn!(source.name = %target.name, count, "{count} deals are gone, and the CRM knows nothing of them: {ids}");
+        let ids = unknown[..count.min(NAMED_AT_MOST)].join(", ");
+        let more = if count > NAMED_AT_MOST { ", …" } else { "" };
+        let (deals, them) =
+            if count == 1 { ("1 deal is".to_owned(), "it") } else { (format!("{count} deals are"), "them") };
+        tracing::warn!(source.name = %target.name, count, "{deals} gone, and the CRM knows nothing of {them}: {ids}{more}");
     }
     Some(by_fate(&fates, gone.ids.len() as u64 + gone.more))
 }

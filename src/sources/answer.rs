@@ -8,7 +8,6 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::http::Reply;
 use crate::sources::source::SourceError;
-use crate::telemetry::Escaped;
 
 /// The text of an answer that should be JSON, without a byte order mark; empty for 204 and where there is no body.
 pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
@@ -54,12 +53,6 @@ pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
     if parts > MAX_IN_ALL { Err(SourceError::TooManyParts(MAX_IN_ALL)) } else { Ok(()) }
 }
 
-/// Where in a list a record is of which no id can be read: behind the deal before it, with a blank in front. Nothing where
-/// there is none.
-fn after_deal(id: &str) -> String {
-    if id.is_empty() { String::new() } else { format!(" after deal `{}`", Escaped(id)) }
-}
-
 /// Why a text of so many bytes is no JSON, or not the JSON it should be. The error's own words may quote the answer.
 pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
     let (line, column) = (error.line(), error.column());
@@ -69,41 +62,6 @@ pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
         SourceError::Malformed(format!("the answer is JSON of another shape (line {line}, column {column})"))
     } else {
         SourceError::Malformed(format!("the answer is not JSON (line {line}, column {column})"))
-    }
-}
-
-/// The records of one page that cannot be read.
-#[derive(Debug, Default)]
-pub(super) struct Skipped {
-    count: u64,
-    /// Where the first of them stands on its page, from 1.
-    first: u64,
-}
-
-impl Skipped {
-    /// One more, at `place` of its page.
-    pub(super) fn add(&mut self, place: u64) {
-        if self.count == 0 {
-            self.first = place;
-        }
-        self.count += 1;
-    }
-
-    /// How many they are.
-    pub(super) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Logs them, in one line however many they are; `last` is the deal before the page. An error's own words may quote
-    /// a record, so none are repeated.
-    pub(super) fn tell(&self, last: &str) {
-        let Self { count, first } = self;
-        if *count > 0 {
-            let (after, records) = (after_deal(last), if *count == 1 { "record" } else { "records" });
-            tracing::warn!(
-                "Left out {count} {records} of a page{after} that cannot be read; the first is record {first}"
-            );
-        }
     }
 }
 

@@ -254,6 +254,7 @@ impl<'a> Walk<'a> {
             requests: 0,
         };
         let mut wanted = Wanted::default();
+        let mut unreadable: Option<(u64, u64)> = None;
         let mut after: Option<String> = None;
         loop {
             let step = format!("read page {}", fetched.pages + 1);
@@ -261,6 +262,7 @@ impl<'a> Walk<'a> {
             let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
             guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
+            unreadable = unreadable.or_else(|| Some((page.skipped.first?, fetched.pages + 1)));
             self.take(page, &mut fetched, &mut wanted, &mut sink)?;
             progress(Progress {
                 pages: fetched.pages,
@@ -282,6 +284,11 @@ impl<'a> Walk<'a> {
         }
         if fetched.listed.is_some() {
             fetched.end = fetched.end.counted();
+        }
+        if let Some((place, page)) = unreadable {
+            // Once, however many they are. An error's own words may quote a record, so none are repeated.
+            let (count, records) = (fetched.skipped, if fetched.skipped == 1 { "record" } else { "records" });
+            warn!("Left out {count} {records} that cannot be read; the first is record {place} of page {page}");
         }
         fetched.seen.sort();
         fetched.finished_at = self.clock.now();
@@ -308,14 +315,16 @@ impl<'a> Walk<'a> {
         let matched = &mut fetched.matched;
         keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
         fetched.filtered += page.filtered;
-        fetched.skipped += page.skipped;
+        fetched.skipped += page.skipped.count;
         fetched.deleted += page.deleted.len() as u64;
         fetched.uncounted += page.uncounted;
         page.deals.iter().for_each(|deal| wanted.add(deal));
         fetched.findings.merge(page.findings);
         fetched.gaps.merge(page.gaps);
         fetched.deciding.merge(page.deciding);
-        fetched.end = page.end;
+        if fetched.end.doubt().is_none() {
+            fetched.end = page.end;
+        }
         sink(&page.deals).map_err(PullError::Spool)
     }
 

@@ -206,7 +206,7 @@ pub struct Page {
     /// Records that the configuration leaves out (`where`, deleted ones).
     pub filtered: u64,
     /// Records that cannot be read.
-    pub skipped: u64,
+    pub skipped: Skipped,
     /// The ids of records that came and say that they are deleted: those deals are gone.
     pub deleted: BTreeSet<String>,
     /// Of all these, records that [`Opened::expected`] does not count: archived ones, those of other pipelines.
@@ -225,6 +225,23 @@ pub struct Page {
     pub next: Option<String>,
     /// At the end: how it is known.
     pub end: End,
+}
+
+/// Records that cannot be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// How many.
+    pub count: u64,
+    /// Where the first of them stands on its page, from 1.
+    pub first: Option<u64>,
+}
+
+impl Skipped {
+    /// One more, at `place` of its page.
+    pub fn add(&mut self, place: u64) {
+        self.first.get_or_insert(place);
+        self.count += 1;
+    }
 }
 
 /// How the end of a list is known.
@@ -307,7 +324,7 @@ impl Deciding {
 impl Page {
     /// Records received.
     pub fn fetched(&self) -> u64 {
-        self.deals.len() as u64 + self.filtered + self.skipped
+        self.deals.len() as u64 + self.filtered + self.skipped.count
     }
 }
 

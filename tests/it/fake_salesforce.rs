@@ -128,6 +128,8 @@ pub(crate) enum Fault {
     WrongTotal,
     /// The job ends so.
     JobEnds(JobState),
+    /// The list of a bulk result's pages holds none, nor the word for them.
+    NoPages,
     /// The bulk result does not say whether it goes on.
     NoLocator,
     /// The right answer, less its second half: the connection ends.

@@ -19,6 +19,7 @@ use sales_pipeline::model::finding::{Finding, Rule};
 use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Section, Span};
 use sales_pipeline::sources::pull::{Fetched, PullError, pull};
+use sales_pipeline::sources::source::End;
 use sales_pipeline::sources::{Built, Context, build};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -401,6 +402,72 @@ async fn a_cursor_that_repeats_while_the_ids_grow_fails_the_pull() {
     let (told, advice) = failure(&built(&crm.section())).await;
     assert!(told.contains("the next page is one that was read already"), "{told}");
     assert_eq!((advice, asked(&crm, Route::Deals)), (Advice::CheckPaging, 2));
+}
+
+/// A page of so many deals that has this beside them.
+fn page(count: u64, beside: &serde_json::Value) -> Fault {
+    let deals: Vec<_> = (1..=count).map(|id| json!({"id": id, "pipeline_id": 1, "stage_id": 1})).collect();
+    Fault::Says(200, json!({"success": true, "data": deals, "additional_data": beside}).to_string())
+}
+
+#[tokio::test]
+async fn a_full_page_that_says_nothing_of_a_next_one_is_doubted_unless_the_count_proves_it_the_last() {
+    let nothing = json!({});
+    for (there, came, more, is_doubted) in [
+        (700, 500, "", true),
+        (700, 500, "verify = false", true),
+        (500, 500, "verify = false", true),
+        (500, 500, "", false),
+        (499, 499, "verify = false", false),
+    ] {
+        let crm = FakePipedrive::start(deals(there)).await.fail_at(Route::Deals, 1, page(came, &nothing));
+        let fetched = pulled(&with(&crm, more)).await.unwrap().fetched;
+        let doubt = matches!(fetched.end, End::Doubtful { is_grave: true, .. });
+        assert_eq!(doubt, is_doubted, "{came} of {there}, {more}: {:?}", fetched.end);
+    }
+    let crm = FakePipedrive::start(deals(700)).await.fail_at(Route::Deals, 1, page(500, &nothing));
+    let fetched = pulled(&with(&crm, "archived = true")).await.unwrap().fetched;
+    assert!(fetched.end.doubt().is_some(), "the list of archived deals behind it is not doubted");
+}
+
+#[tokio::test]
+async fn a_page_that_says_in_other_words_that_there_is_more_is_not_the_last() {
+    for beside in [
+        json!({"pagination": {"start": 0, "limit": 500, "more_items_in_collection": true, "next_start": 500}}),
+        json!({"pagination": {"next_cursor": "eyJ9"}}),
+        json!({"next_cursor": null, "more_items_in_collection": true}),
+    ] {
+        let crm = FakePipedrive::start(deals(3)).await.fail_at(Route::Deals, 1, page(3, &beside));
+        let (told, advice) = failure(&with(&crm, "verify = false")).await;
+        assert!(told.contains("no word of where the next page is") && advice == Advice::CheckPaging, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn currencies_that_may_not_be_read_are_done_without_and_told() {
+    for status in [403, 404] {
+        let crm = FakePipedrive::start(deals(30)).await.fail_at(Route::Currencies, 1, Fault::Status(status));
+        let pulled = pulled_from(&crm).await;
+        assert_eq!(pulled.published(), crm.model(), "{status}");
+        assert!(pulled.warnings().contains("The currencies of the account's own are unknown"), "{}", pulled.warnings());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_pull_logs_on_its_way_says_of_which_source_and_comes_once() {
+    let mut all: Vec<_> = (1..=3).map(bare_deal).collect();
+    all.iter_mut().zip(10_001..).for_each(|(deal, owner)| deal.owner = Some(owner));
+    let crm = FakePipedrive::start(all).await.fail_at(Route::Deals, 1, Fault::Status(500));
+    crm.change(|account| account.users.get_mut(&7).unwrap().is_admin = false);
+    let folder = Folder::new();
+    folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+    let told = folder.run(&["pull"]);
+    told.assert_code(0);
+    for part in ["Trying again", "is no administrator", "has no name"] {
+        let lines: Vec<&str> = told.stderr.lines().filter(|line| line.contains(part)).collect();
+        assert_eq!(lines.len(), 1, "{part} in\n{}", told.stderr);
+        assert!(lines[0].contains(r#""source.name":"crm""#), "{}", lines[0]);
+    }
 }
 
 #[tokio::test]

@@ -238,9 +238,10 @@ async fn the_pages_of_a_large_export_are_read_two_at_a_time_and_one_by_one_where
         .collect();
     assert_eq!((lists, read.len()), (2, 8), "seven pages, five in a list; one was asked for twice");
     assert!(read[0] != read[1], "the second was asked for with the first");
-    let lacking = Fault::Error(404, "NOT_FOUND");
-    let (lists, crm) = whole(export().await.fail_at(Route::ResultPages, 1, lacking)).await;
-    assert_eq!((lists, asked(&crm, Route::Results)), (1, 7));
+    for odd in [Fault::Error(404, "NOT_FOUND"), Fault::Html(200), Fault::NoPages] {
+        let (lists, crm) = whole(export().await.fail_at(Route::ResultPages, 1, odd.clone())).await;
+        assert_eq!((lists, asked(&crm, Route::Results)), (1, 7), "{odd:?}");
+    }
 }
 
 #[tokio::test]
@@ -353,6 +354,34 @@ async fn an_account_without_exports_is_read_by_the_list_and_a_limit_is_no_reason
     let (told, advice) = failure(&built(&section(&crm, "bulk_above = 1"))).await;
     assert!(told.contains("its limit for the day is reached") && advice == Advice::WaitForLimit, "{told}");
     assert_eq!(asked(&crm, Route::More), 0);
+}
+
+#[tokio::test]
+async fn an_export_whose_order_is_not_taken_is_read_by_the_list() {
+    for code in ["INVALIDJOB", "LIMIT_EXCEEDED"] {
+        let refused = Fault::Error(400, code);
+        let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::CreateJob, 1, refused);
+        let source = built(&section(&crm, "bulk_above = 1"));
+        assert_eq!(pulled(&source).await.unwrap().published(), crm.model(ZONE), "{code}");
+        assert_eq!(pulled(&source).await.unwrap().fetched.opened.way, "export", "{code}: another one may be taken");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_took_too_long_is_tried_by_the_next_pull_where_exports_are_no_better() {
+    let slow = || Fault::Part(0, 400, "QUERY_TIMEOUT");
+    for (route, fault) in [
+        (Route::CreateJob, Fault::Error(400, "FeatureNotEnabled")),
+        (Route::CreateJob, Fault::Error(400, "INVALIDJOB")),
+        (Route::Job, Fault::JobEnds(JobState::Failed)),
+    ] {
+        let crm = FakeSalesforce::start(deals(30)).await.fail_at(Route::Composite, 1, slow());
+        let crm = crm.fail_at(Route::Composite, 2, slow()).fail_at(route, 1, fault.clone());
+        let source = built(&crm.section());
+        failure(&source).await;
+        let next = pulled(&source).await.unwrap_or_else(|error| panic!("{fault:?}: {}", told(&error)));
+        assert_eq!((next.published(), next.fetched.opened.way), (crm.model(ZONE), "list"), "{fault:?}");
+    }
 }
 
 #[tokio::test]
@@ -556,6 +585,10 @@ async fn stages_and_organization_that_may_not_be_read_are_done_without_and_told(
     let pulled = pulled_from(&crm).await;
     assert_eq!(pulled.published(), crm.model(ZONE), "stages stand as their API names");
     assert!(pulled.warnings().contains("The stages cannot be read"), "{}", pulled.warnings());
+    let crm = FakeSalesforce::start(deals(30)).await.with(Org::without_stages);
+    let pulled = pulled_from(&crm).await;
+    assert_eq!(pulled.published(), crm.model(ZONE), "and so they do where there are none");
+    assert!(pulled.warnings().contains("lists no stages"), "{}", pulled.warnings());
     let crm = FakeSalesforce::start(deals(30)).await.with(|org| org.hide("Organization", "DefaultCurrencyIsoCode"));
     let pulled = pulled_from(&crm).await;
     assert_eq!((&pulled.fetched.opened.account, pulled.fetched.opened.currency), (&Some(org_id()), None));
@@ -677,7 +710,7 @@ async fn what_passes_is_tried_again_and_nothing_is_lost_or_doubled() {
 #[tokio::test]
 async fn what_does_not_pass_ends_the_pull_at_once_in_words() {
     for (fault, words, cure) in [
-        (Fault::Error(400, "MALFORMED_QUERY"), "does not take the filters of `where`", Advice::CheckMapping),
+        (Fault::Error(400, "MALFORMED_QUERY"), "a filter of `where`, or a field, does not fit", Advice::CheckMapping),
         (Fault::Error(400, "INVALID_FIELD"), "may not read one of the fields", Advice::CheckMapping),
         (Fault::Error(400, "QUERY_TOO_COMPLICATED"), "too many of them are formulas", Advice::CheckMapping),
         (Fault::Error(400, "OPERATION_TOO_LARGE"), "View All", Advice::GrantPermission),
@@ -705,8 +738,8 @@ async fn what_does_not_pass_ends_the_pull_at_once_in_words() {
 async fn a_part_of_the_first_request_that_fails_is_told_like_a_whole_one() {
     for (part, fault, words, cure) in [
         (0, Fault::Part(0, 403, "INSUFFICIENT_ACCESS"), "may not read this", Advice::GrantPermission),
-        (0, Fault::Part(0, 400, "MALFORMED_QUERY"), "the filters of `where`", Advice::CheckMapping),
-        (1, Fault::Part(1, 400, "MALFORMED_QUERY"), "the filters of `where`", Advice::CheckMapping),
+        (0, Fault::Part(0, 400, "MALFORMED_QUERY"), "a filter of `where`", Advice::CheckMapping),
+        (1, Fault::Part(1, 400, "MALFORMED_QUERY"), "a filter of `where`", Advice::CheckMapping),
         (2, Fault::Part(2, 404, "NOT_FOUND"), "answers 404 (NOT_FOUND)", Advice::CheckAddress),
     ] {
         let crm = FakeSalesforce::start(deals(3)).await.fail_at(Route::Composite, 1, fault);
@@ -774,6 +807,18 @@ async fn when_nine_tenths_of_the_day_are_used_the_rest_is_left_to_others() {
         assert_eq!(advice, Advice::WaitForLimit);
         assert_eq!(crm.requests().len(), sent, "not one more request, not even by the next process");
     }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_day_that_a_part_of_an_answer_tells_is_kept_to() {
+    let part = Fault::Part(0, 403, "REQUEST_LIMIT_EXCEEDED");
+    let crm = FakeSalesforce::start(deals(3)).await.fail_at(Route::Composite, 1, part);
+    let source = built(&crm.section());
+    let (told, _) = failure(&source).await;
+    assert!(told.contains("its limit for the day is reached"), "{told}");
+    let sent = crm.requests().len();
+    failure(&source).await;
+    assert_eq!(crm.requests().len(), sent, "not one more request");
 }
 
 #[tokio::test]
@@ -896,6 +941,19 @@ async fn what_is_deleted_is_left_out_and_what_comes_back_is_there_again() {
     crm.change(|org| org.move_stage(&reopened, "Prospecting"));
     let pulled = pulled_from(&crm).await;
     assert_eq!(pulled.published(), crm.model(ZONE));
+}
+
+#[tokio::test]
+async fn where_no_deal_says_that_it_is_deleted_the_recycle_bin_is_not_asked() {
+    for way in ["", "bulk_above = 1"] {
+        let crm = FakeSalesforce::start(deals(30)).await.with(|org| {
+            org.hide("Opportunity", "IsDeleted");
+            org.delete(&deal_id(3));
+        });
+        let pulled = pulled(&built(&section(&crm, way))).await.unwrap();
+        assert_eq!((pulled.published(), pulled.is_whole), (crm.model(ZONE), true), "{way}");
+        assert!(pulled.warnings().contains("may not read `IsDeleted`"), "{}", pulled.warnings());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

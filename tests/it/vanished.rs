@@ -57,7 +57,7 @@ async fn each_vanished_deal_is_explained_and_what_nobody_can_explain_is_said() {
     assert_eq!(vanished(&folder), counted(1, 2, 0, 1, 0));
     assert_eq!(asked_by_id(&crm), (2, 3), "the recycle bin, the others, and alone what neither knows");
     assert!(pull.stdout.contains("; 1 deal is gone, and the CRM knows nothing of it"), "{pull:#?}");
-    assert!(pull.stderr.contains(&format!("knows nothing of them: {purged}")), "{pull:#?}");
+    assert!(pull.stderr.contains(&format!("knows nothing of it: {purged}")), "{pull:#?}");
     let status = folder.run(&["status"]);
     assert!(status.stdout.contains("crm: 1 deal is gone, and the CRM knows nothing of it"), "{status:#?}");
     let requests = folder.json("output/sales_pipeline.json")["run"]["requests"].as_u64().unwrap();

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use crate::model::finding::Findings;
-use crate::sources::answer::Skipped;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{Reader, Record};
 use crate::sources::hubspot::wire::Listed;
-use crate::sources::source::{Page, SourceError};
+use crate::sources::source::{Page, Skipped, SourceError};
 use crate::sources::wire::by_number;
 
 /// What came, as far as it can be read.
@@ -16,7 +15,7 @@ use crate::sources::wire::by_number;
 pub(super) struct Records {
     pub(super) all: Vec<Record>,
     /// Records that cannot be read.
-    pub(super) skipped: u64,
+    pub(super) skipped: Skipped,
     /// The highest id so far, of this page or the ones before.
     pub(super) last: String,
     /// Companies by deal, of those deals whose record does not tell them all.
@@ -32,11 +31,9 @@ impl Records {
     /// Adds what a list or a search answers. Ids only ever grow, whatever happens to the deals meanwhile: anything
     /// else is a page that came before, or an order that nobody asked for.
     pub(super) fn add(&mut self, listed: &Listed) -> Result<(), SourceError> {
-        let before = self.last.clone();
-        let mut unreadable = Skipped::default();
         for (place, json) in (1..).zip(&listed.results) {
             let Ok(record) = serde_json::from_str::<Record>(json.get()) else {
-                unreadable.add(place);
+                self.skipped.add(place);
                 continue;
             };
             if by_number(&self.last, &record.id.0).is_ge() {
@@ -45,8 +42,6 @@ impl Records {
             self.last.clone_from(&record.id.0);
             self.all.push(record);
         }
-        self.skipped += unreadable.count();
-        unreadable.tell(&before);
         Ok(())
     }
 
@@ -109,6 +104,6 @@ mod tests {
             {"id": "6", "properties": {}, "associations": {"companies": {"results": [{"id": "9", "type": null}]}}},
             {"id": "7", "properties": {}, "unknown": {"a": [1]}}]}"#;
         records.add(&serde_json::from_str(json).unwrap()).unwrap();
-        assert_eq!((records.all.len(), records.skipped, records.last.as_str()), (4, 5, "7"));
+        assert_eq!((records.all.len(), records.skipped.count, records.last.as_str()), (4, 5, "7"));
     }
 }

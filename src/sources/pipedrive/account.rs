@@ -46,8 +46,16 @@ impl Account {
     /// Asks for the token's user and the currencies.
     pub(super) async fn ask(client: &Client) -> Result<Self, SourceError> {
         let me: Me = client.one(ME, "").await?;
-        let currencies: Vec<KnownCurrency> = client.whole(CURRENCIES).await?;
-        Ok(Self::of(me, &currencies))
+        match client.whole::<KnownCurrency>(CURRENCIES).await {
+            Ok(currencies) => Ok(Self::of(me, &currencies)),
+            // They are asked for what is said of them and nothing else.
+            Err(error @ (SourceError::Forbidden { .. } | SourceError::Unexpected { .. })) => {
+                let mut account = Self::of(me, &[]);
+                account.warnings.push(format!("The currencies of the account's own are unknown: {error}"));
+                Ok(account)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn of(me: Me, currencies: &[KnownCurrency]) -> Self {

@@ -21,7 +21,7 @@ use crate::sources::day::DayLimit;
 use crate::sources::pipedrive::block::Block;
 use crate::sources::pipedrive::errors::{WINDOW, number, refusal};
 use crate::sources::pipedrive::settings::{Address, Path, TOKEN};
-use crate::sources::pipedrive::wire::{self, Answer};
+use crate::sources::pipedrive::wire::{self, Answer, Last};
 use crate::sources::source::SourceError;
 use crate::sources::{Context, answer};
 
@@ -157,13 +157,17 @@ impl Client {
 
     /// One page of a list. A list without anything in it can be null.
     pub(super) async fn page(&self, path: Path, query: &[(&str, &str)]) -> Result<Listed, SourceError> {
-        let Answer { data, next } = self.get::<Vec<Box<RawValue>>>(path, "", query).await?;
-        Ok(Listed { records: data.unwrap_or_default(), next })
+        let Answer { data, next, last } = self.get::<Vec<Box<RawValue>>>(path, "", query).await?;
+        if next.is_none() && last == Last::Denied {
+            let what = "there is more of the list, and no word of where the next page is";
+            return Err(SourceError::Paging(what.to_owned()));
+        }
+        Ok(Listed { records: data.unwrap_or_default(), next, is_end_said: last == Last::Said })
     }
 
     /// All of a list of version 1, which comes whole and knows no parameters.
     pub(super) async fn whole<T: DeserializeOwned>(&self, path: Path) -> Result<Vec<T>, SourceError> {
-        let Listed { records, .. } = self.page(path, &[]).await?;
+        let records = self.get::<Vec<Box<RawValue>>>(path, "", &[]).await?.data.unwrap_or_default();
         Ok(records.iter().filter_map(|record| serde_json::from_str(record.get()).ok()).collect())
     }
 
@@ -173,7 +177,7 @@ impl Client {
         for _ in 0..MOST_PAGES {
             let mut query = vec![("limit", wire::PAGE)];
             query.extend(after.as_deref().map(|after| ("cursor", after)));
-            let Listed { records, next } = self.page(path, &query).await?;
+            let Listed { records, next, .. } = self.page(path, &query).await?;
             all.extend(records.iter().filter_map(|record| serde_json::from_str(record.get()).ok()));
             if next.is_none() {
                 return Ok(all);
@@ -304,6 +308,8 @@ impl Client {
 pub(super) struct Listed {
     pub(super) records: Vec<Box<RawValue>>,
     pub(super) next: Option<String>,
+    /// Whether a page without a next one says that it is the last.
+    pub(super) is_end_said: bool,
 }
 
 /// Half of a limit: the rest is for whatever else uses the same token.

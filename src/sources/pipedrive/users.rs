@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Deserialize;
@@ -54,6 +54,8 @@ pub(super) struct Unlisted {
     memory: Arc<dyn Memory>,
     /// How many were asked for since the walk began.
     asked: AtomicU64,
+    /// Whether one without a name was named since.
+    has_told: AtomicBool,
 }
 
 /// Whom nobody knows, by the credentials that asked, and until when that is believed, UTC.
@@ -66,12 +68,13 @@ struct Unknown {
 impl Unlisted {
     /// Those that are remembered.
     pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
-        Self { memory, asked: AtomicU64::new(0) }
+        Self { memory, asked: AtomicU64::new(0), has_told: AtomicBool::new(false) }
     }
 
     /// A walk begins: it may ask for some.
     pub(super) fn begin(&self) {
         self.asked.store(0, Ordering::Relaxed);
+        self.has_told.store(false, Ordering::Relaxed);
     }
 
     /// The names of those that are known by their ids.
@@ -91,7 +94,7 @@ impl Unlisted {
             match client.one::<User>(USER, &format!("/{id}")).await {
                 Ok(user) => names.extend(user.name().map(|(_, name)| (id.clone(), name))),
                 Err(error) if is_unknown(&error) => {
-                    tracing::warn!("The owner {id} has no name: {error}");
+                    self.tell(id, &error);
                     unknown.ids.insert(id.clone());
                     self.memory.put(KEY, &unknown.to_string());
                 }
@@ -99,6 +102,13 @@ impl Unlisted {
             }
         }
         Ok(names)
+    }
+
+    /// Names the first of a walk; the others are counted with the deals.
+    fn tell(&self, id: &str, error: &SourceError) {
+        if !self.has_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!("The owner {id} has no name: {error}. If there are others, a finding names their deals");
+        }
     }
 
     fn may_ask(&self) -> bool {

@@ -21,12 +21,7 @@ pub(super) type Record = HashMap<String, Box<RawValue>>;
 struct Envelope<T> {
     success: bool,
     data: Option<T>,
-    additional_data: Option<Additional>,
-}
-
-#[derive(Deserialize)]
-struct Additional {
-    next_cursor: Option<String>,
+    additional_data: Option<Box<RawValue>>,
 }
 
 /// What an answer holds.
@@ -36,6 +31,42 @@ pub(super) struct Answer<T> {
     pub(super) data: Option<T>,
     /// The cursor of the next page; null and no cursor at all are the end.
     pub(super) next: Option<String>,
+    /// What is said where there is none.
+    pub(super) last: Last,
+}
+
+/// Whether an answer without a cursor is the last one of its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    /// It says so: its cursor is null.
+    Said,
+    /// It has no word for a cursor.
+    Unsaid,
+    /// It says elsewhere that there is more.
+    Denied,
+}
+
+impl Last {
+    /// What the keys beside the records say: those of version 2, or those that version 1 has, and a tutorial of version 2
+    /// (contract §4, §9.3).
+    fn of(beside: &Record) -> Self {
+        let is =
+            |record: &Record, key: &str, json: fn(&str) -> bool| record.get(key).is_some_and(|value| json(value.get()));
+        let older: Record = beside.get("pagination").map(|value| keys(value)).unwrap_or_default();
+        let has_more = |record: &Record| is(record, "more_items_in_collection", |json| json == "true");
+        if has_more(beside) || has_more(&older) || is(&older, "next_cursor", |json| json != "null") {
+            Self::Denied
+        } else if beside.contains_key("next_cursor") {
+            Self::Said
+        } else {
+            Self::Unsaid
+        }
+    }
+}
+
+/// The keys of an object; none of anything else: an empty object has been seen to be written as a list.
+fn keys(value: &RawValue) -> Record {
+    serde_json::from_str(value.get()).unwrap_or_default()
 }
 
 /// Reads an answer whole. What is no JSON has been seen to pass, like a failure of the server's (contract §6).
@@ -54,7 +85,10 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<Answer<T>, SourceE
     if !envelope.success {
         return Err(SourceError::Malformed("the answer is an error, though its status says otherwise".to_owned()));
     }
-    Ok(Answer { data: envelope.data, next: envelope.additional_data.and_then(|more| more.next_cursor) })
+    let beside = envelope.additional_data.as_deref().map(keys).unwrap_or_default();
+    let next = beside.get("next_cursor").map(|cursor| serde_json::from_str::<Option<String>>(cursor.get())).transpose();
+    let next = next.map_err(|error| answer::not_json(&error, text.len()))?.flatten();
+    Ok(Answer { data: envelope.data, next, last: Last::of(&beside) })
 }
 
 impl<T> Answer<T> {
@@ -93,12 +127,29 @@ mod tests {
             r#"{"success": true, "data": [], "additional_data": {"next_cursor": null}}"#,
             r#"{"success": true, "data": [{}], "additional_data": {}}"#,
             r#"{"success": true, "data": [{}], "additional_data": null}"#,
+            r#"{"success": true, "data": [{}], "additional_data": []}"#,
             r#"{"success": true, "data": [{}]}"#,
         ] {
             assert_eq!(next(end).unwrap(), None, "{end}");
         }
         let short = r#"{"success": true, "data": [], "additional_data": {"next_cursor": "eyJ9"}, "related": {}}"#;
         assert_eq!(next(short).unwrap().as_deref(), Some("eyJ9"));
+    }
+
+    #[test]
+    fn an_end_that_is_said_is_told_from_one_that_is_not_and_from_none() {
+        for (beside, last) in [
+            (r#"{"next_cursor": null}"#, Last::Said),
+            ("{}", Last::Unsaid),
+            (r#"{"pagination": {"start": 0, "limit": 500, "more_items_in_collection": false}}"#, Last::Unsaid),
+            (r#"{"pagination": {"more_items_in_collection": true, "next_start": 500}}"#, Last::Denied),
+            (r#"{"pagination": {"next_cursor": "eyJ9"}}"#, Last::Denied),
+            (r#"{"next_cursor": null, "more_items_in_collection": true}"#, Last::Denied),
+        ] {
+            let text = format!(r#"{{"success": true, "data": [], "additional_data": {beside}}}"#);
+            assert_eq!(read::<Vec<Box<RawValue>>>(&text).unwrap().last, last, "{beside}");
+        }
+        assert!(next(r#"{"success": true, "data": [], "additional_data": {"next_cursor": 7}}"#).is_err());
     }
 
     #[test]

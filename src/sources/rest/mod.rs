@@ -305,7 +305,7 @@ impl Reader<'_> {
         let mut deal = match self.rest.mapping.deal(&mut reading) {
             Ok(deal) => deal,
             Err(Refusal::Skip) => {
-                page.skipped += 1;
+                page.skipped.add(page.fetched() + 1);
                 return Ok(None);
             }
             Err(Refusal::Fail(why)) => return Err(why),

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::Reply;
 use crate::model::finding::Findings;
-use crate::sources::answer::{Skipped, part};
+use crate::sources::answer::part;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::Columns;
-use crate::sources::salesforce::errors::code_of;
+use crate::sources::salesforce::errors::{code_of, is_without_exports};
 use crate::sources::salesforce::fields::Reader;
 use crate::sources::salesforce::list::take;
 use crate::sources::salesforce::rows::Row;
@@ -67,6 +67,9 @@ struct Told {
 #[serde(rename_all = "camelCase")]
 struct List {
     result_pages: Vec<Place>,
+    /// Whether there are no more of them.
+    #[serde(default)]
+    done: Option<bool>,
     /// Where the list goes on: the documents have both names (contract §1.7).
     #[serde(default, alias = "nextRecordUrl")]
     next_records_url: Option<String>,
@@ -81,6 +84,8 @@ struct Place {
 /// One walk's export.
 pub(super) struct Export {
     soql: String,
+    /// With what is in the recycle bin.
+    with_deleted: bool,
     job: Mutex<Option<Job>>,
     /// A page that was read together with the one before it, by its path.
     ahead: Mutex<Option<(String, Reply)>>,
@@ -98,8 +103,18 @@ struct Job {
 
 impl Export {
     /// One that is not ordered yet.
-    pub(super) fn new(soql: String) -> Self {
-        Self { soql, job: Mutex::default(), ahead: Mutex::default() }
+    pub(super) fn new(soql: String, with_deleted: bool) -> Self {
+        Self { soql, with_deleted, job: Mutex::default(), ahead: Mutex::default() }
+    }
+
+    /// Whether the list may be read in its stead: the account does not take the order, or gave the job up. That a job
+    /// cannot be looked at is another matter.
+    pub(super) fn is_given_up(&self, error: &SourceError) -> bool {
+        match error.root() {
+            SourceError::Unexpected { .. } => self.job().is_none() || is_without_exports(error),
+            SourceError::Paging(told) => told.starts_with(FAILED),
+            _ => false,
+        }
     }
 
     /// A page, the first one once the job is done; `after` and the page's `next` are paths.
@@ -146,7 +161,7 @@ impl Export {
         let ordered = self.job().clone();
         let mut job = match ordered {
             Some(job) => job,
-            None => Job { id: create(client, &self.soql).await?, total: None, pages: None },
+            None => Job { id: self.create(client).await?, total: None, pages: None },
         };
         *self.job() = Some(job.clone());
         let total = match job.total {
@@ -162,6 +177,20 @@ impl Export {
         };
         *self.job() = Some(Job { pages: Some(Arc::clone(&pages)), ..job.clone() });
         Ok((job.id, total, pages))
+    }
+
+    /// Orders the export; the id of its job.
+    async fn create(&self, client: &Client) -> Result<String, SourceError> {
+        let order = Order {
+            operation: if self.with_deleted { "queryAll" } else { "query" },
+            query: &self.soql,
+            content_type: "CSV",
+            column_delimiter: "COMMA",
+            line_ending: "LF",
+        };
+        let job: Told = client.post(&client.path("jobs/query"), &order).await?;
+        let is_id = !job.id.is_empty() && job.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_id.then_some(job.id).ok_or_else(|| SourceError::Malformed("the answer is no job of an export".to_owned()))
     }
 
     /// A page, and at once the one behind it, which is there when it is wanted.
@@ -186,26 +215,12 @@ impl Export {
     }
 }
 
-/// Whether the CRM gave up an export: the list may be read all the same.
-pub(super) fn has_failed(error: &SourceError) -> bool {
-    matches!(error.root(), SourceError::Paging(told) if told.starts_with(FAILED))
-}
-
 /// How many requests the result of so many records takes.
 pub(super) fn requests(total: u64) -> u64 {
     match total.div_ceil(PAGE) {
         0 | 1 => 1,
         pages => pages.div_ceil(LISTED) + pages,
     }
-}
-
-/// Orders an export; the id of its job.
-async fn create(client: &Client, soql: &str) -> Result<String, SourceError> {
-    let order =
-        Order { operation: "queryAll", query: soql, content_type: "CSV", column_delimiter: "COMMA", line_ending: "LF" };
-    let job: Told = client.post(&client.path("jobs/query"), &order).await?;
-    let is_id = !job.id.is_empty() && job.id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_id.then_some(job.id).ok_or_else(|| SourceError::Malformed("the answer is no job of an export".to_owned()))
 }
 
 /// Waits until the job is done, ever longer between two looks; how many records it holds.
@@ -233,23 +248,37 @@ async fn wait(client: &Client, job: &str, first: Duration) -> Result<u64, Source
     }
 }
 
-/// The paths of all pages of a result, which may be read at once; none where the account does not tell them.
+/// The paths of all pages of a result, which may be read at once; none where the account does not tell them as it
+/// should: each page says where the next one is, too.
 async fn pages(client: &Client, job: &str) -> Result<Vec<String>, SourceError> {
     let (mut path, mut pages) = (client.path(&format!("jobs/query/{job}/resultPages")), Vec::new());
     for _ in 0..MOST_LISTS {
-        let list = match client.get::<List>(&path).await {
-            Err(error) if pages.is_empty() && matches!(error.root(), SourceError::Unexpected { .. }) => {
-                return Ok(pages);
-            }
-            answered => answered?,
+        let (told, next, done) = match listed(client, &path).await {
+            Err(error) if is_untold(&error) => return Ok(Vec::new()),
+            listed => listed?,
         };
-        for place in list.result_pages {
-            pages.push(client.follow(&path, &place.result_url)?);
-        }
-        let Some(next) = list.next_records_url else { return Ok(pages) };
-        path = client.follow(&path, &next)?;
+        pages.extend(told);
+        path = match next {
+            Some(next) => next,
+            None if done == Some(false) => return Ok(Vec::new()),
+            None => return Ok(pages),
+        };
     }
     Err(SourceError::Paging(format!("the export's pages fill more than {MOST_LISTS} lists")))
+}
+
+/// The paths of one list of pages, that of the next list, and whether it is the last one.
+async fn listed(client: &Client, path: &str) -> Result<(Vec<String>, Option<String>, Option<bool>), SourceError> {
+    let list: List = client.get(path).await?;
+    let follow = |url: &String| client.follow(path, url);
+    let pages = list.result_pages.iter().map(|place| follow(&place.result_url)).collect::<Result<_, _>>()?;
+    Ok((pages, list.next_records_url.as_ref().map(follow).transpose()?, list.done))
+}
+
+/// Whether an answer says nothing of where the pages are, rather than that no more may be asked.
+fn is_untold(error: &SourceError) -> bool {
+    use SourceError::{Forbidden, Malformed, Paging, Unexpected};
+    matches!(error.root(), Unexpected { .. } | Forbidden { .. } | Malformed(_) | Paging(_))
 }
 
 /// The path of a page; without a locator that of the first.
@@ -267,7 +296,7 @@ fn read(reply: &Reply, most: u64, reader: &Reader<'_>) -> Result<Page, SourceErr
         return Err(SourceError::Malformed("the answer is not labelled as a table".to_owned()));
     }
     let mut lines = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reply.body.as_slice());
-    let (mut page, mut findings, mut skipped) = (Page::default(), Findings::default(), Skipped::default());
+    let (mut page, mut findings) = (Page::default(), Findings::default());
     let (mut line, mut place) = (StringRecord::new(), 0);
     let mut is_first = true;
     while lines.read_record(&mut line).map_err(|_| SourceError::Malformed("the answer is no table".to_owned()))? {
@@ -285,9 +314,8 @@ fn read(reply: &Reply, most: u64, reader: &Reader<'_>) -> Result<Page, SourceErr
         // A text can hold the byte zero, which no program likes.
         let cells: Vec<String> = line.iter().map(|cell| cell.replace('\0', "")).collect();
         let row = Row::of_csv(cells.iter().map(String::as_str), reader.columns);
-        take(reader.read(&row, &mut findings), place, &mut page, &mut skipped);
+        take(reader.read(&row, &mut findings), place, &mut page);
     }
-    skipped.tell("");
     page.findings = findings;
     Ok(page)
 }
@@ -328,7 +356,7 @@ mod tests {
         let body = b"Id,Name,StageName\n1,a,b\n,a,b\n2,a,b\n".to_vec();
         let reply = Reply { status: 200, headers, body, url: "https://acme.my.salesforce.com".parse().unwrap() };
         let page = read(&reply, 3, &reader).unwrap();
-        assert_eq!((page.deals.len(), page.skipped), (2, 1));
+        assert_eq!((page.deals.len(), page.skipped.count), (2, 1));
         assert!(matches!(read(&reply, 2, &reader), Err(SourceError::Paging(_))));
     }
 

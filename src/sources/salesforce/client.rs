@@ -242,15 +242,15 @@ impl Client {
     }
 
     fn refused(&self, reply: &Reply) -> SourceError {
-        let now = self.clock.now();
-        match Refusal::of(reply, now).error {
-            SourceError::DailyLimit { status, resets } => {
-                if let Ok(identity) = self.identity() {
-                    self.day.pause(identity, now + PAUSE);
-                }
-                SourceError::DailyLimit { status, resets }
-            }
-            other => other,
+        let error = Refusal::of(reply, self.clock.now()).error;
+        self.heed(&error);
+        error
+    }
+
+    /// Keeps to the limit of the day, if that is what a refusal says, of an answer or of a part of one.
+    pub(super) fn heed(&self, refusal: &SourceError) {
+        if let (SourceError::DailyLimit { .. }, Ok(identity)) = (refusal, self.identity()) {
+            self.day.pause(identity, self.clock.now() + PAUSE);
         }
     }
 }

@@ -95,6 +95,11 @@ impl Columns {
         self.place("CurrencyIsoCode").is_some()
     }
 
+    /// Whether a deal says that it is in the recycle bin: where none does, that bin must not be asked.
+    pub(super) fn tell_deleted(&self) -> bool {
+        self.place("IsDeleted").is_some()
+    }
+
     /// The columns as SOQL lists them.
     pub(super) fn list(&self) -> String {
         self.fields.iter().map(|field| field.path.as_str()).collect::<Vec<_>>().join(", ")

@@ -61,7 +61,9 @@ pub(super) async fn ask(client: &Client, queries: Vec<Query>) -> Result<Answers,
     let question = Question { all_or_none: false, composite_request: queries.into_iter().map(part).collect() };
     let answer: Answer = client.post(&client.path("composite"), &question).await?;
     let parts = answer.composite_response.into_iter();
-    Ok(Answers(parts.map(|part| (part.reference_id, (part.http_status_code, part.body))).collect()))
+    let answers = Answers(parts.map(|part| (part.reference_id, (part.http_status_code, part.body))).collect());
+    answers.0.keys().filter_map(|name| answers.of(name).err()).for_each(|refusal| client.heed(&refusal.error));
+    Ok(answers)
 }
 
 impl Answers {

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::http::Reply;
+use crate::sources::answer::part;
 use crate::sources::salesforce::columns::is_path;
 use crate::sources::salesforce::describe::OPPORTUNITY;
 use crate::sources::source::SourceError;
@@ -19,6 +20,9 @@ const TOO_MANY_AT_ONCE: Duration = Duration::from_secs(30);
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Larger bodies are no errors of Salesforce's.
 const MAX_BODY: usize = 64 << 10;
+
+/// The code of a query that took longer than the two minutes it may.
+pub(super) const TIMEOUT: &str = "QUERY_TIMEOUT";
 
 /// What is said of a stored result that is gone.
 const LOST_PLACE: &str = "the CRM no longer knows the place in its list where the next page begins";
@@ -53,7 +57,7 @@ const CODES: [&str; 32] = [
     "NUMBER_OUTSIDE_VALID_RANGE",
     "OPERATION_TOO_LARGE",
     "ORG_IN_MAINTENANCE",
-    "QUERY_TIMEOUT",
+    TIMEOUT,
     "QUERY_TOO_COMPLICATED",
     "REQUEST_LIMIT_EXCEEDED",
     "SERVER_UNAVAILABLE",
@@ -122,7 +126,9 @@ impl Refusal {
         // Of sessions that hold and are of the wrong sort a new one is no other (contract §2).
         let is_expired = status == 401 && code == Some("INVALID_SESSION_ID") && !message.contains("not valid for use");
         let shown = name.as_ref().map(Named::shown);
-        Self { error: class(status, code, message, shown.as_deref(), wait), code, name, is_expired }
+        let error = class(status, code, message, shown.as_deref(), wait);
+        let error = if code == Some(TIMEOUT) { part("the query took too long")(error) } else { error };
+        Self { error, code, name, is_expired }
     }
 }
 
@@ -144,7 +150,7 @@ fn class(
             SourceError::Limit { status, wait: Some(wait.unwrap_or(TOO_MANY_AT_ONCE)) }
         }
         (_, Some("REQUEST_LIMIT_EXCEEDED")) => SourceError::DailyLimit { status, resets: None },
-        (_, Some("QUERY_TIMEOUT" | "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "ORG_IN_MAINTENANCE")) | (406, _) => {
+        (_, Some(TIMEOUT | "UNABLE_TO_LOCK_ROW" | "SERVER_UNAVAILABLE" | "ORG_IN_MAINTENANCE")) | (406, _) => {
             SourceError::Server { status, wait }
         }
         (_, Some(code)) if WITHOUT_EXPORTS.contains(&code) => unexpected(Some(code)),
@@ -155,7 +161,7 @@ fn class(
             None => "the user may not read one of the fields, or it does not exist".to_owned(),
         }),
         (_, Some("MALFORMED_QUERY" | "INVALID_QUERY_FILTER_OPERATOR")) => {
-            mapping("it does not take the filters of `where`".to_owned())
+            mapping("it does not take the query: a filter of `where`, or a field, does not fit".to_owned())
         }
         (_, Some("QUERY_TOO_COMPLICATED")) | (414 | 431, _) => {
             mapping("the fields are too many, or too many of them are formulas, for one query".to_owned())

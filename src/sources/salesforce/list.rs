@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::finding::Findings;
-use crate::sources::answer::Skipped;
 use crate::sources::salesforce::client::read;
 use crate::sources::salesforce::fields::{Read, Reader};
 use crate::sources::salesforce::rows::Row;
@@ -29,17 +28,16 @@ pub(super) fn total(page: &str) -> Result<Option<u64>, SourceError> {
     Ok(read::<Answer>(page)?.total_size)
 }
 
-/// Reads a page; `last` is the deal before it. `next` is an address, not yet judged.
-pub(super) fn page(text: &str, last: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
+/// Reads a page. `next` is an address, not yet judged.
+pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
     let answer: Answer = read(text)?;
     let mut page = Page { total: answer.total_size, ..Page::default() };
-    let (mut findings, mut skipped) = (Findings::default(), Skipped::default());
+    let mut findings = Findings::default();
     for (place, json) in (1..).zip(&answer.records) {
         let row = Row::of_json(json, reader.columns);
         let read = row.map_or(Read::Unreadable, |row| reader.read(&row, &mut findings));
-        take(read, place, &mut page, &mut skipped);
+        take(read, place, &mut page);
     }
-    skipped.tell(last);
     page.findings = findings;
     page.next = match (answer.done, answer.next_records_url) {
         (Some(false), None) => {
@@ -57,7 +55,7 @@ pub(super) fn page(text: &str, last: &str, reader: &Reader<'_>) -> Result<Page, 
 }
 
 /// Puts a record where it belongs; `place` is where it stood.
-pub(super) fn take(read: Read, place: u64, page: &mut Page, skipped: &mut Skipped) {
+pub(super) fn take(read: Read, place: u64, page: &mut Page) {
     match read {
         Read::Deal(deal) => {
             page.ids.push(deal.id.clone());
@@ -68,9 +66,6 @@ pub(super) fn take(read: Read, place: u64, page: &mut Page, skipped: &mut Skippe
             page.ids.push(id);
             page.filtered += 1;
         }
-        Read::Unreadable => {
-            page.skipped += 1;
-            skipped.add(place);
-        }
+        Read::Unreadable => page.skipped.add(place),
     }
 }

@@ -41,8 +41,9 @@ use crate::sources::kept::ForADay;
 use crate::sources::salesforce::bulk::Export;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
+use crate::sources::salesforce::composite::Query;
 use crate::sources::salesforce::describe::Described;
-use crate::sources::salesforce::errors::{Refusal, is_lost_place, is_without_exports};
+use crate::sources::salesforce::errors::{Refusal, TIMEOUT, is_lost_place, is_without_exports};
 use crate::sources::salesforce::fields::{Mapping, Reader};
 use crate::sources::salesforce::filter::Filter;
 use crate::sources::salesforce::id::long;
@@ -183,7 +184,7 @@ impl Source for Salesforce {
             warnings: known.warnings.iter().cloned().chain(opening.warnings).collect(),
             rates: opening.rates,
             own: Some(Arc::new(Walk {
-                export: Export::new(self.soql(&known, Order::Any)?),
+                export: Export::new(self.soql(&known, Order::Any)?, known.columns.tell_deleted()),
                 known,
                 first,
                 so_far: Mutex::default(),
@@ -267,7 +268,7 @@ impl Salesforce {
         let identity = self.client.identity()?;
         let (mut known, mut is_new) = self.known(identity).await?;
         loop {
-            let deals = if self.is_too_slow() { None } else { Some(self.soql(&known, Order::ById)?) };
+            let deals = if self.is_too_slow() { None } else { Some(self.query(&known, Order::ById)?) };
             let wanted = Wanted { deals, with_currencies: known.columns.has_currencies() };
             let answer = Opening::ask(&self.client, wanted, self.clock.now()).await;
             let (opening, deals) = answer.map_err(part("read the account and the first deals"))?;
@@ -290,7 +291,7 @@ impl Salesforce {
 
     /// The same less what a refusal names; if it names nothing that can be done without, that is its error.
     fn without(&self, known: &Known, refusal: Refusal) -> Result<Known, SourceError> {
-        if refusal.code == Some("QUERY_TIMEOUT") {
+        if refusal.code == Some(TIMEOUT) {
             self.timeouts.fetch_add(1, Ordering::Relaxed);
         }
         let mut less = known.clone();
@@ -303,6 +304,10 @@ impl Salesforce {
         }
         less.warnings.extend(lost);
         Ok(less)
+    }
+
+    fn query(&self, known: &Known, order: Order<'_>) -> Result<Query, SourceError> {
+        Ok(opening::of_deals(self.soql(known, order)?, known.columns.tell_deleted()))
     }
 
     fn is_too_slow(&self) -> bool {
@@ -344,15 +349,14 @@ impl Salesforce {
             return Err(refused);
         }
         tracing::warn!("{refused}: the deals behind `{last}` are asked for anew");
-        let page = opening::deals(&self.client, self.soql(&walk.known, Order::Behind(&last))?).await?;
+        let page = opening::deals(&self.client, self.query(&walk.known, Order::Behind(&last))?).await?;
         let mut so_far = walk.so_far();
         so_far.before = Some(so_far.records);
         Ok(page)
     }
 
     fn listed(&self, walk: &Walk, text: &str, asked: &str, reader: &Reader<'_>) -> Result<Page, SourceError> {
-        let last = walk.so_far().last.clone();
-        let mut page = list::page(text, &last, reader)?;
+        let mut page = list::page(text, reader)?;
         let asked = if asked.is_empty() { self.client.path("query") } else { asked.to_owned() };
         page.next = page.next.map(|next| self.client.follow(&asked, &next)).transpose()?;
         let mut so_far = walk.so_far();
@@ -364,21 +368,23 @@ impl Salesforce {
         Ok(page)
     }
 
-    /// The first page of an export, or of the list after all where the account has no exports, or the one that was
-    /// ordered failed.
+    /// The first page of an export, or of the list after all where the account has no exports, does not take the order
+    /// of this one, or gave it up.
     async fn first_of_export(&self, walk: &Walk, reader: &Reader<'_>) -> Result<Page, SourceError> {
-        match (self.exported(walk, None, reader).await, &walk.first) {
-            (Err(error), Some(first)) if is_without_exports(&error) => {
-                tracing::warn!("The account has no exports (Bulk API 2.0): its deals are read page by page");
-                self.has_no_exports.store(true, Ordering::Relaxed);
-                self.listed(walk, first, "", reader)
-            }
-            (Err(error), Some(first)) if bulk::has_failed(&error) => {
-                tracing::warn!("{}: the deals are read page by page", in_one_line(&error));
-                self.listed(walk, first, "", reader)
-            }
-            (exported, _) => exported,
+        let error = match self.exported(walk, None, reader).await {
+            Err(error) if walk.export.is_given_up(&error) => error,
+            exported => return exported,
+        };
+        if is_without_exports(&error) {
+            self.has_no_exports.store(true, Ordering::Relaxed);
         }
+        let Some(first) = &walk.first else {
+            // The list took too long for this pull; exports are no better, so the next one tries it again.
+            self.timeouts.store(0, Ordering::Relaxed);
+            return Err(error);
+        };
+        tracing::warn!("{}: the deals are read page by page", in_one_line(&error));
+        self.listed(walk, first, "", reader)
     }
 
     async fn exported(&self, walk: &Walk, after: Option<&str>, reader: &Reader<'_>) -> Result<Page, SourceError> {

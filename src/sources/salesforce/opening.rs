@@ -39,7 +39,7 @@ pub(super) struct Opening {
 /// What is asked for.
 pub(super) struct Wanted {
     /// The query of the deals, unless they come as an export.
-    pub(super) deals: Option<String>,
+    pub(super) deals: Option<Query>,
     pub(super) with_currencies: bool,
 }
 
@@ -84,6 +84,9 @@ impl Opening {
         let Some((stages, next)) = self.or_without(answers.records(STAGES), lost)? else { return Ok(()) };
         self.stages = stages;
         self.stages.extend(composite::rest(client, next).await?);
+        if self.stages.is_empty() {
+            self.warnings.push("The account lists no stages: they stand as their API names".to_owned());
+        }
         Ok(())
     }
 
@@ -183,13 +186,14 @@ fn is_absent(refusal: &Refusal) -> bool {
 }
 
 /// The first page of a query of deals, as it comes.
-pub(super) async fn deals(client: &Client, soql: String) -> Result<String, SourceError> {
-    let answers = composite::ask(client, vec![of_deals(soql)]).await?;
+pub(super) async fn deals(client: &Client, query: Query) -> Result<String, SourceError> {
+    let answers = composite::ask(client, vec![query]).await?;
     answers.of(DEALS).map(|page| page.get().to_owned()).map_err(|refusal| refusal.error)
 }
 
-fn of_deals(soql: String) -> Query {
-    Query { name: DEALS, soql, with_deleted: true }
+/// The query of the deals, with those of the recycle bin where each says that it is there.
+pub(super) fn of_deals(soql: String, with_deleted: bool) -> Query {
+    Query { name: DEALS, soql, with_deleted }
 }
 
 fn look_up(name: &'static str, soql: &str) -> Query {
@@ -197,7 +201,7 @@ fn look_up(name: &'static str, soql: &str) -> Query {
 }
 
 fn queries(wanted: Wanted) -> Vec<Query> {
-    let mut queries: Vec<Query> = wanted.deals.into_iter().map(of_deals).collect();
+    let mut queries: Vec<Query> = wanted.deals.into_iter().collect();
     queries.extend([
         look_up(
             STAGES,

@@ -86,8 +86,14 @@ impl Settings {
         problems.extend(wrong);
         let (version, bulk_above) = (asked.api_version.clone(), asked.bulk_above);
         if asked.wants_client_credentials() && [PRODUCTION, SANDBOX].contains(&login.as_str()) {
-            let problem = Problem::at("login_url", "gives no tokens for client credentials");
-            problems.push(problem.hint("leave it out: they are given by your My Domain, which is the endpoint"));
+            problems.push(if asked.login_url.is_some() {
+                let problem = Problem::at("login_url", "gives no tokens for client credentials");
+                problem.hint("leave it out: they are given by your My Domain, which is the endpoint")
+            } else {
+                let problem =
+                    Problem::at("endpoint", "is where people sign in, and gives no tokens for client credentials");
+                problem.hint("your My Domain, for instance https://acme.my.salesforce.com")
+            });
         }
         match asked.credentials(&login) {
             Ok(credentials) if problems.is_empty() => {
@@ -258,6 +264,9 @@ mod tests {
             assert!(at("username = 'u'\nprivate_key = 'p'").is_ok(), "{host}");
         }
         assert!(read("client_id = 'i'\nclient_secret = 's'\nlogin_url = 'https://acme.my.salesforce.com'").is_ok());
+        let endpoint = Some("https://login.salesforce.com");
+        let problems = Settings::read(&section("client_id = 'i'\nclient_secret = 's'"), endpoint, &[]).unwrap_err();
+        assert_eq!(problems[0].path, ["endpoint"], "no `login_url` is there to be left out");
     }
 
     #[test]

@@ -106,9 +106,9 @@ pub enum SourceError {
         ends: Option<DateTime<Utc>>,
     },
     /// 403: it knows them, and they may not.
-    #[error("the CRM answers {status}: the credentials may not read this{}", listed(.lacking))]
+    #[error("{}the credentials may not read this{}", refusing(*.status), listed(.lacking))]
     Forbidden {
-        /// The status code.
+        /// The status code; one of success where the answer is good and lacks what is needed.
         status: u16,
         /// The permissions of which one is needed, where the CRM names them.
         lacking: Vec<String>,
@@ -151,6 +151,10 @@ pub enum SourceError {
 
 fn until(resets: Option<DateTime<Utc>>) -> String {
     resets.map(|at| format!(", until {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default()
+}
+
+fn refusing(status: u16) -> String {
+    if (200..300).contains(&status) { String::new() } else { format!("the CRM answers {status}: ") }
 }
 
 fn asking(wait: Option<Duration>) -> String {

@@ -170,6 +170,9 @@ impl Salesforce {
         if job.state != JobState::JobComplete {
             return Err(wrong_state());
         }
+        if wish.fault == Some(&Fault::NoPages) {
+            return Ok(Answer::json(200, &json!({"done": true})));
+        }
         let from = wish.param("locator").map_or(Some(0), offset);
         let from = from.ok_or_else(|| refused("INVALID_LOCATOR", "canary: no such locator"))?;
         let base = format!("/services/data/{}/jobs/query/{}", job.version, wish.place.key);

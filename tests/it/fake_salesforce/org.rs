@@ -466,6 +466,13 @@ impl Org {
         self.tables.get_mut("OpportunityStage").and_then(|table| table.remove(&stage)).expect("it was found above");
     }
 
+    /// Deletes every stage.
+    pub(crate) fn without_stages(&mut self) {
+        for stage in stages() {
+            self.delete_stage(stage.api_name);
+        }
+    }
+
     /// Gives an account another name; its deals do not notice.
     pub(crate) fn rename_account(&mut self, account: &str, name: &'static str) {
         self.edit("Account", account, true, |record| {
