@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, PRUNE, SUMMARY};
 use crate::commands::exit::Exit;
-use crate::commands::pull::choose;
+use crate::commands::targets::choose;
 use crate::commands::{complain, connect, tell_problems};
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};

@@ -13,6 +13,7 @@ mod snapshots;
 mod status;
 mod summary;
 mod table;
+mod targets;
 mod together;
 
 use std::collections::BTreeMap;

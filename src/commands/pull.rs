@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::app;
 use crate::commands::dry_run::DryRun;
 use crate::commands::exit::Exit;
+use crate::commands::targets::choose;
 use crate::commands::{complain, dry_run, left_out, load, table, together, vanished_in_words};
 use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
-use crate::model::name::SourceName;
 use crate::model::snapshot::not_priced;
 use crate::signals::{Handlers, Request};
 use crate::sources::pull::{Progress, PullError};
@@ -93,24 +93,6 @@ async fn stop_on_signal(mut requests: mpsc::UnboundedReceiver<Request>, stop: Ca
             stop.cancel();
         }
     }
-}
-
-/// The targets of the named sources; all where none is named.
-pub(super) fn choose(jobs: &Jobs, wanted: &[String]) -> Result<Vec<Arc<Target>>, Exit> {
-    if wanted.is_empty() {
-        return Ok(jobs.targets.values().cloned().collect());
-    }
-    let mut chosen = Vec::new();
-    for name in wanted {
-        let Some(target) = name.parse().ok().and_then(|name| jobs.targets.get(&name)) else {
-            let known: Vec<&str> = jobs.targets.keys().map(SourceName::as_str).collect();
-            let are = if known.len() == 1 { "is" } else { "are" };
-            let what = format!("no source is called `{name}`; there {are}: {}", known.join(", "));
-            return Err(complain(&what, None, Exit::Usage));
-        };
-        chosen.push(Arc::clone(target));
-    }
-    Ok(chosen)
 }
 
 async fn pull_all(jobs: &Arc<Jobs>, targets: Vec<Arc<Target>>, out: &mut impl Write) -> io::Result<Exit> {

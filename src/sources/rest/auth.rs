@@ -11,8 +11,8 @@ use crate::http::{self, Request};
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::settings::{Problem, Section, nearest_key};
 use crate::sources::Context;
+use crate::sources::rest::headers::{NO_HEADER_NAME, insert};
 use crate::sources::rest::oauth::{Grant, OAuth, Token};
-use crate::sources::rest::request::NO_HEADER_NAME;
 use crate::sources::source::SourceError;
 
 /// Who the program is to this CRM; `[sources.x.auth]`.
@@ -248,13 +248,6 @@ pub(super) fn unknown_type(given: Option<&str>, known: &[&str]) -> Problem {
     let message = if given.is_some() { "unknown word" } else { "is missing" };
     let near = given.and_then(|given| nearest_key(given, known.iter()));
     Problem::at("type", message).hint(near.unwrap_or_else(|| format!("one of {}", known.join(", "))))
-}
-
-/// Adds a header that may hold a secret.
-pub(super) fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SecretError> {
-    let (name, value) = http::sensitive(name, value).ok_or_else(|| SecretError::NoHeader(name.to_owned()))?;
-    headers.insert(name, value);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -14,10 +14,11 @@ use crate::secret::Keyring;
 use crate::settings::Problem;
 use crate::sources::answer;
 use crate::sources::rest::auth::{Credentials, strip};
+use crate::sources::rest::headers::Headers;
 use crate::sources::rest::json::{MAX_IN_ONE, Node};
 use crate::sources::rest::limits::Limits;
 use crate::sources::rest::oauth::Token;
-use crate::sources::rest::request::{Draft, Headers};
+use crate::sources::rest::request::Draft;
 use crate::sources::rest::success::Success;
 use crate::sources::source::SourceError;
 

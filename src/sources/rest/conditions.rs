@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::sources::rest::casts::dates;
 use crate::sources::rest::json::Node;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::records::Record;
+use crate::sources::rest::record::Record;
 use crate::sources::rest::scalar::{Constants, Scalar};
 
 /// One test of `where`.

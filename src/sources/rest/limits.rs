@@ -14,7 +14,7 @@ use crate::http::{Pace, Pacer, Reply};
 use crate::memory::Memory;
 use crate::settings::{Problem, Section, Span};
 use crate::sources::Retry;
-use crate::sources::rest::request::NO_HEADER_NAME;
+use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::source::SourceError;
 
 #[derive(Deserialize)]

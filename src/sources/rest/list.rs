@@ -7,11 +7,13 @@ use crate::settings::Problem;
 use crate::sources::pull::Guards;
 use crate::sources::rest::auth::strip;
 use crate::sources::rest::client::{Answer, Client};
+use crate::sources::rest::headers::Secrets;
 use crate::sources::rest::json::Node;
 use crate::sources::rest::paging::{Next, Paging, Seen, Turn};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::records::{Record, Records};
-use crate::sources::rest::request::{Request, Secrets};
+use crate::sources::rest::record::Record;
+use crate::sources::rest::records::Records;
+use crate::sources::rest::request::Request;
 use crate::sources::source::{End, SourceError};
 
 /// A list and how it is paged.

@@ -22,7 +22,7 @@ use crate::http::{self, Http, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section};
 use crate::sources::auth::RefreshToken;
-use crate::sources::rest::auth::insert;
+use crate::sources::rest::headers::insert;
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::template::Template;

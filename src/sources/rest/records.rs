@@ -1,8 +1,6 @@
 //! Which values of an answer are records: where they are, what is unwrapped, what counts as nothing.
 
 use std::borrow::Cow;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 
 use serde::Deserialize;
 
@@ -10,8 +8,8 @@ use crate::settings::Problem;
 use crate::sources::rest::conditions::{self, Condition};
 use crate::sources::rest::json::{Json, MAX_IN_ONE, Node};
 use crate::sources::rest::list_path::{Leniency, ListPath};
-use crate::sources::rest::path::{Path, Stop};
-use crate::sources::rest::scalar::Scalar;
+use crate::sources::rest::path::Path;
+use crate::sources::rest::record::Record;
 use crate::sources::source::SourceError;
 
 /// Where the records are and which count; `[sources.x.records]`, and the same keys of a look-up.
@@ -101,51 +99,6 @@ impl Records {
     /// Whether every test holds for the record.
     pub(super) fn wants(&self, record: &Record<'_>) -> bool {
         self.conditions.iter().all(|condition| condition.holds(record))
-    }
-}
-
-/// One record of an answer.
-pub(super) struct Record<'a> {
-    /// What is inside, unwrapped.
-    pub(super) node: Node<'a>,
-    /// As it came.
-    pub(super) json: Json<'a>,
-    key: Option<Cow<'a, str>>,
-    false_is_null: bool,
-}
-
-impl<'a> Record<'a> {
-    /// A record that is what it looks like.
-    #[cfg(test)]
-    pub(super) fn of(json: Json<'a>) -> Self {
-        Self { node: Node::of(json), json, key: None, false_is_null: false }
-    }
-
-    /// What tells it from another where its id cannot be read.
-    pub(super) fn fingerprint(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.json.text().hash(&mut hasher);
-        format!("#{:016x}", hasher.finish())
-    }
-
-    /// The value at a path, unless it is null or what this CRM writes for null.
-    pub(super) fn value(&self, path: &Path) -> Option<Scalar<'a>> {
-        self.reach(path).ok()
-    }
-
-    /// Whether it has the place, be it null.
-    pub(super) fn has(&self, path: &Path) -> bool {
-        self.reach(path).map_or_else(|stop| stop.null, |_| true)
-    }
-
-    /// The value, or the step at which it is null or missing.
-    pub(super) fn reach(&self, path: &Path) -> Result<Scalar<'a>, Stop> {
-        let null = Stop { step: path.steps().len().saturating_sub(1), null: true };
-        if path.is_key() {
-            return self.key.clone().map(Scalar::Text).ok_or(null);
-        }
-        let value = path.reach(&self.node)?.scalar().ok_or(null)?;
-        if self.false_is_null && value == Scalar::Bool(false) { Err(null) } else { Ok(value) }
     }
 }
 

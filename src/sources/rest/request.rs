@@ -3,30 +3,21 @@
 use std::collections::BTreeMap;
 
 use form_urlencoded::Serializer;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::{Http, HttpError};
-use crate::secret::{Keyring, Secret, SecretError, is_secret_name};
+use crate::secret::{Keyring, SecretError, is_secret_name};
 use crate::settings::Problem;
-use crate::sources::rest::auth::insert;
+use crate::sources::rest::headers::{Headers, Secrets, check_headers, header_secrets, insert};
 use crate::sources::rest::paging::Turn;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::template::{Template, put, with_secrets};
 use crate::sources::source::SourceError;
 use crate::telemetry::Escaped;
-
-/// Extra headers, each of which can be a secret.
-pub(super) type Headers = BTreeMap<String, Secret>;
-
-/// Secrets and their keys.
-pub(super) type Secrets = Vec<(String, Secret)>;
-
-/// What is wrong with a header's name, and what one looks like.
-pub(super) const NO_HEADER_NAME: &str = "is no name of a header; letters, digits and hyphens, such as `X-Api-Key`";
 
 /// The keys of a request.
 pub(super) const KEYS: [&str; 7] = ["method", "path", "query", "array", "headers", "body", "form"];
@@ -149,23 +140,6 @@ fn key_in(path: &str) -> Option<Problem> {
     let (name, _) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| is_secret_name(name))?;
     let problem = Problem::at("path", format!("holds what may be a key in `{}`", Escaped(&name)));
     Some(problem.hint(format!("put it under `query`: {} = {{ env = \"…\" }}", Escaped(&name))))
-}
-
-/// Finds headers that could never be sent.
-pub(super) fn check_headers(headers: &Headers) -> Vec<Problem> {
-    let wrong = |name: &String, message: &str| {
-        Some(Problem { path: vec!["headers".to_owned(), name.clone()], message: message.to_owned(), hint: None })
-    };
-    headers
-        .iter()
-        .filter_map(|(name, value)| match value {
-            _ if name.parse::<HeaderName>().is_err() => wrong(name, NO_HEADER_NAME),
-            Secret::Literal(text) if HeaderValue::from_str(text.expose_secret()).is_err() => {
-                wrong(name, "holds characters that no header can carry")
-            }
-            _ => None,
-        })
-        .collect()
 }
 
 /// Parameters carry single values or lists of them.
@@ -344,12 +318,6 @@ fn add(url: &mut Url, pairs: Vec<(String, String)>) {
     if !pairs.is_empty() {
         url.query_pairs_mut().extend_pairs(pairs);
     }
-}
-
-/// The headers that hold secrets, with their keys. A literal is mostly none, unless its name says so.
-pub(super) fn header_secrets(headers: &Headers) -> Secrets {
-    let kept = headers.iter().filter(|(name, value)| !matches!(value, Secret::Literal(_)) || is_secret_name(name));
-    kept.map(|(name, value)| (format!("headers.{name}"), value.clone())).collect()
 }
 
 fn content(kind: &'static str) -> HeaderMap {

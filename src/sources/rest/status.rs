@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::model::deal::{Deal, Status};
 use crate::settings::{Problem, Section};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::records::Record;
+use crate::sources::rest::record::Record;
 use crate::sources::rest::scalar::{Constants, Scalar};
 
 /// The rule of `[sources.x.status]`. What is in none of its lists is open.

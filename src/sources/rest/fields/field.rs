@@ -10,7 +10,7 @@ use crate::model::finding::{Findings, Rule};
 use crate::sources::rest::casts::{Casting, Fault, Target};
 use crate::sources::rest::lookup::Missing;
 use crate::sources::rest::path::{Path, Stop};
-use crate::sources::rest::records::Record;
+use crate::sources::rest::record::Record;
 use crate::sources::rest::scalar::Scalar;
 use crate::sources::source::Names;
 

@@ -26,7 +26,7 @@ pub(super) use crate::sources::rest::fields::field::{Gap, Gaps, Reading, Refusal
 use crate::sources::rest::fields::keys::{Asked, Check, Columns, ask, tables};
 use crate::sources::rest::lookup::About;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::records::Record;
+use crate::sources::rest::record::Record;
 use crate::sources::source::{self, Mapped};
 
 type TextOf = fn(&mut Deal) -> &mut Option<String>;

@@ -9,7 +9,7 @@ use crate::model::finding::{Finding, Findings};
 use crate::settings::{Problem, section};
 use crate::sources::rest::fields::{Gaps, Mapping, Reading, Refusal};
 use crate::sources::rest::lookup::{About, Missing, Mode};
-use crate::sources::rest::records::Record;
+use crate::sources::rest::record::Record;
 use crate::sources::source::Names;
 
 fn tables() -> BTreeMap<String, About> {

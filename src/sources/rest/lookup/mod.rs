@@ -19,7 +19,8 @@ use crate::sources::rest::list::List;
 use crate::sources::rest::lookup::ids::ByIds;
 use crate::sources::rest::lookup::list::ListTable;
 use crate::sources::rest::path::{Path, Paths};
-use crate::sources::rest::records::{self, Record, Records};
+use crate::sources::rest::record::Record;
+use crate::sources::rest::records::{self, Records};
 use crate::sources::rest::scalar::Scalar;
 use crate::sources::source::{Names, SourceError};
 

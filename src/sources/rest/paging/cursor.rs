@@ -5,12 +5,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::settings::{Problem, Section};
+use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::paging::place::{In, Place, Turn};
 use crate::sources::rest::paging::{Answered, says_more};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::NO_HEADER_NAME;
 use crate::sources::rest::scalar::Scalar;
 
 /// A walk along cursors.

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::settings::section;
     use crate::sources::rest::json::Node;
-    use crate::sources::rest::records::Record;
+    use crate::sources::rest::record::Record;
 
     fn end(paging: &str, after: Option<&str>, records: usize, document: &str) -> End {
         let record = r#"{"id": "1"}"#;

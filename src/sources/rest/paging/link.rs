@@ -5,11 +5,11 @@ use serde::Deserialize;
 
 use crate::settings::{Problem, Section};
 use crate::sources::link::relation;
+use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::rest::paging::Answered;
 use crate::sources::rest::paging::cursor::{agreed, named};
 use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::NO_HEADER_NAME;
 
 /// A walk along addresses.
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ use crate::sources::rest::paging::range::Range;
 pub(super) use crate::sources::rest::paging::total::Count;
 use crate::sources::rest::paging::total::Total;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::records::Record;
+use crate::sources::rest::record::Record;
 use crate::sources::source::Bounds;
 
 /// How one list is paged; `[sources.x.paging]`.

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::settings::Problem;
+use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::{NO_HEADER_NAME, Request};
+use crate::sources::rest::request::Request;
 
 /// `in` of a paging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

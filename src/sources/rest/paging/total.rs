@@ -8,9 +8,10 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 
 use crate::settings::{Problem, Section};
+use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::{self, NO_HEADER_NAME, Request};
+use crate::sources::rest::request::{self, Request};
 
 /// Where the total is.
 pub(in crate::sources::rest) enum Total {
