@@ -108,7 +108,10 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
         let message = format!("{}{}", Rule::R07.meaning(), candidate.why_empty(field));
         Finding::of_pull(Rule::R07, field, message, candidate.records)
     });
-    let doubt = candidate.doubt.map(|(why, _)| Finding::of_pull(Rule::R07, PAGING, why.to_owned(), candidate.records));
+    let doubt = candidate
+        .doubt
+        .filter(|_| !candidate.is_proven())
+        .map(|(why, _)| Finding::of_pull(Rule::R07, PAGING, why.to_owned(), candidate.records));
     let absent = candidate.absent_places().map(|(key, place)| {
         let records = candidate.head.completeness.fetched;
         Finding::of_pull(Rule::R07, key, format!("`{place}` is in no record"), records)
@@ -119,6 +122,11 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
 }
 
 impl<'a> Candidate<'a> {
+    /// Whether a count says that as many came as there are.
+    fn is_proven(&self) -> bool {
+        self.counted == Some(self.readable)
+    }
+
     /// The mapped fields that are empty in enough records for that to be no chance.
     fn empty_fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let enough = self.records >= ENOUGH_RECORDS;
@@ -171,14 +179,13 @@ fn overlaps(candidate: &Candidate<'_>) -> Option<Hold> {
     let completeness = &candidate.head.completeness;
     let (duplicates, fetched) = (completeness.duplicates, completeness.fetched);
     let reason = format!("{duplicates} of {fetched} records came more than once: the pages overlap");
-    let is_proven = candidate.counted == Some(candidate.readable);
     let are_many = duplicates > COUNT_TOLERANCE.max(fetched / COUNT_TOLERANCE_SHARE);
-    (are_many && !is_proven).then_some(Hold { rule: GateRule::R06, reason })
+    (are_many && !candidate.is_proven()).then_some(Hold { rule: GateRule::R06, reason })
 }
 
-/// Nothing of what was configured to say where the list ends was in the answers.
+/// Nothing of what was configured to say where the list ends was in the answers, and no count proves that all came.
 fn doubtful(candidate: &Candidate<'_>) -> Option<Hold> {
-    let (why, _) = candidate.doubt.filter(|(_, is_grave)| *is_grave)?;
+    let (why, _) = candidate.doubt.filter(|(_, is_grave)| *is_grave && !candidate.is_proven())?;
     Some(Hold { rule: GateRule::R07, reason: why.to_owned() })
 }
 
@@ -321,6 +328,8 @@ mod tests {
         let head = head(20, None);
         let doubtful = |is_grave| Candidate { doubt: Some(("is that all?", is_grave)), ..candidate(&head) };
         assert_eq!(judge(&doubtful(true), None, ALLOW_NOTHING)[0].reason, "is that all?");
+        let counted = Candidate { counted: Some(20), ..doubtful(true) };
+        assert_eq!((rules(&counted, None, ALLOW_NOTHING), remark(&counted)), (vec![], vec![]), "a count proves it");
         let allowed = [PAGING.to_owned()];
         assert_eq!(rules(&doubtful(true), None, Allowed { unmatched: &allowed, ..ALLOW_NOTHING }), []);
         assert_eq!(rules(&doubtful(false), None, ALLOW_NOTHING), []);

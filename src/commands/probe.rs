@@ -210,8 +210,12 @@ async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advi
         return Err((told, Advice::FixConfig, Exit::Config));
     };
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
-    let wrong = |error: SourceError| (in_one_line(&error), error.advice(), Exit::of_source(&error));
-    read_two_pages(&jobs).await.map_err(wrong)
+    match read_two_pages(&jobs).await {
+        // No fault of the section.
+        Err(error @ SourceError::Limit { .. }) => Ok(format!("the section is not tried out: {}", in_one_line(&error))),
+        Err(error) => Err((in_one_line(&error), error.advice(), Exit::of_source(&error))),
+        Ok(told) => Ok(told),
+    }
 }
 
 async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {

@@ -405,6 +405,11 @@ fn rates(base: Option<Currency>, exchange: Exchange, report: &mut Report) -> Rat
     for (code, rate) in exchange.rates {
         // The environment's keys are lowercase.
         match code.parse::<Currency>() {
+            Ok(currency) if base == Some(currency) && rate.0 != Decimal::ONE => {
+                let problem =
+                    Problem::at(&format!("fx.rates.{code}"), "is the base currency, which is worth 1 of itself");
+                report.add(problem.hint("leave it out, or set another `currency`"));
+            }
             Ok(currency) => {
                 worth.insert(currency, rate.0);
             }

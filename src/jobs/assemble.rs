@@ -192,8 +192,8 @@ pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, Assembl
     let different = fetched.fetched - sorted.duplicates;
     let readable = readable(sorted, fetched);
     let end = match fetched.end {
-        End::Said => "cursor exhausted",
-        End::Doubtful { .. } => "nothing says whether that is all",
+        End::Doubtful { .. } if fetched.counted != Some(readable) => "nothing says whether that is all",
+        End::Said | End::Doubtful { .. } => "cursor exhausted",
         End::Counted => "ended at the list's own count",
         End::OneAnswer => "one answer",
     };

@@ -378,3 +378,12 @@ fn a_key_has_no_place_in_the_path_of_a_request() {
     );
     assert!(!problems.contains("canary"), "{problems}");
 }
+
+#[test]
+fn the_base_currency_is_worth_one_of_itself() {
+    let fx =
+        |rate: &str| Folder::with(&format!("currency = \"EUR\"\n[fx]\nrates = {{ EUR = {rate}, USD = 0.9 }}\n{DEMO}"));
+    let told = fx("2").problems();
+    assert!(told.contains("sales-pipeline.toml:3: fx.rates.EUR: is the base currency"), "{told}");
+    assert!(!fx("1").problems().contains("fx.rates"));
+}

@@ -131,15 +131,18 @@ fn epoch(number: Decimal, per_second: Decimal) -> Option<Moment> {
     DateTime::from_timestamp(seconds, rest).map(Moment::Instant)
 }
 
-/// RFC 3339 with any number of decimals, and what CRMs make of it: offsets without a colon, no offset, no time.
+/// RFC 3339 with any number of decimals, and what CRMs make of it: offsets without a colon, no offset, no seconds, no time.
 fn iso(text: &str) -> Option<Moment> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(Moment::Instant(without_leap_second(instant.to_utc())));
     }
-    if let Ok(instant) = DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z") {
+    let instant = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"]
+        .iter()
+        .find_map(|pattern| DateTime::parse_from_str(text, pattern).ok());
+    if let Some(instant) = instant {
         return Some(Moment::Instant(without_leap_second(instant.to_utc())));
     }
-    let local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"]
+    let local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
         .iter()
         .find_map(|pattern| NaiveDateTime::parse_from_str(text, pattern).ok());
     local.map(Moment::Local).or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Moment::Day))
@@ -226,6 +229,10 @@ mod tests {
             ("2026-01-31T10:00:00.000+0000", Some("2026-01-31T10:00:00Z")),
             ("2026-01-31 10:00:00", Some("2026-01-31T10:00:00Z")),
             ("2026-01-31T10:00:00", Some("2026-01-31T10:00:00Z")),
+            ("2026-01-31T10:00", Some("2026-01-31T10:00:00Z")),
+            ("2026-01-31 10:00", Some("2026-01-31T10:00:00Z")),
+            ("2026-01-31T10:00+02:00", Some("2026-01-31T08:00:00Z")),
+            ("2026-01-31T10:00Z", Some("2026-01-31T10:00:00Z")),
             ("2026-01-31", Some("2026-01-31T00:00:00Z")),
             ("2016-12-31T23:59:60Z", Some("2017-01-01T00:00:00Z")),
             ("31.01.2026", None),
