@@ -30,6 +30,8 @@ pub enum Advice {
     WaitForBlock,
     /// The address answers, but not as this CRM does.
     CheckAddress,
+    /// The CRM answers that it failed.
+    HearTheCrm,
     /// The pages of the list do not add up.
     CheckPaging,
     /// A field of the mapping does not fit what the CRM sends.
@@ -76,7 +78,7 @@ impl Advice {
     }
 
     /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::RenewCredentials,
         Self::GrantPermission,
         Self::ProvideSecret,
@@ -87,6 +89,7 @@ impl Advice {
         Self::PayAccount,
         Self::WaitForBlock,
         Self::CheckAddress,
+        Self::HearTheCrm,
         Self::CheckPaging,
         Self::CheckMapping,
         Self::RaiseCap,
@@ -118,6 +121,7 @@ impl Advice {
             Self::PayAccount => "The account is not paid for",
             Self::WaitForBlock => "The CRM blocks the requests",
             Self::CheckAddress => "The address answers with something else",
+            Self::HearTheCrm => "The CRM says that it failed",
             Self::CheckPaging => "The pages do not add up",
             Self::CheckMapping => "A field does not fit",
             Self::RaiseCap => "An answer is too large",
@@ -155,6 +159,9 @@ impl Advice {
             }
             Self::CheckAddress => {
                 "check where the requests go (`endpoint`, `path`, `proxy`): the answer is not this CRM's"
+            }
+            Self::HearTheCrm => {
+                "read what it says with `pull NAME --dry-run --show-http`; if it is no failure, mend `success` of the source"
             }
             Self::CheckPaging => {
                 "let the next run try again; if it stays so, tell the CRM's support, or mend `paging` of a `rest` source"

@@ -197,7 +197,8 @@ const ASKS: [&str; 8] = ["kind", "endpoint", "login_url", "request", "records", 
 struct Asked {
     name: SourceName,
     section: Section,
-    secrets: BTreeSet<String>,
+    /// Nothing where one cannot be read now: which account it would be is not known.
+    secrets: Option<BTreeSet<String>>,
     pipelines: Vec<String>,
 }
 
@@ -208,7 +209,7 @@ impl Asked {
         Self {
             name: name.clone(),
             section: section.clone().split_off(&ASKS),
-            secrets: built.secrets.iter().filter_map(revealed).collect(),
+            secrets: built.secrets.iter().map(revealed).collect(),
             pipelines: built.scope.pipelines.clone(),
         }
     }
@@ -217,13 +218,13 @@ impl Asked {
     fn is_twin_of(&self, other: &Self) -> bool {
         let (own, others) = (&self.pipelines, &other.pipelines);
         let share = own.is_empty() || others.is_empty() || own.iter().any(|pipeline| others.contains(pipeline));
-        share && self.section.0 == other.section.0 && self.secrets == other.secrets
+        share && self.section.0 == other.section.0 && self.secrets.is_some() && self.secrets == other.secrets
     }
 }
 
 /// The joined file adds up all sources.
 fn warn_of_twins(own: &Asked, others: &[Asked], prefix: &[&str], report: &mut Report) {
-    for twin in others.iter().filter(|other| own.is_twin_of(other)) {
+    if let Some(twin) = others.iter().find(|other| own.is_twin_of(other)) {
         let problem =
             Problem::at("", format!("asks the same account for the same deals as `{}`: they count twice", twin.name));
         report.warn(problem.hint("keep one of the two, or tell them apart by `pipelines` or `request`").under(prefix));

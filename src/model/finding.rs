@@ -49,7 +49,7 @@ impl Rule {
             Self::D30 => "neither open, won nor lost: in none of their totals",
             Self::R02 => "another number of deals came than the CRM counts",
             Self::R06 => "came more than once: the list moved while it was read, or is in no stable order",
-            Self::R07 => "empty in every deal: renamed, hidden from this key, or not used",
+            Self::R07 => "empty in every deal: renamed, hidden from this key, of another form, or not used",
             Self::R09 => "key that its look-up does not know",
         }
     }

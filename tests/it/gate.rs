@@ -353,7 +353,7 @@ async fn a_pull_that_lacks_deals_which_the_crm_counts_is_held_and_a_small_differ
 async fn a_field_that_matches_nothing_is_said_once_and_holds_nothing() {
     let crm = FakeHubspot::start(fake_hubspot::deals(120)).await;
     let folder = reading(&crm, "");
-    let said = "empty in every deal: renamed, hidden from this key, or not used (R07)";
+    let said = "empty in every deal: renamed, hidden from this key, of another form, or not used (R07)";
     let pulled = folder.run(&["pull"]);
     pulled.assert_code(0);
     let line = pulled.stderr.lines().find(|line| line.contains(said)).unwrap_or_default();

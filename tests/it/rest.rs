@@ -361,6 +361,11 @@ async fn an_empty_table_fails_the_pull_and_an_unknown_key_is_counted() {
     crm.hold("users", Vec::new());
     let told = failure(&crm.section(Paging::Page)).await;
     assert!(told.contains("read look-up `users`: the table is empty"), "{told}");
+
+    crm.hold("users", vec![r#"{"uid": 1, "first_name": "Bo"}"#.to_owned(), r#"{"uid": 2}"#.to_owned()]);
+    let told = failure(&crm.section(Paging::Page)).await;
+    let why = "read look-up `users`: none of its 2 rows gives a key and a name: `$.id`: `id` is missing";
+    assert!(told.contains(why), "{told}");
 }
 
 #[tokio::test]

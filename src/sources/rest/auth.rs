@@ -139,7 +139,7 @@ impl Fixed {
             Self::None => Vec::new(),
             Self::Bearer { token, .. } => vec![named("token", token)],
             Self::Header { value, .. } | Self::Query { value, .. } => vec![named("value", value)],
-            // Beside a password it is a name, and without one mostly a key.
+            // Beside a password a user name that stands in the file is none; alone it is mostly the key.
             Self::Basic { username: Secret::Literal(_), password: Some(password) } => vec![named("password", password)],
             Self::Basic { username, password } => {
                 let password = password.iter().map(|password| named("password", password));

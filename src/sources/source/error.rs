@@ -250,7 +250,6 @@ impl SourceError {
         match self {
             Self::Http(HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
             | Self::Server { .. }
-            | Self::Failed { .. }
             | Self::Cut(_) => Advice::CheckNetwork,
             Self::Http(HttpError::Certificate(_)) => Advice::CheckCertificate,
             Self::Http(HttpError::TooLarge(_)) => Advice::RaiseCap,
@@ -268,6 +267,7 @@ impl SourceError {
             Self::Refused { .. } => Advice::RenewCredentials,
             Self::Forbidden { .. } | Self::Several(_) => Advice::GrantPermission,
             Self::Unexpected { .. } | Self::Malformed(_) => Advice::CheckAddress,
+            Self::Failed { .. } => Advice::HearTheCrm,
             Self::Mapping(_) => Advice::CheckMapping,
             Self::Part { source, .. } => source.advice(),
         }

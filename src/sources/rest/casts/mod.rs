@@ -104,7 +104,7 @@ impl Casting {
 }
 
 /// Why a value does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     Unreadable,
     OutOfRange,

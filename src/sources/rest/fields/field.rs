@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::model::finding::{Findings, Rule};
-use crate::sources::rest::casts::{Casting, Target};
+use crate::sources::rest::casts::{Casting, Fault, Target};
 use crate::sources::rest::lookup::Missing;
 use crate::sources::rest::path::{Path, Stop};
 use crate::sources::rest::records::Record;
@@ -81,8 +81,17 @@ pub(super) enum Origin {
     Parts(Vec<Path>),
 }
 
-/// Where the ways to fields end early, by field and step, and in how many records.
-pub(in crate::sources::rest) type Gaps = BTreeMap<(usize, Stop), u64>;
+/// Why fields have nothing, by field, and in how many records.
+pub(in crate::sources::rest) type Gaps = BTreeMap<(usize, Gap), u64>;
+
+/// Why a field has nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::sources::rest) enum Gap {
+    /// The way to it ends early.
+    Ends(Stop),
+    /// What is there does not fit.
+    Unfit(Fault),
+}
 
 /// One record while it is read.
 pub(in crate::sources::rest) struct Reading<'r, 'a> {
@@ -181,6 +190,7 @@ impl<T: Target> Field<T> {
             }
             Err(fault) if self.on_error == OnError::Null => {
                 reading.findings.add(fault.rule(), &self.name, &reading.id);
+                *reading.gaps.entry((self.number, Gap::Unfit(fault))).or_default() += 1;
                 Ok(None)
             }
             Err(fault) => Err(self.refusal(&fault.to_string())),
@@ -228,7 +238,7 @@ impl<T: Target> Field<T> {
     fn note_gap(&self, reading: &mut Reading<'_, '_>) {
         let Some(path) = self.from.origin.path() else { return };
         if let Err(stop) = reading.record.reach(path) {
-            *reading.gaps.entry((self.number, stop)).or_default() += 1;
+            *reading.gaps.entry((self.number, Gap::Ends(stop))).or_default() += 1;
         }
     }
 

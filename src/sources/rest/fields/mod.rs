@@ -22,7 +22,7 @@ use crate::sources::rest::casts::Target;
 use crate::sources::rest::casts::numbers::{Amount, Chance};
 use crate::sources::rest::fields::builder::Builder;
 use crate::sources::rest::fields::field::{Field, Origin};
-pub(super) use crate::sources::rest::fields::field::{Gaps, Reading, Refusal};
+pub(super) use crate::sources::rest::fields::field::{Gap, Gaps, Reading, Refusal};
 use crate::sources::rest::fields::keys::{Asked, Check, Columns, ask, tables};
 use crate::sources::rest::lookup::About;
 use crate::sources::rest::path::Path;
@@ -194,9 +194,14 @@ impl Mapping {
 
     /// Where the ways to fields end, in words.
     pub(super) fn told(&self, gaps: &Gaps) -> source::Gaps {
-        let told = gaps.iter().filter_map(|((number, stop), count)| {
+        let told = gaps.iter().filter_map(|((number, gap), count)| {
             let (field, path) = self.ways.get(*number)?;
-            Some(((field.clone(), path.as_ref()?.ends(*stop)), *count))
+            let path = path.as_ref()?;
+            let why = match gap {
+                Gap::Ends(stop) => path.ends(*stop),
+                Gap::Unfit(fault) => format!("`{path}` {fault}"),
+            };
+            Some(((field.clone(), why), *count))
         });
         source::Gaps(told.collect())
     }
@@ -265,6 +270,19 @@ mod tests {
         let told = mapping.told(&gaps).0;
         assert_eq!(told[&("company".to_owned(), "`$.account.name`: `account` is null".to_owned())], 2);
         assert_eq!(told[&("company".to_owned(), "`$.account.name`: `account` is missing".to_owned())], 1);
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_told_apart_from_one_that_is_not_there() {
+        let mapping = read("id = 'id'\nvalue = 'v'").unwrap();
+        let (names, page, mut findings, mut gaps) =
+            (Names::default(), Names::default(), Findings::default(), Gaps::new());
+        let record = Record::of(serde_json::from_str(r#"{"id": 1, "v": "1,000"}"#).unwrap());
+        let (findings, id) = (&mut findings, String::new());
+        mapping
+            .deal(&mut Reading { record: &record, names: &names, page: &page, id, findings, gaps: &mut gaps })
+            .unwrap();
+        assert_eq!(mapping.told(&gaps).of("value"), [("`v` cannot be read", 1)]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::settings::{Problem, Section, Span};
 use crate::sources::rest::client::Client;
 use crate::sources::rest::list::List;
-use crate::sources::rest::lookup::{Rows, is_empty};
+use crate::sources::rest::lookup::{Rows, Taken, is_empty};
 use crate::sources::rest::paging::Paging;
 use crate::sources::rest::request::{self, Request};
 use crate::sources::source::{Names, SourceError};
@@ -89,21 +89,15 @@ impl ListTable {
     }
 
     async fn walk(&self, client: &Client) -> Result<(Names, Vec<String>), SourceError> {
-        let (mut names, mut renamed, mut rows_seen) = (Names::default(), 0, 0);
-        let end = self
-            .list
-            .walk(client, None, |rows| {
-                rows_seen += rows.len();
-                renamed += self.rows.take(rows, &mut names);
-            })
-            .await?;
+        let (mut names, mut taken) = (Names::default(), Taken::default());
+        let end = self.list.walk(client, None, |rows| taken.add(self.rows.take(rows, &mut names))).await?;
         if is_empty(&names) {
-            return Err(SourceError::Mapping(self.rows.why_empty(rows_seen)));
+            return Err(SourceError::Mapping(taken.nothing()));
         }
         let mut warnings = Vec::new();
         warnings.extend(end.doubt().map(|why| format!("may be cut: {why}")));
-        if renamed > 0 {
-            warnings.push(format!("gives keys another name later, {renamed} in all: the last one counts"));
+        if taken.renamed > 0 {
+            warnings.push(format!("gives keys another name later, {} in all: the last one counts", taken.renamed));
         }
         Ok((names, warnings))
     }

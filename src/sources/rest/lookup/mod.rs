@@ -229,35 +229,61 @@ impl Rows {
         Self { records: self.records.that_may_be_missing(), ..self }
     }
 
-    /// Why nothing is known after so many rows.
-    fn why_empty(&self, rows: usize) -> String {
-        if rows == 0 {
-            return "the table is empty".to_owned();
-        }
-        let names = self.columns.iter().flat_map(|column| &column.paths).map(|path| format!("`{path}`"));
-        let names = names.collect::<Vec<_>>().join(", ");
-        format!("none of its {rows} rows has a key at `{}` and a name at {names}", self.key)
-    }
-
-    /// Takes in the keys and values of rows; a row without either names nothing. How many keys had another name before.
-    fn take(&self, rows: &[Record<'_>], names: &mut Names) -> u64 {
-        let mut renamed = 0;
+    /// Takes in the keys and values of rows; a row without either names nothing.
+    fn take(&self, rows: &[Record<'_>], names: &mut Names) -> Taken {
+        let mut taken = Taken { rows: rows.len(), ..Taken::default() };
         for row in rows.iter().filter(|row| self.records.wants(row)) {
-            let key = row.value(&self.key);
-            let Some(key) = key.as_ref().and_then(Scalar::text) else { continue };
+            let key = row.reach(&self.key);
+            let Some(key) = key.as_ref().ok().and_then(Scalar::text) else {
+                taken.gap.get_or_insert_with(|| gap(&self.key, row));
+                continue;
+            };
             for column in &self.columns {
                 let parts: Vec<Scalar<'_>> = column.paths.iter().filter_map(|path| row.value(path)).collect();
                 let parts: Vec<&str> = parts.iter().filter(|part| !part.is_blank()).filter_map(Scalar::text).collect();
                 if parts.is_empty() {
+                    taken.gap = taken.gap.or_else(|| column.paths.first().map(|path| gap(path, row)));
                     continue;
                 }
                 let name = parts.join(" ");
                 let table = names.0.entry(column.name.clone()).or_default();
                 let before = table.insert(key.to_owned(), name.clone());
-                renamed += u64::from(before.is_some_and(|before| before != name));
+                taken.renamed += u64::from(before.is_some_and(|before| before != name));
             }
         }
-        renamed
+        taken
+    }
+}
+
+/// Why a row gives nothing at a path.
+fn gap(path: &Path, row: &Record<'_>) -> String {
+    row.reach(path).err().map_or_else(|| format!("`{path}` is no name"), |stop| path.ends(stop))
+}
+
+/// What came of rows.
+#[derive(Debug, Default)]
+struct Taken {
+    rows: usize,
+    /// Keys that had another name before.
+    renamed: u64,
+    /// Why the first row without a key or a name has none.
+    gap: Option<String>,
+}
+
+impl Taken {
+    fn add(&mut self, more: Self) {
+        self.rows += more.rows;
+        self.renamed += more.renamed;
+        self.gap = self.gap.take().or(more.gap);
+    }
+
+    /// Why a table of these is empty.
+    fn nothing(&self) -> String {
+        match (self.rows, &self.gap) {
+            (0, _) => "the table is empty".to_owned(),
+            (rows, Some(gap)) => format!("none of its {rows} rows gives a key and a name: {gap}"),
+            (rows, None) => format!("none of its {rows} rows is wanted by `where`"),
+        }
     }
 }
 
@@ -299,14 +325,6 @@ mod tests {
         assert_eq!(entry(toml, r#"{"first": "Ann"}"#), None);
         let active = "value = '$.first'\nwhere = [{ path = '$.active', op = 'eq', value = true }]";
         assert_eq!(entry(active, r#"{"id": 7, "first": "Ann", "active": false}"#), None);
-    }
-
-    #[test]
-    fn a_table_of_rows_without_keys_or_names_is_told_from_an_empty_one() {
-        let mut section = section("records = '$.rows'\nkey = '$.idx'\nvalue = ['$.first', '$.last']");
-        let rows = Rows::read("t", &mut section).unwrap().0;
-        assert_eq!(rows.why_empty(0), "the table is empty");
-        assert_eq!(rows.why_empty(3), "none of its 3 rows has a key at `$.idx` and a name at `$.first`, `$.last`");
     }
 
     #[test]
