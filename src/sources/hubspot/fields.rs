@@ -2,23 +2,20 @@
 //!
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::model::deal::{Deal, MissingName, NameField, Status, UNTITLED, WantedName};
 use crate::model::finding::{Findings, Rule};
 use crate::model::money::Currency;
 use crate::model::number;
-use crate::sources::hubspot::associations::{Choice, Inline, Link, choose};
+use crate::sources::hubspot::associations::{Choice, Link, choose};
 use crate::sources::hubspot::mapping::{MERGED, Mapping, PRIMARY_COMPANY};
 use crate::sources::hubspot::pipelines::DEFAULT;
-use crate::sources::hubspot::wire::Number;
+use crate::sources::hubspot::wire::{Record, day, instant};
 use crate::sources::labels::{Known, Place};
 use crate::sources::source::Opened;
 use crate::sources::wire::{Unreadable, said, text};
@@ -33,37 +30,6 @@ pub(super) const PIPELINES: &str = "pipelines";
 pub(super) const PAGES: &str = "pages";
 /// The key of the deals' one.
 pub(super) const DEALS: &str = "deals";
-
-/// A deal as HubSpot sends it.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Record {
-    pub(super) id: Number,
-    properties: HashMap<String, Box<RawValue>>,
-    created_at: Option<Box<RawValue>>,
-    updated_at: Option<Box<RawValue>>,
-    archived: Option<bool>,
-    url: Option<Box<RawValue>>,
-    associations: Option<Associations>,
-}
-
-/// What a list gives beside the properties.
-#[derive(Debug, Deserialize)]
-struct Associations {
-    companies: Option<Inline>,
-}
-
-impl Record {
-    /// Whether the deal is in the recycle bin.
-    pub(super) fn is_archived(&self) -> bool {
-        self.archived == Some(true)
-    }
-
-    /// The companies that came with the deal; nothing where it has none.
-    pub(super) fn companies(&self) -> Option<&Inline> {
-        self.associations.as_ref()?.companies.as_ref()
-    }
-}
 
 /// What a record is read with.
 pub(super) struct Reader<'a> {
@@ -291,28 +257,10 @@ impl Reading<'_> {
     }
 }
 
-/// An instant: RFC 3339 with or without decimals, a day (its midnight, UTC), or milliseconds since 1970.
-fn instant(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let instant = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        DateTime::from_timestamp_millis(text.parse().ok()?)
-    } else if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        Some(instant.to_utc())
-    } else {
-        text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc())
-    };
-    instant.filter(|instant| (0..=9999).contains(&instant.year()))
-}
-
-/// The day of an instant in `zone`; a text that names a day alone means that one.
-fn day(text: &str, zone: Tz) -> Option<NaiveDate> {
-    let named = text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()));
-    named.or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono_tz::Tz;
+
     use super::*;
     use crate::model::pipeline::Stage;
     use crate::settings::section;

@@ -2,10 +2,9 @@
 
 use crate::sources::hubspot::associations::Inline;
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::fields::Record;
 use crate::sources::hubspot::mapping::Mapping;
 use crate::sources::hubspot::records::Records;
-use crate::sources::hubspot::wire::Listed;
+use crate::sources::hubspot::wire::{Listed, Record};
 use crate::sources::source::SourceError;
 
 /// The most deals of one page.

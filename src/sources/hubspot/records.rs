@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::model::finding::Findings;
 use crate::sources::hubspot::associations::{self, Link};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::fields::{Reader, Record};
-use crate::sources::hubspot::wire::Listed;
+use crate::sources::hubspot::fields::Reader;
+use crate::sources::hubspot::wire::{Listed, Record};
 use crate::sources::source::{Page, Skipped, SourceError};
 use crate::sources::wire::by_number;
 

@@ -1,10 +1,15 @@
-//! The shapes that several answers share: a page of records, and where the next one is.
+//! The shapes that several answers share: a page of records, a deal, and times as HubSpot writes them.
 //!
 //! Unknown keys are ignored.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+use crate::sources::hubspot::associations::Inline;
 use crate::sources::wire::Id;
 
 /// The id of a record: digits alone. It stands in logs and addresses, and ids are compared as numbers.
@@ -54,6 +59,57 @@ impl Paging {
     pub(super) fn after(&self) -> Option<&str> {
         self.next.as_ref().map(|next| next.after.0.as_str())
     }
+}
+
+/// A deal as HubSpot sends it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Record {
+    pub(super) id: Number,
+    pub(super) properties: HashMap<String, Box<RawValue>>,
+    pub(super) created_at: Option<Box<RawValue>>,
+    pub(super) updated_at: Option<Box<RawValue>>,
+    archived: Option<bool>,
+    pub(super) url: Option<Box<RawValue>>,
+    associations: Option<Associations>,
+}
+
+/// What a list gives beside the properties.
+#[derive(Debug, Deserialize)]
+struct Associations {
+    companies: Option<Inline>,
+}
+
+impl Record {
+    /// Whether the deal is in the recycle bin.
+    pub(super) fn is_archived(&self) -> bool {
+        self.archived == Some(true)
+    }
+
+    /// The companies that came with the deal; nothing where it has none.
+    pub(super) fn companies(&self) -> Option<&Inline> {
+        self.associations.as_ref()?.companies.as_ref()
+    }
+}
+
+/// An instant: RFC 3339 with or without decimals, a day (its midnight, UTC), or milliseconds since 1970.
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let instant = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        DateTime::from_timestamp_millis(text.parse().ok()?)
+    } else if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        Some(instant.to_utc())
+    } else {
+        text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc())
+    };
+    instant.filter(|instant| (0..=9999).contains(&instant.year()))
+}
+
+/// The day of an instant in `zone`; a text that names a day alone means that one.
+pub(super) fn day(text: &str, zone: Tz) -> Option<NaiveDate> {
+    let named = text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()));
+    named.or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! 1. `settings`: what the section says; `client` asks with its credentials and pace, `errors` classes what is refused,
 //!    `block` keeps to what lasts;
 //! 2. `account`, `pipelines`, `users`, `custom`, `summary`: what is known before the first page;
-//! 3. `deals`: the pages; `wire` reads their envelope, `fields` makes deals of the records;
+//! 3. `deals`: the pages; `wire` reads their envelope, `mapping` and `fields` make deals of the records;
 //! 4. `organizations`, and `users` again: companies and unlisted owners, once all deals are in;
 //! 5. `vanished`: what became of deals that were there before.
 
@@ -16,6 +16,7 @@ mod custom;
 mod deals;
 mod errors;
 mod fields;
+mod mapping;
 mod organizations;
 mod pipelines;
 mod settings;
@@ -38,9 +39,8 @@ use crate::sources::pipedrive::account::Account;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::custom::Fields;
 use crate::sources::pipedrive::deals::{Walk, Wish};
-use crate::sources::pipedrive::fields::{
-    COMPANIES, COMPANY, DOMAIN, Mapping, OWNERS, PIPELINES, Reader, WITH_PROBABILITY,
-};
+use crate::sources::pipedrive::fields::{COMPANIES, COMPANY, DOMAIN, OWNERS, PIPELINES, Reader, WITH_PROBABILITY};
+use crate::sources::pipedrive::mapping::Mapping;
 use crate::sources::pipedrive::organizations::Organizations;
 use crate::sources::pipedrive::pipelines::Pipelines;
 use crate::sources::pipedrive::settings::{Address, DEALS, ORGANIZATIONS, Settings};

@@ -335,7 +335,7 @@ mod tests {
     use super::*;
     use crate::settings::section;
     use crate::sources::salesforce::describe::Described;
-    use crate::sources::salesforce::fields::Mapping;
+    use crate::sources::salesforce::mapping::Mapping;
 
     #[test]
     fn one_page_needs_no_list_of_pages_and_each_list_names_five() {

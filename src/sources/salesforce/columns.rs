@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use crate::sources::salesforce::describe::{Described, Field, OPPORTUNITY};
 use crate::sources::salesforce::errors::Named;
-use crate::sources::salesforce::fields::Mapping;
+use crate::sources::salesforce::mapping::Mapping;
 use crate::sources::source::SourceError;
 
 /// Without these there is no deal.

@@ -7,7 +7,7 @@
 //! 2. `describe`, `columns`, `query`: what the user may read, and so what is asked for;
 //! 3. `composite`, `opening`, `rates`: what is known before the first page, with that page in one request;
 //! 4. `list` or `bulk`: the pages, or an export where there are very many deals;
-//! 5. `rows`, `fields`, `id`: what becomes of a record; `fates`: what became of one that is gone.
+//! 5. `rows`, `mapping`, `fields`, `id`: what becomes of a record; `fates`: what became of one that is gone.
 
 mod bulk;
 mod client;
@@ -20,6 +20,7 @@ mod fields;
 mod filter;
 mod id;
 mod list;
+mod mapping;
 mod opening;
 mod query;
 mod rates;
@@ -44,9 +45,10 @@ use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
 use crate::sources::salesforce::composite::Query;
 use crate::sources::salesforce::describe::Described;
 use crate::sources::salesforce::errors::{Refusal, TIMEOUT, is_lost_place, is_without_exports};
-use crate::sources::salesforce::fields::{Mapping, Reader};
+use crate::sources::salesforce::fields::Reader;
 use crate::sources::salesforce::filter::Filter;
 use crate::sources::salesforce::id::long;
+use crate::sources::salesforce::mapping::Mapping;
 use crate::sources::salesforce::opening::{Opening, Wanted};
 use crate::sources::salesforce::query::Order;
 use crate::sources::salesforce::settings::Settings;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use crate::sources::salesforce::columns::Columns;
-use crate::sources::salesforce::fields::Mapping;
 use crate::sources::salesforce::filter::{instant, quoted};
+use crate::sources::salesforce::mapping::Mapping;
 
 /// The longest query (contract §1.4).
 pub(super) const MAX_QUERY: usize = 100_000;
