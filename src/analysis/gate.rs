@@ -4,10 +4,12 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::model::deal::{MANDATORY, PAGING};
 use crate::model::finding::{Finding, Rule};
+use crate::model::money::Currency;
 use crate::model::snapshot::Head;
 use crate::telemetry::Escaped;
 
@@ -62,6 +64,8 @@ pub struct Candidate<'a> {
     pub skipped: u64,
     /// How many there are, by the CRM's own count.
     pub counted: Option<u64>,
+    /// Where the CRM's own total is another than that of the deals: currency, its total, that of the deals.
+    pub unlike: &'a [(Currency, Decimal, Decimal)],
     /// The mapped fields, and in how many of `records` each was found.
     pub matched: &'a [(String, u64)],
     /// Where the ways to those fields end, in words; empty where a source cannot tell.
@@ -103,6 +107,12 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
         let message = format!("{} came, and the CRM counts {counted}", candidate.readable);
         Finding::of_pull(Rule::R02, "id", message, counted.abs_diff(candidate.readable))
     });
+    // With another number of deals, other totals say nothing new.
+    let unlike = candidate.unlike.iter().filter(|_| counted.is_none()).map(|(currency, told, came)| {
+        let message = format!("these deals make {came} {currency}, and the CRM's own total is {told}");
+        Finding::of_pull(Rule::R02, "value", message, candidate.readable)
+    });
+    let unlike: Vec<Finding> = unlike.collect();
     let empty = candidate.empty_fields().filter(|field| !MANDATORY.contains(field));
     let empty = empty.map(|field| {
         let message = format!("{}{}", Rule::R07.meaning(), candidate.why_empty(field));
@@ -118,7 +128,7 @@ pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
     });
     let duplicates = candidate.head.completeness.duplicates;
     let twice = (duplicates > 0).then(|| Finding::of_pull(Rule::R06, "id", Rule::R06.meaning().to_owned(), duplicates));
-    counted.into_iter().chain(twice).chain(doubt).chain(absent).chain(empty).collect()
+    counted.into_iter().chain(unlike).chain(twice).chain(doubt).chain(absent).chain(empty).collect()
 }
 
 impl<'a> Candidate<'a> {
@@ -258,6 +268,7 @@ mod tests {
             deleted: 0,
             skipped: 0,
             counted: None,
+            unlike: &[],
             matched: &[],
             gaps: &[],
             absent: &[],
@@ -388,6 +399,19 @@ mod tests {
         assert!(holds.iter().any(|hold| hold.reason == "`value` cannot be read in 20 of 20 deals, and is in no other"));
         let unmatched = ["stage".to_owned(), "value".to_owned()];
         assert_eq!(rules(&twenty, None, Allowed { unmatched: &unmatched, ..ALLOW_NOTHING }), []);
+    }
+
+    #[test]
+    fn another_total_is_remarked_where_the_number_of_deals_is_the_same() {
+        let head = head(2, None);
+        let unlike = [("EUR".parse().unwrap(), Decimal::from(20), Decimal::from(10))];
+        let other = Candidate { unlike: &unlike, counted: Some(2), ..candidate(&head) };
+        let told = remark(&other);
+        assert_eq!((told.len(), told[0].rule, told[0].field.as_str()), (1, Rule::R02, "value"));
+        assert_eq!(told[0].message, "these deals make 10 EUR, and the CRM's own total is 20");
+        let short = remark(&Candidate { counted: Some(3), ..other });
+        assert_eq!(short.iter().map(|finding| finding.field.as_str()).collect::<Vec<_>>(), ["id"]);
+        assert_eq!(rules(&other, None, ALLOW_NOTHING), []);
     }
 
     #[test]

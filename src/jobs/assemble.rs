@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io::{self, BufWriter};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use rust_decimal::Decimal;
 
 use crate::advice::Advice;
 use crate::analysis::totals::{Figured, Fold, Overflow};
 use crate::jobs::{Target, names};
 use crate::model::deal::Figures;
 use crate::model::finding::Findings;
-use crate::model::money::Rates;
+use crate::model::money::{Currency, Rates};
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
 use crate::sources::pull::{Fetched, Matched};
 use crate::sources::source::{Deciding, End, Gaps, Names};
@@ -18,6 +19,9 @@ use crate::store::error::StoreError;
 use crate::store::format::lead_line;
 use crate::store::index::Lines;
 use crate::store::spool::{Sorted, Spool};
+
+/// By how much the clocks of a CRM and of this machine may differ.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
 
 /// Why what was fetched makes no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,8 @@ pub struct Evidence {
     pub deleted: u64,
     /// How many there are, by the CRM's own count.
     pub counted: Option<u64>,
+    /// Where the CRM's own total is another than that of the deals: currency, its total, that of the deals.
+    pub unlike: Vec<(Currency, Decimal, Decimal)>,
     /// In how many records each field had something.
     pub matched: Matched,
     /// Where the ways to fields ended before a value.
@@ -84,6 +90,14 @@ pub struct Evidence {
     pub deciding: Deciding,
     /// How the end of the list is known.
     pub end: End,
+}
+
+/// Where the CRM's own totals, taken at the start, are others than those of the deals. Nothing where a deal was changed
+/// since, or so shortly before that clocks decide: totals that moved prove nothing.
+fn unlike(fetched: &Fetched) -> Vec<(Currency, Decimal, Decimal)> {
+    let is_still = fetched.changed_at.is_none_or(|changed| changed < fetched.started_at - CLOCKS_DIFFER);
+    let told = fetched.opened.worth.as_ref().filter(|_| is_still);
+    told.map(|told| fetched.worth.unlike(told)).unwrap_or_default()
 }
 
 /// Assembles a snapshot of `target` as of `now`, into two empty files: for its leads and for their index.
@@ -101,6 +115,7 @@ pub fn assemble(
         readable: readable(&sorted, &fetched),
         deleted: fetched.deleted,
         counted: fetched.counted.or(fetched.listed.map(|(least, _)| least)),
+        unlike: unlike(&fetched),
         matched: fetched.matched,
         gaps: fetched.gaps,
         deciding: fetched.deciding,

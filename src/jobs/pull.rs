@@ -189,7 +189,7 @@ pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreEr
 
 /// Judges what was assembled against the last good data: reasons to hold it. What is odd besides is noted in it.
 fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
-    let Evidence { readable, deleted, counted, matched, gaps, deciding, end } = &assembled.evidence;
+    let Evidence { readable, deleted, counted, unlike, matched, gaps, deciding, end } = &assembled.evidence;
     let absent: Vec<(&str, &str)> = deciding.absent().collect();
     let mapping = target.built.source.mapping();
     let found = |mapped: Mapped| matched.of(&mapped.field).map(|found| (mapped.field, found));
@@ -202,6 +202,7 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
         deleted: *deleted,
         skipped: assembled.head.completeness.skipped,
         counted: *counted,
+        unlike,
         matched: &found,
         gaps: &gaps,
         absent: &absent,

@@ -242,6 +242,34 @@ pub struct Fx {
     pub crm: Option<OwnRates>,
 }
 
+/// What some deals are worth, by currency.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Worth(BTreeMap<Currency, Decimal>);
+
+impl Worth {
+    /// A difference of sums that binary fractions alone can make, in units of a currency.
+    const ROUNDING: Decimal = Decimal::from_parts(1, 0, 0, false, 2);
+
+    /// Adds an amount.
+    pub fn add(&mut self, currency: Currency, amount: Decimal) {
+        let sum = self.0.entry(currency).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+
+    /// Adds what others are worth.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(currency, amount)| self.add(*currency, *amount));
+    }
+
+    /// Where `told` is another sum by more than a cent: currency, what is told, what these are worth.
+    pub fn unlike(&self, told: &Self) -> Vec<(Currency, Decimal, Decimal)> {
+        let of = |worth: &Self, currency: &Currency| worth.0.get(currency).copied().unwrap_or_default();
+        let currencies: BTreeSet<&Currency> = self.0.keys().chain(told.0.keys()).collect();
+        let both = currencies.into_iter().map(|currency| (*currency, of(told, currency), of(self, currency)));
+        both.filter(|(_, told, own)| told.saturating_sub(*own).abs() > Self::ROUNDING).collect()
+    }
+}
+
 /// How much of one currency a unit of another is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -322,5 +350,22 @@ mod tests {
             let currency: Currency = code.parse().unwrap();
             assert_eq!(currency.round(amount).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn sums_are_unlike_by_more_than_a_cent_in_any_currency_of_either() {
+        let worth = |amounts: &[(&str, &str)]| {
+            let mut worth = Worth::default();
+            for (currency, amount) in amounts {
+                worth.add(currency.parse().unwrap(), amount.parse().unwrap());
+            }
+            worth
+        };
+        let own = worth(&[("EUR", "10.10"), ("EUR", "0.20"), ("USD", "5")]);
+        assert!(own.unlike(&worth(&[("EUR", "10.3000000004"), ("USD", "5")])).is_empty());
+        let told =
+            |worth: &Worth| own.unlike(worth).iter().map(|(currency, ..)| currency.to_string()).collect::<Vec<_>>();
+        assert_eq!(told(&worth(&[("EUR", "10.32"), ("USD", "5")])), ["EUR"]);
+        assert_eq!(told(&worth(&[("EUR", "10.3"), ("GBP", "1")])), ["GBP", "USD"]);
     }
 }

@@ -23,6 +23,7 @@ use crate::advice::Advice;
 use crate::clock::Clock;
 use crate::model::deal::Deal;
 use crate::model::finding::Findings;
+use crate::model::money::Worth;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 pub(super) use crate::sources::pull::guards::Guards;
@@ -108,6 +109,10 @@ pub struct Fetched {
     pub counted: Option<u64>,
     /// In how many records each field had something.
     pub matched: Matched,
+    /// What the deals that `counted` counts are worth.
+    pub worth: Worth,
+    /// When the last of the deals was changed, UTC.
+    pub changed_at: Option<DateTime<Utc>>,
     /// The names that the pages left open.
     pub names: Names,
     /// The ids of all records.
@@ -235,6 +240,8 @@ impl<'a> Walk<'a> {
             listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
             counted: opened.expected.filter(|expected| !expected.exact).map(|expected| expected.count),
             matched: Matched::default(),
+            worth: Worth::default(),
+            changed_at: None,
             names: Names::default(),
             opened,
             pages: 0,
@@ -312,8 +319,12 @@ impl<'a> Walk<'a> {
             let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
             fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
-        let matched = &mut fetched.matched;
-        keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| matched.add(deal));
+        fetched.worth.merge(&page.worth);
+        let (matched, changed_at) = (&mut fetched.matched, &mut fetched.changed_at);
+        keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| {
+            matched.add(deal);
+            *changed_at = (*changed_at).max(deal.updated_at);
+        });
         fetched.filtered += page.filtered;
         fetched.skipped += page.skipped.count;
         fetched.deleted += page.deleted.len() as u64;

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 use crate::model::deal::Deal;
 use crate::model::finding::Findings;
-use crate::model::money::{Currency, OwnRates};
+use crate::model::money::{Currency, OwnRates, Worth};
 use crate::model::pipeline::Stage;
 pub use crate::sources::source::error::SourceError;
 
@@ -92,6 +92,8 @@ pub struct Opened {
     pub stages: Vec<Stage>,
     /// How many deals there are, where the CRM says so beforehand.
     pub expected: Option<Expected>,
+    /// What the CRM itself says its deals are worth, where it says so beforehand: of those that `expected` counts.
+    pub worth: Option<Worth>,
     /// What a whole pull costs, where it can be told beforehand.
     pub cost: Option<Cost>,
     /// Look-up tables: table → key → name.
@@ -211,6 +213,8 @@ pub struct Page {
     pub deleted: BTreeSet<String>,
     /// Of all these, records that [`Opened::expected`] does not count: archived ones, those of other pipelines.
     pub uncounted: u64,
+    /// What the deals that [`Opened::expected`] counts are worth, where [`Opened::worth`] is to be compared with it.
+    pub worth: Worth,
     /// What was odd.
     pub findings: Findings,
     /// Where the ways to fields end before a value.

@@ -10,7 +10,7 @@ use figment::providers::{Format, Toml};
 use figment::{Profile, Provider};
 use rust_decimal::Decimal;
 use sales_pipeline::advice::Advice;
-use sales_pipeline::clock::SystemClock;
+use sales_pipeline::clock::{Clock, SystemClock};
 use sales_pipeline::http::Clients;
 use sales_pipeline::jobs::names;
 use sales_pipeline::memory::InProcess;
@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_pipedrive::{
-    Account, CLIENT_ID, CLIENT_SECRET, Currency, FIRST_ORGANIZATION, FakePipedrive, Fault, Habit, Published,
+    self, Account, CLIENT_ID, CLIENT_SECRET, Currency, FIRST_ORGANIZATION, FakePipedrive, Fault, Habit, Published,
     REFRESH_TOKEN, Refusal, Route, TOKEN, bare_deal, deals, field, organization, user,
 };
 use crate::program::Folder;
@@ -1009,6 +1009,36 @@ async fn a_walk_that_lost_deals_is_held_by_the_crms_own_count() {
     let told = folder.run(&["pull"]);
     told.assert_code(65);
     assert!(told.stderr.contains("150 deals came, and the CRM counts 600 (R02)"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_total_than_the_crms_own_is_marked_unless_a_deal_has_just_changed() {
+    let marked = |change: fn(&mut fake_pipedrive::Deal)| async move {
+        let crm = FakePipedrive::start(deals(30)).await.after_each(move |account, route| {
+            if route == Route::Summary {
+                account.deals.values_mut().take(1).for_each(change);
+            }
+        });
+        let folder = Folder::new();
+        folder.write_config(&format!("[sources.crm]\n{}", crm.section()));
+        let pull = folder.run(&["pull"]);
+        pull.assert_code(0);
+        let findings = folder.json("output/sales_pipeline.json")["quality"]["findings"].clone();
+        let mut findings = findings.as_array().unwrap().clone();
+        findings.retain(|finding| finding["rule"] == "R02");
+        assert_eq!(pull.stderr.contains("the CRM's own total is"), !findings.is_empty(), "{}", pull.stderr);
+        findings
+    };
+    assert_eq!(marked(|_| ()).await, Vec::<serde_json::Value>::new());
+    let found = marked(|deal| deal.value = Some("999999.5".to_owned())).await;
+    let message = found[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("these deals make ") && message.contains(", and the CRM's own total is "), "{message}");
+    assert_eq!((found.len(), found[0]["field"].as_str()), (1, Some("value")));
+    let just_now = |deal: &mut fake_pipedrive::Deal| {
+        deal.value = Some("999999.5".to_owned());
+        deal.updated_at = SystemClock.now();
+    };
+    assert_eq!(marked(just_now).await, Vec::<serde_json::Value>::new(), "totals that move prove nothing");
 }
 
 /// A small generator, so that a seed tells the whole run (SplitMix64).

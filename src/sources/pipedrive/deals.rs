@@ -164,6 +164,12 @@ impl Records {
             let is_counted = wish.pipelines.is_empty()
                 || deal.pipeline_id.as_ref().is_some_and(|pipeline| wish.pipelines.contains(pipeline));
             page.uncounted += u64::from(archived || !is_counted);
+            if let (Some(currency), Some(value)) = (deal.currency, deal.value)
+                && is_counted
+                && !archived
+            {
+                page.worth.add(currency, value);
+            }
             check_lists(reader.opened, &deal)?;
             page.deals.push(deal);
         }

@@ -44,6 +44,7 @@ use crate::sources::pipedrive::mapping::Mapping;
 use crate::sources::pipedrive::organizations::Organizations;
 use crate::sources::pipedrive::pipelines::Pipelines;
 use crate::sources::pipedrive::settings::{Address, DEALS, ORGANIZATIONS, Settings};
+use crate::sources::pipedrive::summary::Totals;
 use crate::sources::pipedrive::users::{USER, Unlisted};
 use crate::sources::source::{Cost, Expected, Fate, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
@@ -120,7 +121,8 @@ impl Source for Pipedrive {
         let owners = users::all(&self.client).await.map_err(part("read the users"))?;
         let fields = self.fields(identity).await.map_err(part("read the fields of deals"))?;
         let wanted = pipeline_ids(&pipelines.labels, &self.pipelines)?;
-        let counted = self.count(&wanted).await.map_err(part("count the deals"))?;
+        let totals = self.totals(&wanted).await.map_err(part("count the deals"))?;
+        let counted = totals.as_ref().map(|totals| totals.count);
         let spent = (self.client.requests() - before.0, self.client.tokens() - before.1);
         let mut names = fields.names;
         names.0.extend([
@@ -135,6 +137,7 @@ impl Source for Pipedrive {
             stages: pipelines.stages,
             cost: counted.map(|count| self.cost(count, spent)),
             expected: counted.map(|count| Expected { count, exact: false }),
+            worth: totals.map(|totals| totals.worth),
             names,
             way: "",
             warnings: account.warnings.into_iter().chain(fields.warnings).chain(pipelines.warnings).collect(),
@@ -213,11 +216,11 @@ impl Pipedrive {
         Ok(fields)
     }
 
-    async fn count(&self, wanted: &[String]) -> Result<Option<u64>, SourceError> {
+    async fn totals(&self, wanted: &[String]) -> Result<Option<Totals>, SourceError> {
         if !self.verify {
             return Ok(None);
         }
-        summary::count(&self.client, wanted).await.map(Some)
+        summary::totals(&self.client, wanted).await.map(Some)
     }
 
     /// At most so many requests and tokens, were every deal of another company and of an owner in no list, and none

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::sources::salesforce::describe::{Described, Field, OPPORTUNITY};
+use crate::sources::salesforce::api_name::OPPORTUNITY;
+use crate::sources::salesforce::describe::{Described, Field};
 use crate::sources::salesforce::errors::Named;
 use crate::sources::salesforce::mapping::Mapping;
 use crate::sources::source::SourceError;
@@ -16,16 +17,6 @@ const OPTIONAL: [&str; 3] = ["CurrencyIsoCode", "RecordTypeId", "RecordType.Name
 /// The names of parents, whose objects are not described: whether they may be read shows when they are asked for.
 const PARENTS: [(&str, &str); 3] =
     [("Account.Name", "Account"), ("Owner.Name", "Owner"), ("RecordType.Name", "RecordType")];
-
-/// Whether a text is the way to a field: API names joined by dots.
-pub(super) fn is_path(text: &str) -> bool {
-    let is_name = |name: &str| {
-        name.starts_with(|letter: char| letter.is_ascii_alphabetic())
-            && name.len() <= 80
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    text.split('.').count() <= 6 && text.split('.').all(is_name)
-}
 
 /// Whether `path` is the name of a parent, for which that parent is not described.
 pub(super) fn is_name_of_parent(path: &str) -> bool {
@@ -214,15 +205,5 @@ mod tests {
 
     fn named(name: &str, object: Option<&str>) -> Named {
         Named { name: name.to_owned(), object: object.map(ToOwned::to_owned) }
-    }
-
-    #[test]
-    fn only_api_names_make_a_path() {
-        for path in ["Amount", "ARR__c", "Account.Industry", "ns__Deal__r.Amount__c"] {
-            assert!(is_path(path), "{path}");
-        }
-        for path in ["", "Amount, Id", "a b", "Account.", ".Name", "1st", "Name'", "a.b.c.d.e.f.g", "(SELECT Id)"] {
-            assert!(!is_path(path), "{path}");
-        }
     }
 }

@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 
 use crate::sources::answer::part;
+use crate::sources::salesforce::api_name::OPPORTUNITY;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::id::long;
 use crate::sources::source::SourceError;
 
-/// The object that deals are.
-pub(super) const OPPORTUNITY: &str = "Opportunity";
 /// The longest way from one object to another (SOQL's own limit).
 const MAX_STEPS: usize = 5;
 

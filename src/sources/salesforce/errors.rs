@@ -10,8 +10,7 @@ use serde::Deserialize;
 
 use crate::http::Reply;
 use crate::sources::answer::part;
-use crate::sources::salesforce::columns::is_path;
-use crate::sources::salesforce::describe::OPPORTUNITY;
+use crate::sources::salesforce::api_name::{OPPORTUNITY, is_path};
 use crate::sources::source::SourceError;
 
 /// How long a limit of requests at once is left alone (contract §3: 30 to 120 s).

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::model::number;
 use crate::settings::Problem;
-use crate::sources::salesforce::columns::is_path;
+use crate::sources::salesforce::api_name::is_path;
 use crate::sources::salesforce::describe::{Described, Kind};
 use crate::sources::source::SourceError;
 

@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use figment::value::Value;
 
 use crate::settings::{Problem, Section};
-use crate::sources::salesforce::columns::is_path;
+use crate::sources::salesforce::api_name::is_path;
 use crate::sources::source::Mapped;
 
 /// The fields that a column fills, and which one unless the configuration names another. An empty one has none.

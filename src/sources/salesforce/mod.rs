@@ -9,6 +9,7 @@
 //! 4. `list` or `bulk`: the pages, or an export where there are very many deals;
 //! 5. `rows`, `mapping`, `fields`, `id`: what becomes of a record; `fates`: what became of one that is gone.
 
+mod api_name;
 mod bulk;
 mod client;
 mod columns;
