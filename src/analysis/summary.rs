@@ -194,11 +194,8 @@ pub fn markdown(summary: &Summary) -> String {
     let (value, weighted) = (number::text(summary.total_value), number::text(summary.weighted_value));
     let count = summary.total_leads;
     let _ = writeln!(text, "| All in the file | {count} | {value}{currency}{unpriced} | {weighted}{currency} |");
-    let unweighted = (summary.unweighted > 0).then(|| format!("{} without a probability", summary.unweighted));
-    let noted: Vec<String> =
-        snapshot::not_priced(summary.unpriced, &summary.without_rate).into_iter().chain(unweighted).collect();
-    if !noted.is_empty() {
-        let _ = writeln!(text, "\n{}.", noted.join(", "));
+    if let Some(noted) = snapshot::not_in_totals(summary.unpriced, &summary.without_rate, summary.unweighted) {
+        let _ = writeln!(text, "\n{noted}.");
     }
     text.push_str("\n| source | snapshot | deals | open value | complete |\n| --- | --- | ---: | ---: | --- |\n");
     for (name, source) in &summary.sources {

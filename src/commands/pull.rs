@@ -17,7 +17,7 @@ use crate::config::Inputs;
 use crate::jobs::board::Newest;
 use crate::jobs::pull::{Published, PullFailure, pull};
 use crate::jobs::{Jobs, Target, recover, summarize};
-use crate::model::snapshot::not_priced;
+use crate::model::snapshot::not_in_totals;
 use crate::signals::{Handlers, Request};
 use crate::sources::pull::{Progress, PullError};
 use crate::store::state::DutyState;
@@ -176,12 +176,13 @@ fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut imp
             let open = &head.totals.open;
             let noted = |words: Option<String>| words.map_or_else(String::new, |words| format!("; {words}"));
             let filtered = noted(left_out(head.completeness.filtered));
-            let unpriced = noted(not_priced(head.totals.unpriced, &head.totals.without_rate));
+            let totals = &head.totals;
+            let missing = noted(not_in_totals(totals.unpriced, &totals.without_rate, totals.unweighted));
             let vanished = noted(vanished_in_words(head));
             let demo = if head.demo { " (invented deals)" } else { "" };
             writeln!(
                 out,
-                "{}: {} deals, {}; open {} deals, {}, weighted {}{unpriced}; {}{filtered}{vanished}{demo}",
+                "{}: {} deals, {}; open {} deals, {}, weighted {}{missing}; {}{filtered}{vanished}{demo}",
                 target.name,
                 head.total_leads,
                 table::money(head.total_value, head.currency),

@@ -17,7 +17,7 @@ use crate::config::{Config, Inputs, Scheduled};
 use crate::jobs::Jobs;
 use crate::jobs::board::is_from_future;
 use crate::model::money::Currency;
-use crate::model::snapshot::{Head, not_priced};
+use crate::model::snapshot::{Head, not_in_totals};
 use crate::schedule::freshness::{Freshness, freshness};
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
@@ -81,6 +81,7 @@ struct SourceStatus {
     open: Option<Block>,
     proof: Option<String>,
     unpriced: Option<u64>,
+    unweighted: Option<u64>,
     without_rate: BTreeMap<Currency, u64>,
     skipped: Option<u64>,
     filtered: Option<u64>,
@@ -169,6 +170,7 @@ fn look_at(source: &Scheduled, jobs: &Jobs, now: DateTime<Utc>) -> Result<Source
         open: head.map(|head| Block::of(&head.totals.open, head.currency)),
         proof: head.map(|head| head.completeness.proof.clone()),
         unpriced: head.map(|head| head.totals.unpriced),
+        unweighted: head.map(|head| head.totals.unweighted),
         without_rate: head.map(|head| head.totals.without_rate.clone()).unwrap_or_default(),
         skipped: head.map(|head| head.completeness.skipped),
         filtered: head.map(|head| head.completeness.filtered),
@@ -275,7 +277,9 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     for without in &source.without {
         writeln!(out, "\n{name}: {}", Escaped(without))?;
     }
-    if let Some(words) = not_priced(source.unpriced.unwrap_or(0), &source.without_rate) {
+    if let Some(words) =
+        not_in_totals(source.unpriced.unwrap_or(0), &source.without_rate, source.unweighted.unwrap_or(0))
+    {
         writeln!(out, "\n{name}: {words}")?;
     }
     if let Some(words) = left_out(source.filtered.unwrap_or(0)) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::analysis::summary::{SourceBlock, Summary};
 use crate::commands::table;
-use crate::model::snapshot::not_priced;
+use crate::model::snapshot::not_in_totals;
 
 /// How much older than the newest data is worth a word, though nothing failed.
 const OLDER: TimeDelta = TimeDelta::hours(1);
@@ -25,7 +25,7 @@ pub(super) fn line(summary: &Summary, now: DateTime<Utc>) -> String {
             table::money(open.weighted, open.currency)
         ),
     ];
-    parts.extend(not_priced(summary.unpriced, &summary.without_rate));
+    parts.extend(not_in_totals(summary.unpriced, &summary.without_rate, summary.unweighted));
     let lag = |(name, source)| Some(format!("{name} {}", lag(source, summary.timestamp, now)?));
     let lagging: Vec<String> = summary.sources.iter().filter_map(lag).collect();
     parts.extend(lagging.iter().take(NAMED).cloned());

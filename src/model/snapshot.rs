@@ -75,14 +75,18 @@ pub struct Totals {
     pub unweighted: u64,
 }
 
-/// How many deals have no price, in words, and which currencies lack a rate; nothing where all have one.
-pub fn not_priced(unpriced: u64, without_rate: &BTreeMap<Currency, u64>) -> Option<String> {
+/// How many deals the totals lack, in words: those without a price, and which currencies lack a rate, and those that are
+/// in no weighted value for want of a probability; nothing where all have both.
+pub fn not_in_totals(unpriced: u64, without_rate: &BTreeMap<Currency, u64>, unweighted: u64) -> Option<String> {
     let lacking: Vec<String> = without_rate.iter().map(|(currency, count)| format!("{count} in {currency}")).collect();
-    match (unpriced, &lacking[..]) {
+    let not_priced = match (unpriced, &lacking[..]) {
         (0, _) => None,
         (_, []) => Some(format!("{unpriced} not priced")),
         (_, lacking) => Some(format!("{unpriced} not priced (no rate for {})", lacking.join(", "))),
-    }
+    };
+    let not_weighted = (unweighted > 0).then(|| format!("{unweighted} without a probability"));
+    let both: Vec<String> = not_priced.into_iter().chain(not_weighted).collect();
+    (!both.is_empty()).then(|| both.join(", "))
 }
 
 /// Whether all deals are there, and how we know.

@@ -331,6 +331,26 @@ async fn what_is_not_priced_is_said_by_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn deals_that_no_weighted_value_holds_are_told_beside_it() {
+    let crm = FakeRest::start(deals(4)).await;
+    let folder = Folder::new();
+    let whole = crm.section(Paging::Page);
+    let section = whole.replace("probability = { path = \"$.win_pct\", unit = \"percent\" }, ", "");
+    assert!(section != whole);
+    folder.write_config(&format!("[sources.crm]\n{section}\n"));
+    let pulled = folder.run(&["pull"]);
+    pulled.assert_code(0);
+    let unweighted = folder.json("output/sales_pipeline.json")["totals"]["unweighted"].as_u64().unwrap();
+    assert!(unweighted > 0, "{}", pulled.stdout);
+    let said = format!("{unweighted} without a probability");
+    assert!(pulled.stdout.contains(&said), "{}", pulled.stdout);
+    let status = folder.run(&["status"]).stdout;
+    assert!(status.contains(&said), "{status}");
+    let status: Value = serde_json::from_str(&folder.run(&["status", "--json"]).stdout).unwrap();
+    assert_eq!(status["sources"][0]["unweighted"], unweighted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_that_lacks_deals_which_the_crm_counts_is_held_and_a_small_difference_is_said() {
     // The search still counts what is gone from the list.
     let crm = FakeHubspot::start(fake_hubspot::deals(120)).await.index_lag(10_000);
