@@ -1,4 +1,4 @@
-//! `probe`: looks at a list of deals, tries how it is paged, and prints a section that reads it.
+//! `probe`: inspects a list of deals, tests how it is paged, and prints a section that reads it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -24,22 +24,22 @@ use crate::redact::Redactor;
 use crate::secret::{Keyring, Secret, is_secret_name};
 use crate::settings::Section;
 use crate::sources::probe::asking::{Client, Credentials};
+use crate::sources::probe::proposal::{NoProposal, Probe};
 use crate::sources::probe::question::Question;
-use crate::sources::probe::{Nothing, Probe};
 use crate::sources::source::SourceError;
 use crate::telemetry::{Escaped, in_one_line};
 
-/// The most requests of a probe behind the first, beside those that try its section: two pages, and a look-up each for
-/// owners, stages and companies. 46 in all, as README.md says.
+/// The most requests after the first one. The test of the section adds two pages and one look-up each for owners,
+/// stages and companies: 46 in all.
 const MOST_REQUESTS: usize = 40;
-/// How long limits are waited for in all, where the CRM says how long.
+/// The longest total wait for rate limits, if the CRM says how long.
 const MOST_WAITING: Duration = Duration::from_secs(30);
-/// What an unknown CRM can surely bear.
+/// A rate that every CRM allows.
 const PACE: Pace = Pace { requests: 5, per: Duration::from_secs(1) };
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The address of the list, as a browser would have it; without the key
+    /// Address of the list of deals, without the key
     url: String,
     /// Send the secret as `Authorization: Bearer …`
     #[arg(long, group = "credentials")]
@@ -47,31 +47,31 @@ pub(super) struct Arguments {
     /// Send the secret in this header
     #[arg(long, value_name = "NAME", group = "credentials")]
     header: Option<String>,
-    /// Send the secret as the password of this user, or without one as a key in place of the user's name
+    /// Send the secret as the password of USER; without USER, as the user
     #[arg(long, value_name = "USER", group = "credentials", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     basic: Option<String>,
-    /// Send the secret in this parameter of the URL
+    /// Send the secret in this URL parameter
     #[arg(long, value_name = "NAME", group = "credentials")]
     query: Option<String>,
-    /// The variable that holds the secret [default: MYCRM_API_KEY, after the name of the source]
+    /// Read the secret from this variable [default: MYCRM_API_KEY, by --name]
     #[arg(long, value_name = "VARIABLE", requires = "credentials", conflicts_with = "file")]
     env: Option<String>,
-    /// The file that holds the secret
+    /// Read the secret from this file
     #[arg(long, value_name = "FILE", requires = "credentials")]
     file: Option<PathBuf>,
-    /// Ask by POST with this JSON, for lists that are searched
+    /// Send a POST with this JSON
     #[arg(long, value_name = "JSON", value_parser = table)]
     body: Option<Map<String, Value>>,
-    /// Ask through this proxy; the environment's proxies are ignored
+    /// Use this proxy; proxies of the environment are ignored
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
-    /// Trust the authorities in this file too
+    /// Also trust the certificate authorities in this file
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Allow plain http to other machines than this one
+    /// Allow plain http to other hosts
     #[arg(long)]
     allow_http: bool,
-    /// What the source is to be called
+    /// Name the source
     #[arg(long, value_name = "NAME", default_value = "mycrm")]
     name: SourceName,
 }
@@ -112,28 +112,27 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
         }
         Err((what, advice, exit)) => {
             drop(err);
-            Ok(complain(&format!("the section is not right yet: {what}"), Some(advice), exit))
+            Ok(complain(&format!("the proposed section does not work yet: {what}"), Some(advice), exit))
         }
     }
 }
 
-/// The address, which holds no secret: other users of the machine see command lines.
+/// Refuses an address that contains a secret: other users of the machine see command lines.
 fn address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "the URL is none: for instance https://api.mycrm.example/v2/deals")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("the URL holds a user name or password: take it out, and use --header or --bearer".to_owned());
+        return Err("the URL contains a user name or password: remove it and use --header or --bearer".to_owned());
     }
-    // It has no place on a command line.
     if let Some((key, _)) = url.query_pairs().find(|(key, _)| is_secret_name(key)) {
         let key = Escaped(&key);
-        return Err(format!("the URL holds what may be a key in `{key}`: take it out, and use --query {key}"));
+        return Err(format!("the URL seems to contain a key in `{key}`: remove it and use --query {key}"));
     }
     Ok(url)
 }
 
 /// The body of a POST, which is an object.
 fn table(text: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(text).map_err(|error| format!("is no object of JSON (column {})", error.column()))
+    serde_json::from_str(text).map_err(|error| format!("is not a JSON object (column {})", error.column()))
 }
 
 fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, String> {
@@ -145,7 +144,7 @@ fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, S
     };
     let credentials = match (&arguments.header, &arguments.query) {
         (Some(name), _) if name.parse::<HeaderName>().is_err() => {
-            return Err("--header: no name of a header".to_owned());
+            return Err("--header: not a header name".to_owned());
         }
         (Some(name), _) => Credentials::Header(name.clone(), secret),
         (None, Some(name)) => Credentials::Query(name.clone(), secret),
@@ -158,7 +157,7 @@ fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, S
     let usual: http::Settings = Section::default().read(&[]).expect("every setting of a client has a default");
     let Arguments { proxy, ca_file, allow_http, .. } = arguments;
     if proxy.as_ref().is_some_and(|proxy| proxy.contains('@')) {
-        return Err("--proxy: holds a user name or password, which has no place on a command line".to_owned());
+        return Err("--proxy: contains a user name or password, which other users of this machine could see".to_owned());
     }
     let settings = http::Settings { proxy: proxy.clone(), ca_file: ca_file.clone(), allow_http: *allow_http, ..usual };
     let http = Http::new(&inputs.clients, &url.origin().ascii_serialization(), &settings, Some(PACE));
@@ -170,9 +169,8 @@ fn client(inputs: &Inputs, arguments: &Arguments, url: &Url) -> Result<Client, S
     Ok(Client { http, settings, credentials, keyring, clock: Arc::clone(&inputs.clock) })
 }
 
-/// Asks whatever the probe wants to know. A question that is refused is an answer too, but not a limit that is reached:
-/// that is waited for a while.
-async fn explore(client: &Client, asked: Question) -> Result<Result<Probe, Nothing>, SourceError> {
+/// Sends the probe's requests. A refused request is an answer too; at a rate limit, waits and tries again.
+async fn explore(client: &Client, asked: Question) -> Result<Result<Probe, NoProposal>, SourceError> {
     let first = client.ask(&asked).await?;
     let mut probe = match Probe::new(first, Redactor::new(client.credentials.secret(), &client.keyring)) {
         Ok(probe) => probe,
@@ -195,7 +193,7 @@ async fn explore(client: &Client, asked: Question) -> Result<Result<Probe, Nothi
     Ok(Ok(probe))
 }
 
-/// Reads two pages by the section, as `check --connect` would: what was found. Else what is wrong with it.
+/// Reads two pages with the section, as `check --connect` does, and returns what was found or what is wrong.
 async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advice, Exit)> {
     let cannot = |error: io::Error| (error.to_string(), Advice::on_io(&error), Exit::CannotWrite);
     let mut file = tempfile::NamedTempFile::new().map_err(cannot)?;
@@ -211,8 +209,8 @@ async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advi
     };
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
     match read_two_pages(&jobs).await {
-        // No fault of the section.
-        Err(error @ SourceError::Limit { .. }) => Ok(format!("the section is not tried out: {}", in_one_line(&error))),
+        // The section may still be right.
+        Err(error @ SourceError::Limit { .. }) => Ok(format!("the section was not tested: {}", in_one_line(&error))),
         Err(error) => Err((in_one_line(&error), error.advice(), Exit::of_source(&error))),
         Ok(told) => Ok(told),
     }
@@ -221,11 +219,11 @@ async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advi
 async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {
     let target = jobs.targets.values().next().expect("the section is a source");
     let (opened, page, _) = first_page(target, jobs.pull_deadline, jobs.clock.now()).await?;
-    let mut told = vec![format!("by this section the first page holds {} records", page.fetched())];
+    let mut told = vec![format!("with this section the first page has {} records", page.fetched())];
     if let Some(next) = &page.next {
         let second = target.built.source.page(&opened, Some(next)).await?;
         if second.ids.iter().any(|id| page.ids.contains(id)) {
-            return Err(SourceError::Paging("the second page holds records of the first".to_owned()));
+            return Err(SourceError::Paging("the second page contains records of the first".to_owned()));
         }
         told.push(format!("the second {} others", second.fetched()));
     }
@@ -234,14 +232,14 @@ async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {
     Ok(told.join(", "))
 }
 
-/// Many servers are particular about the last slash.
+/// Many servers distinguish a final slash.
 fn hint_at_slash(error: &SourceError, url: &Url) -> String {
     match error {
         SourceError::Unexpected { status: 301 | 302 | 307 | 308, .. } if url.path().ends_with('/') => {
-            " (it sends on to another address: try the URL without the slash at its end)".to_owned()
+            " (it redirects: try the URL without the final slash)".to_owned()
         }
         SourceError::Unexpected { status: 301 | 302 | 307 | 308, .. } => {
-            " (it sends on to another address: try the URL with a slash at its end)".to_owned()
+            " (it redirects: try the URL with a final slash)".to_owned()
         }
         _ => String::new(),
     }

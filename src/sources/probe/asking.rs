@@ -10,15 +10,14 @@ use secrecy::ExposeSecret;
 use crate::clock::Clock;
 use crate::http::{self, Http, Request};
 use crate::secret::{Keyring, Secret, SecretError};
-use crate::sources::probe::Answer;
-use crate::sources::probe::question::Question;
+use crate::sources::probe::question::{Answer, Question};
 use crate::sources::source::SourceError;
 use crate::sources::{answer, auth};
 
-/// Who the program is to this CRM.
+/// How the probe authenticates.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// Nobody asks.
+    /// No credentials.
     None,
     /// `Authorization: Bearer …`.
     Bearer(Secret),
@@ -42,22 +41,22 @@ impl Credentials {
     }
 }
 
-/// Asks one CRM.
+/// Sends the probe's requests.
 pub struct Client {
-    /// Its origin.
+    /// The HTTP client for the CRM's origin.
     pub http: Http,
-    /// How it is asked.
+    /// Time-out, size limit, proxy and certificates.
     pub settings: http::Settings,
-    /// Who asks.
+    /// The credentials to send.
     pub credentials: Credentials,
-    /// Where secrets are.
+    /// Reads the secret.
     pub keyring: Keyring,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Client {
-    /// Asks, with the credentials; the answer is JSON.
+    /// Sends one request with the credentials; the answer must be JSON.
     pub async fn ask(&self, asked: &Question) -> Result<Answer, SourceError> {
         let url = asked.url.clone();
         let mut request = match &asked.body {

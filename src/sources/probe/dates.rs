@@ -10,7 +10,7 @@ use crate::sources::probe::section::{Line, inline, quoted};
 /// How dates are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// As ISO 8601 has it, which needs no word.
+    /// ISO 8601: no cast is needed.
     Iso,
     /// The same without a zone.
     Local,
@@ -58,7 +58,7 @@ pub(super) fn kind(column: &Column) -> Option<Kind> {
     }
 }
 
-/// Whether the column is one of dates whatever its name: numbers could be anything.
+/// Whether the column holds dates whatever its name; numbers could be anything.
 pub(super) fn is_certain(column: &Column) -> bool {
     matches!(kind(column), Some(Kind::Iso | Kind::Local | Kind::Pattern(_)))
 }
@@ -96,13 +96,13 @@ pub(super) fn line(field: &'static str, column: &Column) -> Option<Line> {
         Kind::Milliseconds => Line::new(field, with("cast", "epoch_ms"), format!("{reason}: milliseconds since 1970")),
         Kind::Pattern(pattern) if is_ambiguous(column, pattern) => {
             let reason = format!("{reason}; day or month first: \"%d/%m/%Y\" or \"%m/%d/%Y\"?");
-            Line::asleep(field, with("format", pattern), reason)
+            Line::question(field, with("format", pattern), reason)
         }
         Kind::Pattern(pattern) => Line::new(field, with("format", pattern), reason),
     })
 }
 
-/// Whether day and month could change places in every value.
+/// Whether every value could be read with day and month swapped.
 fn is_ambiguous(column: &Column, pattern: &str) -> bool {
     let changed = pattern.replace("%d/%m/", "%m/%d/");
     changed != pattern && column.is_all(|leaf| reads(&changed, leaf.text()))

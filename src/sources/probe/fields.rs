@@ -1,100 +1,21 @@
-//! What the columns of the records may mean as fields of a deal, and why.
+//! Proposes the fields of a deal, with the reason for each.
 
 use rust_decimal::Decimal;
 
-use crate::model::money::Currency;
 use crate::model::number;
+use crate::sources::probe::amounts::Amounts;
 use crate::sources::probe::dates;
 use crate::sources::probe::lookups::Table;
-use crate::sources::probe::records::{Column, Leaf};
+use crate::sources::probe::records::Column;
+use crate::sources::probe::roles::{DATES, role};
 use crate::sources::probe::section::{Line, inline, list, quoted};
 use crate::sources::probe::words::{COMPANY_IDS, OWNER_NAMES, ROLES};
 
-/// The fields that hold an instant or a day.
-const DATES: [&str; 7] =
-    ["created_at", "updated_at", "close_date", "closed_at", "stage_entered_at", "last_activity_at", "next_activity_at"];
-
-/// What is left out of an amount that stands beside a currency or a word, as `strip` has it.
+/// What `strip` removes from an amount with a currency or a word beside it.
 const NO_FIGURES: &str = "[^0-9,.-]";
 
-/// Ids with a name beside them, and pipelines: copied as they are.
+/// Fields that are copied unchanged.
 const COPIED: [&str; 4] = ["stage_id", "owner_id", "pipeline", "pipeline_id"];
-
-/// The column that plays a role: of its names the best, of several columns of that name the one with the shortest path.
-pub(super) fn role<'a>(columns: &'a [Column], role: &str) -> Option<&'a Column> {
-    let words = ROLES.iter().find(|known| known.name == role)?.words;
-    let named = |word: &&str| {
-        let fitting = columns.iter().filter(|column| column.name == **word && fits(column, role));
-        fitting.min_by_key(|column| column.path.len())
-    };
-    let any_id = || columns.iter().find(|column| role == "id" && column.name.ends_with("id") && fits(column, role));
-    words.iter().find_map(named).or_else(any_id)
-}
-
-/// Whether what stands in a column can be what its name says.
-fn fits(column: &Column, role: &str) -> bool {
-    match role {
-        "id" => column.is_unique() && column.is_all(|leaf| !matches!(leaf, Leaf::Bool(_))),
-        "name" | "company" | "stage" | "owner" | "pipeline" => column.is_text(),
-        "value" => Amounts::of(column).is_some(),
-        "currency" => column.is_all(|leaf| leaf.text().parse::<Currency>().is_ok()),
-        "probability" => column.is_all(|leaf| {
-            number::exact(leaf.text()).is_some_and(|chance| (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&chance))
-        }),
-        "status" => column.told().next().is_some() && column.distinct().len() <= 12,
-        _ if DATES.contains(&role) => dates::kind(column).is_some(),
-        _ => column.is_all(|leaf| !matches!(leaf, Leaf::Bool(_))),
-    }
-}
-
-/// How many roles the columns play: how much a list looks like deals.
-pub(super) fn score(columns: &[Column]) -> usize {
-    ROLES.iter().filter(|known| role(columns, known.name).is_some()).count()
-}
-
-/// How amounts are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Amounts {
-    Plain,
-    /// `1,234.50`
-    Commas,
-    /// `1.234,50`
-    Points,
-}
-
-impl Amounts {
-    fn of(column: &Column) -> Option<Self> {
-        let is_plain = |leaf: &Leaf| !matches!(leaf, Leaf::Bool(_)) && number::exact(leaf.text()).is_some();
-        if column.is_all(is_plain) {
-            return Some(Self::Plain);
-        }
-        let is_grouped = |thousands, point| column.is_all(|leaf| is_grouped(leaf.text(), thousands, point));
-        [(Self::Commas, ',', '.'), (Self::Points, '.', ',')]
-            .into_iter()
-            .find_map(|(amounts, thousands, point)| is_grouped(thousands, point).then_some(amounts))
-    }
-}
-
-impl Amounts {
-    /// What a field says of numbers that are written so.
-    fn keys(self) -> Vec<(String, String)> {
-        let keys: &[(&str, &str)] = match self {
-            Self::Plain => &[],
-            Self::Commas => &[("thousands", ",")],
-            Self::Points => &[("decimal", ","), ("thousands", ".")],
-        };
-        keys.iter().map(|(key, text)| ((*key).to_owned(), (*text).to_owned())).collect()
-    }
-}
-
-/// Whether a text is a number in groups of three digits.
-fn is_grouped(text: &str, thousands: char, point: char) -> bool {
-    let (whole, fraction) = text.split_once(point).unwrap_or((text, "0"));
-    let is_figures = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let mut groups = whole.strip_prefix('-').unwrap_or(whole).split(thousands);
-    let first = groups.next().unwrap_or_default();
-    is_figures(first) && is_figures(fraction) && groups.all(|group| group.len() == 3 && is_figures(group))
-}
 
 /// The proposed fields.
 pub(super) struct Fields<'a> {
@@ -103,7 +24,6 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Of these columns, some of whose ids have tables.
     pub(super) fn of(columns: &'a [Column], tables: &'a [Table]) -> Self {
         Self { columns, tables }
     }
@@ -113,7 +33,7 @@ impl<'a> Fields<'a> {
     }
 
     fn named(&self, name: &str) -> Option<&'a Column> {
-        self.columns.iter().find(|column| column.name == name && column.told().next().is_some())
+        self.columns.iter().find(|column| column.name == name && column.non_blank().next().is_some())
     }
 
     /// A line for each field that a column may be, in the order of the file.
@@ -135,7 +55,7 @@ impl<'a> Fields<'a> {
         }
         for name in COPIED {
             let label = name.trim_end_matches("_id");
-            // A label's own key needs no second line where it stands for the label.
+            // A key that already serves as the label needs no second line.
             let column = self.role(name).filter(|_| label == name || self.role(label).is_some());
             lines.extend(column.map(|column| plain(name, column)));
         }
@@ -143,7 +63,7 @@ impl<'a> Fields<'a> {
         lines
     }
 
-    /// A column that goes by the name of an amount, and whose values are none as they stand.
+    /// A column with the name of an amount whose values cannot be read unchanged.
     fn unread_amount(&self) -> Option<Line> {
         let is_figure = |letter: &char| letter.is_ascii_digit() || ",.-".contains(*letter);
         let words = ROLES.iter().find(|known| known.name == "value")?.words;
@@ -154,8 +74,8 @@ impl<'a> Fields<'a> {
             keys.push(("strip".to_owned(), NO_FIGURES.to_owned()));
             keys.extend(amounts.keys());
         }
-        let reason = format!("{}; no amount as it stands: how is it written?", column.reason());
-        Some(Line::asleep("value", inline(&keys), reason))
+        let reason = format!("{}; cannot be read as an amount: how is it written?", column.reason());
+        Some(Line::question("value", inline(&keys), reason))
     }
 
     fn company(&self) -> Option<Line> {
@@ -205,15 +125,15 @@ impl<'a> Fields<'a> {
         let value = inline(&[("path".to_owned(), column.path.clone()), ("lookup".to_owned(), name.to_owned())]);
         match table {
             Some(table) => Line::new(field, value, format!("{}; an id: {}", column.reason(), table.reason())),
-            None => Line::asleep(field, value, format!("{}; an id: its name needs [lookup.{name}]", column.reason())),
+            None => Line::question(field, value, format!("{}; an id: its name needs [lookup.{name}]", column.reason())),
         }
     }
 
-    /// Dates that no field has taken, for whoever misses one.
+    /// Dates that no field uses, commented out.
     fn other_dates(&self, lines: &[Line]) -> Vec<Line> {
         let is_taken = |column: &Column| lines.iter().any(|line| line.names(&column.path));
         let others = self.columns.iter().filter(|column| dates::is_certain(column) && !is_taken(column));
-        others.filter_map(|column| dates::line("custom.date", column).map(Line::sleeping)).collect()
+        others.filter_map(|column| dates::line("custom.date", column).map(Line::as_question)).collect()
     }
 }
 
@@ -238,21 +158,21 @@ fn value(column: &Column) -> Line {
 }
 
 fn unknown_value() -> Line {
-    Line::asleep("value", quoted("$."), "nothing looks like an amount: where is it?".to_owned())
+    Line::question("value", quoted("$."), "nothing looks like an amount: where is it?".to_owned())
 }
 
 fn unknown_stage() -> Line {
-    Line::asleep("stage", quoted("$."), "nothing looks like a stage: where is it?".to_owned())
+    Line::question("stage", quoted("$."), "nothing looks like a stage: where is it?".to_owned())
 }
 
 fn unknown_currency() -> Line {
     let reason = "nothing says it: in which currency are the amounts?".to_owned();
-    Line::asleep("currency", "{ value = \"EUR\" }".to_owned(), reason)
+    Line::question("currency", "{ value = \"EUR\" }".to_owned(), reason)
 }
 
 /// The unit is certain only where a value is above 1 or between 0 and 1.
 fn probability(column: &Column) -> Line {
-    let chances: Vec<Decimal> = column.told().filter_map(|leaf| number::exact(leaf.text())).collect();
+    let chances: Vec<Decimal> = column.non_blank().filter_map(|leaf| number::exact(leaf.text())).collect();
     let with = |unit: &str| inline(&[("path".to_owned(), column.path.clone()), ("unit".to_owned(), unit.to_owned())]);
     let most = chances.iter().max().copied().unwrap_or_default();
     if most > Decimal::ONE {
@@ -261,7 +181,7 @@ fn probability(column: &Column) -> Line {
         Line::new("probability", with("fraction"), format!("{}, none above 1", column.reason()))
     } else {
         let reason = format!("{}; is 1 \"percent\" or, as a \"fraction\", certain?", column.reason());
-        Line::asleep("probability", with("percent"), reason)
+        Line::question("probability", with("percent"), reason)
     }
 }
 
@@ -270,7 +190,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sources::probe::records::find;
+    use crate::sources::probe::roles::find;
 
     fn proposed(records: &Value, field: &str) -> String {
         let found = find(records).unwrap();
@@ -303,7 +223,9 @@ mod tests {
         ] {
             let line = line(amount);
             assert!(
-                line.starts_with(&format!("# value = {value}  # in 1 of 1, such as {amount}; no amount")),
+                line.starts_with(&format!(
+                    "# value = {value}  # in 1 of 1, such as {amount}; cannot be read as an amount"
+                )),
                 "{line}"
             );
         }

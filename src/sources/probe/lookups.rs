@@ -1,30 +1,29 @@
-//! The tables that may name the ids of the deals: asked for where their address is likely, and believed only if they
-//! know the ids that were seen.
+//! Finds the tables that name the ids of the deals: requests them at likely addresses, and accepts one only if it
+//! contains the ids that were seen.
 
 use std::collections::BTreeSet;
 
 use reqwest::Url;
 
-use crate::sources::probe::Answer;
-use crate::sources::probe::fields::role;
-use crate::sources::probe::question::Question;
-use crate::sources::probe::records::{Column, Leaf, find};
+use crate::sources::probe::question::{Answer, Question};
+use crate::sources::probe::records::{Column, Leaf};
+use crate::sources::probe::roles::{find, role};
 use crate::sources::probe::section::{Line, list, quoted, split_address};
 use crate::sources::probe::words::COMPANY_IDS;
 
 /// The most requests for tables.
 const MOST: usize = 4;
-/// What a name goes by in a table of people or things.
+/// Keys that hold a name in a table of people or things.
 const NAMES: [&str; 6] = ["name", "full_name", "display_name", "label", "title", "email"];
 
-/// Which tables may name what, and which do.
+/// The tables to try, and those that were found.
 #[derive(Debug, Default)]
 pub(super) struct Lookups {
     left: Vec<Candidate>,
     pub(super) found: Vec<Table>,
 }
 
-/// A table that an id may be the key of.
+/// A table that may contain an id of the deals.
 #[derive(Debug, Clone)]
 struct Candidate {
     field: &'static str,
@@ -33,23 +32,22 @@ struct Candidate {
     keys: BTreeSet<String>,
 }
 
-/// A table that knows ids of the deals.
+/// A table that contains ids of the deals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Table {
     /// The deal's field whose ids it names.
     pub(super) field: &'static str,
-    /// What it is called.
     pub(super) name: String,
     path: String,
     records: String,
     key: String,
     value: Vec<String>,
-    /// How many of how many different ids it names.
+    /// How many of the different ids it contains, and how many there are.
     known: (usize, usize),
 }
 
 impl Lookups {
-    /// The tables that are likely beside a list that is asked for by GET, those of owners first.
+    /// Likely tables beside a list that is read by GET, owners first.
     pub(super) fn new(asked: &Question, columns: &[Column]) -> Self {
         if asked.body.is_some() {
             return Self::default();
@@ -74,7 +72,7 @@ impl Lookups {
         self.left.first().map(|candidate| Question { url: candidate.url.clone(), body: None })
     }
 
-    /// Takes in the answer to the question; `None` where the CRM refused it.
+    /// Learns from the answer to the question; `None`: the CRM refused it.
     pub(super) fn learn(&mut self, answer: Option<&Answer>) {
         if self.left.is_empty() {
             return;
@@ -88,7 +86,7 @@ impl Lookups {
 }
 
 impl Candidate {
-    /// The table, if it names at least half of the ids.
+    /// The table, if it contains at least half of the ids.
     fn judge(&self, answer: &Answer) -> Option<Table> {
         let found = find(&answer.body)?;
         let key = role(&found.columns, "id")?;
@@ -123,7 +121,6 @@ impl Table {
         ]
     }
 
-    /// Why it is believed.
     pub(super) fn reason(&self) -> String {
         let (known, all) = self.known;
         format!("it names {known} of the {all} ids that were seen")
@@ -151,7 +148,7 @@ fn tables(field: &str, column: &str) -> Vec<String> {
     }
 }
 
-/// The address of a table beside the list: the same but for the last word, its slash or its extension kept.
+/// The address of a table beside the list: the last path segment is replaced, its slash or extension kept.
 fn beside(url: &Url, table: &str) -> Url {
     let (_, last) = split_address(url);
     let end = match last.trim_start_matches('/').split_once('.') {

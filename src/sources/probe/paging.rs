@@ -1,31 +1,30 @@
-//! The signs of more pages, each with the request that proves it: a name alone is not believed.
+//! The signs of more pages, each with the request that tests it: a name alone proves nothing.
 
 use crate::sources::link::relation;
-use crate::sources::probe::Answer;
-use crate::sources::probe::fields::role;
-use crate::sources::probe::question::Question;
+use crate::sources::probe::question::{Answer, Question};
 use crate::sources::probe::records::Found;
+use crate::sources::probe::roles::role;
 use crate::sources::probe::section::{Line, quoted};
 use crate::sources::probe::signs::{Sign, signs};
 use crate::sources::probe::sizes::Sizes;
 use crate::sources::probe::totals::Totals;
 
-/// Parameters that page numbers go by.
+/// Parameters that hold a page number.
 const PAGES: [&str; 4] = ["page", "_page", "page_number", "pageNumber"];
-/// Parameters that offsets go by.
+/// Parameters that hold an offset.
 const OFFSETS: [&str; 5] = ["offset", "skip", "_skip", "_start", "start"];
-/// Parameters that cursors go by, beside the name of the cursor itself.
+/// Parameters that hold a cursor, beside the name of the cursor itself.
 const CURSORS: [&str; 4] = ["cursor", "after", "starting_after", "page_token"];
-/// Parameters that take the id of the last record, where the answer says that there is more and names no cursor.
+/// Parameters that take the id of the last record, if the answer says that there is more and has no cursor.
 const LASTS: [&str; 5] = ["starting_after", "after", "after_id", "since_id", "last_id"];
 /// Words of keys that hold the next cursor.
 const CURSOR_WORDS: [&str; 7] = ["next", "cursor", "after", "continuation", "offset", "bookmark", "token"];
 const TOTAL_PAGES: [&str; 6] = ["total_pages", "page_count", "last_page", "num_pages", "pages", "total_page_count"];
 const MORE: [&str; 6] = ["has_more", "has_next", "has_next_page", "more", "more_records", "more_items_in_collection"];
 
-/// How another answer's records stand to those of the first.
+/// Compares another answer's records with those of the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum Compared {
     /// No such list came.
     Refused,
     /// No records.
@@ -33,36 +32,36 @@ pub(super) enum Seen {
     /// None of the first ones.
     Others,
     /// The first ones, less the very first.
-    OneFurther,
+    ShiftedByOne,
     /// The first ones again.
     Same,
     /// Some of them.
     Mixed,
 }
 
-/// What an answer makes of a way.
+/// What an answer says about a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Judged {
-    /// One more question.
-    GoOn,
-    /// It is not this way.
+pub(super) enum Verdict {
+    /// One more request is needed.
+    AskAgain,
+    /// The list is not paged like this.
     No,
-    /// It is.
+    /// The list is paged like this.
     Yes(Paging),
 }
 
-/// How the list is cut into pages.
+/// How the list is paged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Paging {
-    way: Kind,
-    /// Whether other records came; `None` where that was not to be seen.
+    strategy: Strategy,
+    /// Whether other records came; `None`: that could not be seen.
     has_more: Option<bool>,
-    /// Whether it was tried.
+    /// Whether a request confirmed it.
     is_proven: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum Strategy {
     Link,
     NextUrl {
         path: String,
@@ -73,7 +72,7 @@ enum Kind {
         param: String,
         cursor: Option<String>,
     },
-    /// What is behind the last record, by its id.
+    /// The next page starts after the id of the last record.
     Last {
         path: String,
         param: String,
@@ -88,70 +87,70 @@ enum Kind {
     },
 }
 
-/// One way the list may be cut, and how often it was asked.
+/// One strategy to test, and how many requests tested it.
 #[derive(Debug, Clone)]
-pub(super) struct Way {
-    kind: Kind,
+pub(super) struct Candidate {
+    strategy: Strategy,
     asked: u32,
 }
 
-/// The ways to try, the surest first; those that cannot be tried last.
-pub(super) fn ways(first: &Answer, found: &Found) -> Vec<Way> {
+/// The candidates, the most certain first; those that cannot be tested last.
+pub(super) fn candidates(first: &Answer, found: &Found) -> Vec<Candidate> {
     let signs = signs(first, found);
     let mut kinds = Vec::new();
     if relation(&first.headers, "next").is_some() {
-        kinds.push(Kind::Link);
+        kinds.push(Strategy::Link);
     }
     kinds.extend(signs.iter().filter(|sign| sign.says("next")).filter_map(|sign| {
         let url = sign.text().filter(|text| is_address(text))?;
-        Some(Kind::NextUrl { path: sign.path(), url: Some(url) })
+        Some(Strategy::NextUrl { path: sign.path(), url: Some(url) })
     }));
     for sign in &signs {
         let is_cursor = CURSOR_WORDS.iter().any(|word| sign.name().split('_').any(|part| part == *word));
         let Some(cursor) = sign.text().filter(|text| is_cursor && !is_address(text)) else { continue };
         let cursors = params_of(&sign.keys).into_iter();
-        kinds.extend(cursors.map(|param| Kind::Cursor { path: sign.path(), param, cursor: Some(cursor.clone()) }));
+        kinds.extend(cursors.map(|param| Strategy::Cursor { path: sign.path(), param, cursor: Some(cursor.clone()) }));
     }
-    if !kinds.iter().any(|kind| matches!(kind, Kind::Cursor { .. })) && says_more(&signs).is_some() {
+    if !kinds.iter().any(|kind| matches!(kind, Strategy::Cursor { .. })) && says_more(&signs).is_some() {
         kinds.extend(behind_the_last(found));
     }
-    kinds.extend(asked_first(&first.asked, &PAGES).map(|param| Kind::Page { param, start: 1 }));
-    kinds.extend(asked_first(&first.asked, &OFFSETS).map(|param| Kind::Offset { param }));
-    let way = |kind| Way { kind, asked: 0 };
-    // A link to another host is none: nothing is sent there.
-    let tried = kinds.into_iter().map(way).filter(|way| way.question(first).is_some());
-    tried.chain(untried(&signs).map(way)).collect()
+    kinds.extend(asked_first(&first.asked, &PAGES).map(|param| Strategy::Page { param, start: 1 }));
+    kinds.extend(asked_first(&first.asked, &OFFSETS).map(|param| Strategy::Offset { param }));
+    let candidate = |strategy| Candidate { strategy, asked: 0 };
+    // A link to another host is not followed.
+    let tried = kinds.into_iter().map(candidate).filter(|candidate| candidate.question(first).is_some());
+    tried.chain(untried(&signs).map(candidate)).collect()
 }
 
-/// The sign that says that there is more.
+/// The sign that there is more.
 fn says_more<'s, 'a>(signs: &'s [Sign<'a>]) -> Option<&'s Sign<'a>> {
     signs.iter().find(|sign| MORE.contains(&sign.name().as_str()) && sign.value.as_bool() == Some(true))
 }
 
-/// The ways that go on behind the last record.
-fn behind_the_last(found: &Found) -> impl Iterator<Item = Kind> {
+/// Strategies that continue after the last record.
+fn behind_the_last(found: &Found) -> impl Iterator<Item = Strategy> {
     let id = role(&found.columns, "id");
     let last = id.and_then(|id| Some((id.path.clone(), id.values.last()?.text().to_owned())));
     let lasts = LASTS.map(ToOwned::to_owned).into_iter();
     last.into_iter().flat_map(move |(path, id)| {
-        lasts.clone().map(move |param| Kind::Last { path: path.clone(), param, id: id.clone() })
+        lasts.clone().map(move |param| Strategy::Last { path: path.clone(), param, id: id.clone() })
     })
 }
 
-/// A key for the next page that holds nothing because all records came at once.
-fn untried(signs: &[Sign<'_>]) -> Option<Kind> {
+/// A key for the next page that is null because all records came at once.
+fn untried(signs: &[Sign<'_>]) -> Option<Strategy> {
     let sign = signs.iter().find(|sign| sign.value.is_null() && sign.says("next"))?;
     let has_previous = signs.iter().any(|sign| sign.says("previous") || sign.says("prev"));
     let is_link = has_previous || ["url", "link", "href"].iter().any(|word| sign.says(word));
     let param = params_of(&sign.keys).into_iter().next()?;
     Some(if is_link {
-        Kind::NextUrl { path: sign.path(), url: None }
+        Strategy::NextUrl { path: sign.path(), url: None }
     } else {
-        Kind::Cursor { path: sign.path(), param, cursor: None }
+        Strategy::Cursor { path: sign.path(), param, cursor: None }
     })
 }
 
-/// The names, those that the request itself holds in front.
+/// The names, those that the request already uses first.
 fn asked_first(asked: &Question, names: &[&str]) -> impl Iterator<Item = String> {
     let params = asked.params();
     let is_said = |name: &str| params.iter().any(|(key, _)| key == name);
@@ -160,7 +159,7 @@ fn asked_first(asked: &Question, names: &[&str]) -> impl Iterator<Item = String>
     first.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>().into_iter()
 }
 
-/// Whether a text leads to another page by itself.
+/// Whether a text is the address of another page.
 fn is_address(text: &str) -> bool {
     ["http://", "https://", "/", "?"].iter().any(|start| text.starts_with(start))
 }
@@ -184,91 +183,92 @@ fn params_of(keys: &[String]) -> Vec<String> {
     params
 }
 
-impl Way {
-    /// The request that tries it; `None` where there is nothing to try it with.
+impl Candidate {
+    /// The request that tests it; `None` if it cannot be tested.
     pub(super) fn question(&self, first: &Answer) -> Option<Question> {
         let asked = &first.asked;
         let on_origin = |next: &str| asked.url.join(next).ok().filter(|url| url.origin() == asked.url.origin());
         let joined = |next: &str| on_origin(next).map(|url| asked.at(url));
-        match &self.kind {
-            Kind::Link => joined(&relation(&first.headers, "next")?),
-            Kind::NextUrl { url, .. } => joined(url.as_deref()?),
-            Kind::Cursor { param, cursor, .. } => Some(asked.with(param, cursor.as_deref()?)),
-            Kind::Last { param, id, .. } => Some(asked.with(param, id.as_str())),
-            Kind::Page { param, .. } => Some(asked.with(param, self.asked + 1)),
-            Kind::Offset { param } => Some(asked.with(param, 1)),
+        match &self.strategy {
+            Strategy::Link => joined(&relation(&first.headers, "next")?),
+            Strategy::NextUrl { url, .. } => joined(url.as_deref()?),
+            Strategy::Cursor { param, cursor, .. } => Some(asked.with(param, cursor.as_deref()?)),
+            Strategy::Last { param, id, .. } => Some(asked.with(param, id.as_str())),
+            Strategy::Page { param, .. } => Some(asked.with(param, self.asked + 1)),
+            Strategy::Offset { param } => Some(asked.with(param, 1)),
         }
     }
 
     /// Judges the answer to the question.
-    pub(super) fn judge(&mut self, seen: Seen) -> Judged {
+    pub(super) fn judge(&mut self, seen: Compared) -> Verdict {
         self.asked += 1;
-        let yes = |kind: &Kind, has_more| Judged::Yes(Paging { way: kind.clone(), has_more, is_proven: true });
-        match (&mut self.kind, seen) {
-            // Page 1 of a list that counts from 0 is its second.
-            (Kind::Page { start, .. }, Seen::Others) if self.asked == 1 => {
+        let yes = |strategy: &Strategy, has_more| {
+            Verdict::Yes(Paging { strategy: strategy.clone(), has_more, is_proven: true })
+        };
+        match (&mut self.strategy, seen) {
+            // If pages count from 0, page 1 is the second one.
+            (Strategy::Page { start, .. }, Compared::Others) if self.asked == 1 => {
                 *start = 0;
-                yes(&self.kind, Some(true))
+                yes(&self.strategy, Some(true))
             }
-            (Kind::Page { .. }, Seen::Same) if self.asked == 1 => Judged::GoOn,
-            (Kind::Page { .. }, Seen::Empty) if self.asked == 2 => yes(&self.kind, Some(false)),
-            // A parameter that the CRM does not know changes nothing, or leaves nothing: an offset of 1 leaves one out.
-            (Kind::Offset { .. }, Seen::OneFurther) => yes(&self.kind, None),
-            (Kind::Offset { .. }, _) => Judged::No,
-            (_, Seen::Others) => yes(&self.kind, Some(true)),
-            _ => Judged::No,
+            (Strategy::Page { .. }, Compared::Same) if self.asked == 1 => Verdict::AskAgain,
+            (Strategy::Page { .. }, Compared::Empty) if self.asked == 2 => yes(&self.strategy, Some(false)),
+            // An unknown parameter changes nothing or empties the list; an offset of 1 skips exactly one record.
+            (Strategy::Offset { .. }, Compared::ShiftedByOne) => yes(&self.strategy, None),
+            (Strategy::Offset { .. }, _) => Verdict::No,
+            (_, Compared::Others) => yes(&self.strategy, Some(true)),
+            _ => Verdict::No,
         }
     }
 
-    /// What is taken where nothing could be tried.
+    /// The paging that is proposed when it could not be tested.
     pub(super) fn unproven(&self) -> Paging {
-        Paging { way: self.kind.clone(), has_more: Some(false), is_proven: false }
+        Paging { strategy: self.strategy.clone(), has_more: Some(false), is_proven: false }
     }
 }
 
 impl Paging {
-    /// The parameter that it sets.
     pub(super) fn param(&self) -> Option<&str> {
-        match &self.way {
-            Kind::Link | Kind::NextUrl { .. } => None,
-            Kind::Cursor { param, .. }
-            | Kind::Last { param, .. }
-            | Kind::Page { param, .. }
-            | Kind::Offset { param } => Some(param),
+        match &self.strategy {
+            Strategy::Link | Strategy::NextUrl { .. } => None,
+            Strategy::Cursor { param, .. }
+            | Strategy::Last { param, .. }
+            | Strategy::Page { param, .. }
+            | Strategy::Offset { param } => Some(param),
         }
     }
 
-    /// Whether pages shift when deals come and go.
+    /// Whether pages shift when deals are added or deleted.
     pub(super) fn is_counted(&self) -> bool {
-        matches!(self.way, Kind::Page { .. } | Kind::Offset { .. })
+        matches!(self.strategy, Strategy::Page { .. } | Strategy::Offset { .. })
     }
 
     fn lines(&self, asked: &Question) -> Vec<Line> {
         let line = |key, text: &str| Line::new(key, quoted(text), String::new());
         let typed = |word: &str, why: &str| Line::new("type", quoted(word), why.to_owned());
-        let unproven = "nothing to try it with: all records came at once";
-        match &self.way {
-            Kind::Link => vec![typed("link_header", "the header Link names the next page")],
-            Kind::NextUrl { path, .. } => {
+        let unproven = "not tested: all records came at once";
+        match &self.strategy {
+            Strategy::Link => vec![typed("link_header", "the header Link names the next page")],
+            Strategy::NextUrl { path, .. } => {
                 let why = if self.is_proven { "its address led to other records" } else { unproven };
                 vec![typed("next_url", why), line("next", path)]
             }
-            Kind::Cursor { path, param, .. } => {
+            Strategy::Cursor { path, param, .. } => {
                 let why = if self.is_proven { "sent back, it led to other records" } else { unproven };
-                let guess = if self.is_proven { "" } else { "a guess: the docs of the CRM know" };
+                let guess = if self.is_proven { "" } else { "a guess: see the CRM's docs" };
                 vec![
                     typed("cursor", why),
                     line("cursor", path),
                     Line::new("param", quoted(&asked.place(param)), guess.to_owned()),
                 ]
             }
-            Kind::Last { path, param, .. } => vec![
+            Strategy::Last { path, param, .. } => vec![
                 typed("cursor", "the id of the last record, sent back, led to other records"),
                 line("cursor", path),
                 line("cursor_from", "last_record"),
                 line("param", &asked.place(param)),
             ],
-            Kind::Page { param, start } => {
+            Strategy::Page { param, start } => {
                 let why = match (start, self.has_more) {
                     (0, _) => "page 1 held other records: it counts from 0",
                     (_, Some(false)) => "page 1 held the same records, page 2 none",
@@ -277,13 +277,13 @@ impl Paging {
                 let start = (*start == 0).then(|| Line::new("start", "0".to_owned(), String::new()));
                 [typed("page", why), line("param", &asked.place(param))].into_iter().chain(start).collect()
             }
-            Kind::Offset { param } => {
+            Strategy::Offset { param } => {
                 vec![typed("offset", "an offset of 1 left out the first record"), line("param", &asked.place(param))]
             }
         }
     }
 
-    /// What the answer says of its end, as far as that agrees with what was seen.
+    /// The keys that mark the end of the list, as far as they agree with what was seen.
     fn ends(&self, first: &Answer, found: &Found, totals: &Totals) -> Vec<Line> {
         let signs = signs(first, found);
         let named =
@@ -293,10 +293,10 @@ impl Paging {
         let mut lines = Vec::new();
         let more = named(&MORE).into_iter().find(|sign| sign.value.as_bool().is_some_and(agrees));
         let pages = named(&TOTAL_PAGES).into_iter().find(|sign| sign.count().is_some_and(|pages| agrees(pages > 1)));
-        let by_number = matches!(self.way, Kind::Page { .. });
+        let by_number = matches!(self.strategy, Strategy::Page { .. });
         match (more, pages.filter(|_| by_number)) {
             (_, Some(pages)) => lines.push(Line::new("total_pages", quoted(&pages.path()), String::new())),
-            (Some(more), None) if !matches!(self.way, Kind::Link) => {
+            (Some(more), None) if !matches!(self.strategy, Strategy::Link) => {
                 lines.push(Line::new("has_more", quoted(&more.path()), String::new()));
             }
             _ => {}
@@ -328,26 +328,26 @@ pub(super) fn lines(
     lines
 }
 
-/// Why one answer seems to be all. Where it is not, what says so stands beside it, so that no pull passes; where it may
-/// not be, it is a question, and pulls doubt it too.
+/// The paging of a list that seems to be one answer. If a total or `has_more` says otherwise, that key is written too,
+/// so that a pull fails; if it is uncertain, the line is commented out.
 fn alone(totals: &Totals, first: &Answer, found: &Found) -> Vec<Line> {
     let none = |reason: String| Line::new("type", quoted("none"), reason);
     let (count, signs) = (found.count, signs(first, found));
     if let Some(total) = totals.line(|total| total > count as u64) {
         return vec![
-            none(format!("{count} records came, and no way to the others was found: see the CRM's docs")),
+            none(format!("{count} records came, and nothing tells how to read the others: see the CRM's docs")),
             total,
         ];
     }
     if let Some(more) = says_more(&signs) {
-        let why = "true: there is more, and no way to it was found: see the CRM's docs".to_owned();
+        let why = "true: there is more, and nothing tells how to read it: see the CRM's docs".to_owned();
         return vec![none(format!("{count} records came")), Line::new("has_more", quoted(&more.path()), why)];
     }
     if totals.told().is_none() && count % 10 == 0 {
-        let why = format!("no way to more was found; {count} is a round number: are these all?");
-        return vec![none(why).sleeping()];
+        let why = format!("no sign of more pages; {count} is a round number: are these all?");
+        return vec![none(why).as_question()];
     }
-    vec![none("no way to more was found".to_owned())]
+    vec![none("no sign of more pages".to_owned())]
 }
 
 #[cfg(test)]
@@ -356,7 +356,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sources::probe::records::find;
+    use crate::sources::probe::roles::find;
 
     fn asked() -> Question {
         Question { url: "https://crm.example/v1/deals?a=1".parse().unwrap(), body: None }
@@ -366,10 +366,10 @@ mod tests {
         Answer { asked: asked(), headers: HeaderMap::new(), body }
     }
 
-    fn kinds(body: Value) -> Vec<Kind> {
+    fn kinds(body: Value) -> Vec<Strategy> {
         let answer = answer(body);
         let found = find(&answer.body).unwrap();
-        ways(&answer, &found).into_iter().map(|way| way.kind).collect()
+        candidates(&answer, &found).into_iter().map(|candidate| candidate.strategy).collect()
     }
 
     #[test]
@@ -377,43 +377,43 @@ mod tests {
         let records = json!([{"id": 1, "next": "https://crm.example/x"}, {"id": 2, "next": null}]);
         let found = kinds(json!({"data": records, "meta": {"nextPageToken": "abc", "has_more": true}}));
         assert!(
-            matches!(&found[0], Kind::Cursor { path, param, .. } if path == "$.meta.nextPageToken" && param == "pageToken")
+            matches!(&found[0], Strategy::Cursor { path, param, .. } if path == "$.meta.nextPageToken" && param == "pageToken")
         );
         let found = kinds(json!({"data": records, "links": {"next": "/v1/deals?p=2"}, "next": "abc"}));
-        assert!(matches!(&found[0], Kind::NextUrl { path, .. } if path == "$.links.next"));
+        assert!(matches!(&found[0], Strategy::NextUrl { path, .. } if path == "$.links.next"));
         let found = kinds(json!({"data": records, "next": null, "previous": null}));
-        assert!(matches!(found.last(), Some(Kind::NextUrl { url: None, .. })));
+        assert!(matches!(found.last(), Some(Strategy::NextUrl { url: None, .. })));
     }
 
     #[test]
     fn a_way_is_believed_only_if_other_records_came_of_it() {
-        let judged = |kind: Kind, seen: &[Seen]| {
-            let mut way = Way { kind, asked: 0 };
-            let mut last = Judged::No;
+        let judged = |strategy: Strategy, seen: &[Compared]| {
+            let mut candidate = Candidate { strategy, asked: 0 };
+            let mut last = Verdict::No;
             for seen in seen {
-                last = way.judge(*seen);
+                last = candidate.judge(*seen);
             }
             match last {
-                Judged::Yes(paging) => {
+                Verdict::Yes(paging) => {
                     Some(paging.lines(&asked()).iter().map(|line| line.text(0)).collect::<Vec<_>>().join(" "))
                 }
-                Judged::No => None,
-                Judged::GoOn => Some("go on".to_owned()),
+                Verdict::No => None,
+                Verdict::AskAgain => Some("go on".to_owned()),
             }
         };
-        let page = || Kind::Page { param: "page".to_owned(), start: 1 };
-        assert_eq!(judged(page(), &[Seen::Same]).as_deref(), Some("go on"));
-        assert!(judged(page(), &[Seen::Same, Seen::Others]).is_some_and(|lines| !lines.contains("start")));
-        assert!(judged(page(), &[Seen::Others]).is_some_and(|lines| lines.contains("start = 0")));
+        let page = || Strategy::Page { param: "page".to_owned(), start: 1 };
+        assert_eq!(judged(page(), &[Compared::Same]).as_deref(), Some("go on"));
+        assert!(judged(page(), &[Compared::Same, Compared::Others]).is_some_and(|lines| !lines.contains("start")));
+        assert!(judged(page(), &[Compared::Others]).is_some_and(|lines| lines.contains("start = 0")));
         // Servers that take an unknown parameter for a filter.
-        assert_eq!(judged(page(), &[Seen::Empty]), None);
-        assert_eq!(judged(page(), &[Seen::Same, Seen::Same]), None);
-        let offset = || Kind::Offset { param: "offset".to_owned() };
-        assert!(judged(offset(), &[Seen::OneFurther]).is_some());
-        for seen in [Seen::Same, Seen::Empty, Seen::Others, Seen::Refused] {
+        assert_eq!(judged(page(), &[Compared::Empty]), None);
+        assert_eq!(judged(page(), &[Compared::Same, Compared::Same]), None);
+        let offset = || Strategy::Offset { param: "offset".to_owned() };
+        assert!(judged(offset(), &[Compared::ShiftedByOne]).is_some());
+        for seen in [Compared::Same, Compared::Empty, Compared::Others, Compared::Refused] {
             assert_eq!(judged(offset(), &[seen]), None, "{seen:?}");
         }
-        assert_eq!(judged(Kind::Link, &[Seen::Same]), None);
+        assert_eq!(judged(Strategy::Link, &[Compared::Same]), None);
     }
 
     #[test]
@@ -421,8 +421,8 @@ mod tests {
         let ends = |meta: Value, has_more| {
             let answer = answer(json!({"data": [{"id": 1}, {"id": 2}], "meta": meta}));
             let found = find(&answer.body).unwrap();
-            let way = Kind::Page { param: "page".to_owned(), start: 1 };
-            let paging = Paging { way, has_more: Some(has_more), is_proven: true };
+            let strategy = Strategy::Page { param: "page".to_owned(), start: 1 };
+            let paging = Paging { strategy, has_more: Some(has_more), is_proven: true };
             let totals = Totals::of(&answer, &found);
             paging.ends(&answer, &found, &totals).iter().map(|line| line.key).collect::<Vec<_>>()
         };

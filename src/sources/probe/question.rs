@@ -1,24 +1,25 @@
-//! A request of a probe: a GET whose parameters stand in the URL, or a POST that has them in its JSON.
+//! A request of a probe: a GET with parameters in the URL, or a POST with parameters in its JSON.
 
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 use serde_json::{Map, Value};
 
 /// A request, without credentials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
-    /// Where to.
+    /// The address.
     pub url: Url,
     /// The JSON of a POST; `None`: a GET.
     pub body: Option<Map<String, Value>>,
 }
 
 impl Question {
-    /// The same asked of another address.
+    /// The same request to another address.
     pub(super) fn at(&self, url: Url) -> Self {
         Self { url, body: self.body.clone() }
     }
 
-    /// The same with a parameter set.
+    /// The same request with a parameter set.
     pub(super) fn with(&self, param: &str, value: impl Into<Value>) -> Self {
         let (mut asked, value) = (self.without(&[param]), value.into());
         match asked.table() {
@@ -28,7 +29,7 @@ impl Question {
         asked
     }
 
-    /// The same without some parameters.
+    /// The same request without some parameters.
     pub(super) fn without(&self, params: &[&str]) -> Self {
         let mut asked = self.clone();
         if let Some(table) = asked.table() {
@@ -44,7 +45,6 @@ impl Question {
         asked
     }
 
-    /// The parameters and their values.
     pub(super) fn params(&self) -> Vec<(String, String)> {
         match self.clone().table() {
             Some(table) => table.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?))).collect(),
@@ -52,7 +52,7 @@ impl Question {
         }
     }
 
-    /// What a `rest` section calls the place of a parameter.
+    /// The name of a parameter as a `rest` section writes it.
     pub(super) fn place(&self, param: &str) -> String {
         if self.is_graphql() { format!("variables.{param}") } else { param.to_owned() }
     }
@@ -62,7 +62,7 @@ impl Question {
         self.body.as_ref().is_some_and(|body| body.get("query").is_some_and(Value::is_string))
     }
 
-    /// Where parameters stand in the body; `None` where there is none.
+    /// The object of the body that holds the parameters; `None` without a body.
     fn table(&mut self) -> Option<&mut Map<String, Value>> {
         let is_graphql = self.is_graphql();
         let body = self.body.as_mut()?;
@@ -83,6 +83,17 @@ fn text(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// An answer of the CRM.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The request.
+    pub asked: Question,
+    /// The response headers.
+    pub headers: HeaderMap,
+    /// The response body.
+    pub body: Value,
 }
 
 #[cfg(test)]

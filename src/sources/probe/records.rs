@@ -1,27 +1,24 @@
-//! Which list of an answer holds the deals, and what stands in its columns.
+//! The lists of an answer, and the columns of their records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::sources::probe::fields::score;
 use crate::sources::probe::words::{ENVELOPES, normal};
 
-/// How deep lists and columns are looked for.
+/// The deepest level that is searched for lists and columns.
 const DEEPEST: usize = 4;
-/// How many records are looked at.
+/// The most records that are inspected.
 const MOST: usize = 500;
-/// How long a sample is shown, in characters.
+/// The longest sample that is shown, in characters.
 const SAMPLE: usize = 32;
 
-/// The list of deals.
+/// A list of records.
 #[derive(Debug)]
 pub(super) struct Found {
     /// Its path, as a `rest` section has it.
     pub(super) path: String,
-    /// How many records it holds.
     pub(super) count: usize,
-    /// What stands in them.
     pub(super) columns: Vec<Column>,
     /// The keys down to the list.
     keys: Vec<String>,
@@ -34,11 +31,10 @@ pub(super) struct Found {
 pub(super) struct Column {
     /// As a `rest` section has it.
     pub(super) path: String,
-    /// In the words that roles are compared with.
+    /// Normalized like the names in `words`.
     pub(super) name: String,
-    /// The values that are there and not null.
+    /// The values that are present and not null.
     pub(super) values: Vec<Leaf>,
-    /// How many records there are.
     pub(super) records: usize,
 }
 
@@ -70,14 +66,14 @@ impl Leaf {
 }
 
 impl Column {
-    /// The values that are no empty text.
-    pub(super) fn told(&self) -> impl Iterator<Item = &Leaf> {
+    /// The values that are not blank.
+    pub(super) fn non_blank(&self) -> impl Iterator<Item = &Leaf> {
         self.values.iter().filter(|leaf| !leaf.text().trim().is_empty())
     }
 
-    /// Whether it holds something, and all of it is so.
+    /// Whether it has values and all of them pass the test.
     pub(super) fn is_all(&self, test: impl Fn(&Leaf) -> bool) -> bool {
-        self.told().next().is_some() && self.told().all(test)
+        self.non_blank().next().is_some() && self.non_blank().all(test)
     }
 
     /// The same with texts in place of its values.
@@ -86,43 +82,41 @@ impl Column {
         Self { values, ..self.clone() }
     }
 
-    /// Whether it holds texts, of which CRMs make names.
+    /// Whether all its values are text.
     pub(super) fn is_text(&self) -> bool {
         self.is_all(|leaf| matches!(leaf, Leaf::Text(_)))
     }
 
     /// The different values, in order.
     pub(super) fn distinct(&self) -> BTreeSet<&str> {
-        self.told().map(Leaf::text).collect()
+        self.non_blank().map(Leaf::text).collect()
     }
 
-    /// Whether each record has a value of its own.
+    /// Whether each record has a different value.
     pub(super) fn is_unique(&self) -> bool {
         self.values.len() == self.records && self.distinct().len() == self.records
     }
 
-    /// In how many records it holds something, and an example.
+    /// How many records have a value, and an example.
     pub(super) fn reason(&self) -> String {
-        let told = self.told().count();
-        match self.told().next() {
+        let told = self.non_blank().count();
+        match self.non_blank().next() {
             Some(leaf) => format!("in {told} of {}, such as {}", self.records, shown(leaf.text())),
             None => format!("in none of {}", self.records),
         }
     }
 }
 
-/// A value as a reason shows it.
+/// A value, cut to the length of a sample.
 pub(super) fn shown(text: &str) -> String {
     if text.chars().count() > SAMPLE { text.chars().take(SAMPLE - 1).chain(['…']).collect() } else { text.to_owned() }
 }
 
-/// The list that looks most like deals, and of several alike the longest.
-pub(super) fn find(body: &Value) -> Option<Found> {
+/// Every list of objects in an answer, in order.
+pub(super) fn lists(body: &Value) -> Vec<Found> {
     let mut lists = Vec::new();
     gather(body, &mut Vec::new(), &mut lists);
-    let found = lists.into_iter().filter_map(|(keys, list)| describe(keys, list));
-    // Of equal ones `max_by_key` would take the last.
-    found.collect::<Vec<_>>().into_iter().rev().max_by_key(|found| (score(&found.columns), found.count))
+    lists.into_iter().filter_map(|(keys, list)| describe(keys, list)).collect()
 }
 
 fn gather<'a>(value: &'a Value, keys: &mut Vec<String>, lists: &mut Vec<(Vec<String>, &'a Vec<Value>)>) {
@@ -166,7 +160,7 @@ impl Found {
         list.as_array().map(|list| list.iter().map(|item| self.unwrap(item)).collect()).unwrap_or_default()
     }
 
-    /// What stands at a path of another answer's records; `None` where it has no such list.
+    /// The values at a path of another answer's records; `None` if it has no such list.
     pub(super) fn column(&self, body: &Value, path: &str) -> Option<Vec<String>> {
         let list = self.keys.iter().try_fold(body, |value, key| value.get(key))?;
         let records: Vec<&Value> = list.as_array()?.iter().map(|item| self.unwrap(item)).collect();
@@ -175,7 +169,7 @@ impl Found {
         Some(values.unwrap_or_default())
     }
 
-    /// Whether a path of the answer is one of the list's own.
+    /// Whether a path of the answer leads into the list.
     pub(super) fn is_inside(&self, keys: &[String]) -> bool {
         keys.starts_with(&self.keys) && (!self.keys.is_empty() || keys.is_empty())
     }
@@ -204,7 +198,7 @@ fn columns(records: &[&Value]) -> Vec<Column> {
     columns.into_values().collect()
 }
 
-/// Where a value stands in its record, as path and in words.
+/// The place of a value in its record, as a path and as a name.
 #[derive(Debug, Clone, Default)]
 struct Place {
     path: String,
@@ -264,48 +258,5 @@ fn step(key: &str) -> String {
     } else {
         let json = Value::from(key).to_string();
         format!("['{}']", json[1..json.len() - 1].replace("\\\"", "\"").replace('\'', "\\'"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_list_that_looks_like_deals_is_found_among_longer_ones() {
-        let users = json!([{"id": 1, "login": "a"}, {"id": 2, "login": "b"}, {"id": 3, "login": "c"}]);
-        let deals = json!([{"id": 7, "name": "A", "amount": 1}, {"id": 8, "name": "B", "amount": 2}]);
-        for (body, path) in [
-            (deals.clone(), "$"),
-            (json!({"users": users, "deals": deals}), "$.deals"),
-            (json!({"data": {"some-deals": deals}, "users": users}), "$.data['some-deals']"),
-            (json!({"items": [{"data": {"id": 7, "name": "A"}, "meta": {}}]}), "$.items[*].data"),
-        ] {
-            assert_eq!(find(&body).map(|found| found.path).as_deref(), Some(path));
-        }
-        for body in [json!({}), json!([]), json!([1, 2]), json!({"data": null}), json!("a")] {
-            assert!(find(&body).is_none(), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_column_is_named_without_what_only_wraps_it() {
-        let body = json!([{"id": 1, "attributes": {"Deal_Name": "A", "owner": {"fullName": "B"}}, "stage_id": [3, "New"],
-                           "values": {"value": [{"currency_value": 5}]}}]);
-        let columns = find(&body).unwrap().columns;
-        let told: Vec<_> = columns.iter().map(|column| (column.path.as_str(), column.name.as_str())).collect();
-        assert_eq!(
-            told,
-            [
-                ("$.attributes.Deal_Name", "name"),
-                ("$.attributes.owner.fullName", "owner.full_name"),
-                ("$.id", "id"),
-                ("$.stage_id[0]", "stage_id[0]"),
-                ("$.stage_id[1]", "stage_id[1]"),
-                ("$.values.value[0].currency_value", "value[0].currency_value"),
-            ]
-        );
     }
 }

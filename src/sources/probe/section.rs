@@ -16,34 +16,34 @@ pub(super) struct Line {
     pub(super) key: &'static str,
     value: String,
     reason: String,
-    /// Commented out: a question to whoever reads it.
-    asleep: bool,
+    /// Written as a comment: the user must decide.
+    commented_out: bool,
 }
 
 impl Line {
     /// A key that is set.
     pub(super) fn new(key: &'static str, value: String, reason: String) -> Self {
-        Self { key, value, reason, asleep: false }
+        Self { key, value, reason, commented_out: false }
     }
 
-    /// A key that stands there as a question.
-    pub(super) fn asleep(key: &'static str, value: String, reason: String) -> Self {
-        Self { key, value, reason, asleep: true }
+    /// A key that is commented out: the user must decide.
+    pub(super) fn question(key: &'static str, value: String, reason: String) -> Self {
+        Self { key, value, reason, commented_out: true }
     }
 
-    /// The same as a question.
-    pub(super) fn sleeping(self) -> Self {
-        Self { asleep: true, ..self }
+    /// The same line, commented out.
+    pub(super) fn as_question(self) -> Self {
+        Self { commented_out: true, ..self }
     }
 
-    /// Whether it speaks of this path.
+    /// Whether its value names this path.
     pub(super) fn names(&self, path: &str) -> bool {
         self.value.contains(&quoted(path))
     }
 
     /// The line, its reason from this column on.
     pub(super) fn text(&self, column: usize) -> String {
-        let mark = if self.asleep { "# " } else { "" };
+        let mark = if self.commented_out { "# " } else { "" };
         let setting = format!("{mark}{} = {}", self.key, self.value);
         if self.reason.is_empty() {
             return setting;
@@ -56,7 +56,7 @@ impl Line {
     }
 }
 
-/// A section in the making.
+/// A section under construction.
 pub(super) struct Section {
     name: String,
     text: String,
@@ -80,12 +80,12 @@ impl Section {
         Self { name: name.to_owned(), text }
     }
 
-    /// Adds a table; one of nothing but questions is a question as a whole.
+    /// Adds a table; its header is commented out too if all its lines are.
     pub(super) fn table(&mut self, table: &str, lines: Vec<Line>) {
         if lines.is_empty() {
             return;
         }
-        let mark = if lines.iter().all(|line| line.asleep) { "# " } else { "" };
+        let mark = if lines.iter().all(|line| line.commented_out) { "# " } else { "" };
         let column = lines.iter().map(Line::width).filter(|width| *width < 72).max().unwrap_or(0);
         // Writing into a text never fails.
         let _ = writeln!(self.text, "\n{mark}[sources.{}.{table}]", self.name);
@@ -150,7 +150,7 @@ pub(super) fn inline(pairs: &[(String, String)]) -> String {
     format!("{{ {} }}", pairs.join(", "))
 }
 
-/// The parameters of a URL; one that stands there several times is a list.
+/// The parameters of a URL; a repeated one becomes a list.
 pub(super) fn query(pairs: &[(String, String)]) -> String {
     let mut params: Vec<(&str, Vec<&str>)> = Vec::new();
     for (name, value) in pairs {

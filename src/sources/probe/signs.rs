@@ -1,8 +1,8 @@
-//! What an answer says beside its records: where the next page is, how many there are.
+//! Values beside the records of an answer: the next page, the count.
 
 use serde_json::Value;
 
-use crate::sources::probe::Answer;
+use crate::sources::probe::question::Answer;
 use crate::sources::probe::records::{Found, path_of};
 use crate::sources::probe::words::normal;
 
@@ -13,12 +13,12 @@ pub(super) struct Sign<'a> {
 }
 
 impl Sign<'_> {
-    /// The last key, in the words that names are compared with.
+    /// The last key, normalized like the names in `words`.
     pub(super) fn name(&self) -> String {
         self.keys.last().map(|key| normal(key)).unwrap_or_default()
     }
 
-    /// Whether one of the keys down to it holds a word.
+    /// Whether a key on its path contains a word.
     pub(super) fn says(&self, word: &str) -> bool {
         self.keys.iter().any(|key| normal(key).split('_').any(|part| part == word))
     }

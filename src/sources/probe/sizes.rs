@@ -1,10 +1,8 @@
 //! How many records a page may be asked for.
 
-use crate::sources::probe::PAGE;
-use crate::sources::probe::paging::Paging;
 use crate::sources::probe::question::Question;
 
-/// Parameters that sizes of pages go by.
+/// Parameters that set the page size.
 const SIZES: [&str; 12] = [
     "limit",
     "per_page",
@@ -20,6 +18,9 @@ const SIZES: [&str; 12] = [
     "first",
 ];
 
+/// How many records the proposed page size asks for.
+const PAGE: u64 = 100;
+
 /// How many records a page may be asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Sizes {
@@ -28,15 +29,15 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The parameters to try; none where the request says it already, or where it could not be seen.
-    pub(super) fn new(asked: &Question, records: usize, paging: Option<&Paging>) -> Self {
+    /// The parameters to test; none if the request sets one already, or if the effect could not be seen.
+    pub(super) fn new(asked: &Question, records: usize, is_paged: bool) -> Self {
         let said = asked.params().into_iter().find_map(|(key, value)| {
             let size = value.parse::<u64>().ok().filter(|size| *size > 0 && SIZES.contains(&key.as_str()))?;
             Some((key, size))
         });
-        let is_of_use = records > 1 && paging.is_some() && said.is_none();
+        let is_of_use = records > 1 && is_paged && said.is_none();
         let left = if is_of_use { SIZES.map(ToOwned::to_owned).to_vec() } else { Vec::new() };
-        Self { left, chosen: said.filter(|_| paging.is_some()) }
+        Self { left, chosen: said.filter(|_| is_paged) }
     }
 
     /// The request for a page of one record.
@@ -44,7 +45,7 @@ impl Sizes {
         self.left.first().map(|param| asked.with(param, 1))
     }
 
-    /// Takes in how many records came; `None` where none was to be had. Whether the parameter works.
+    /// Takes the number of records that came; `None`: the request failed. Returns whether the parameter works.
     pub(super) fn learn(&mut self, records: Option<usize>) -> bool {
         if self.left.is_empty() {
             return false;

@@ -1,7 +1,7 @@
 //! Which words of the records may say that a deal is won or lost.
 
-use crate::sources::probe::fields::role;
 use crate::sources::probe::records::{Column, shown};
+use crate::sources::probe::roles::role;
 use crate::sources::probe::section::{Line, list, quoted};
 
 const WON: [&str; 9] =
@@ -24,7 +24,7 @@ const LOST: [&str; 14] = [
 ];
 const DELETED: [&str; 3] = ["deleted", "trashed", "removed"];
 
-/// The lines of `status`: by its own column where that has such words, else by the stage, else a question.
+/// The lines of `status`: by its own column if that has such words, else by the stage, else commented out.
 pub(super) fn lines(columns: &[Column]) -> Vec<Line> {
     let status = role(columns, "status");
     let stage = role(columns, "stage");
@@ -40,9 +40,9 @@ pub(super) fn lines(columns: &[Column]) -> Vec<Line> {
     }
     let column = status.or(stage);
     let seen = column.map_or_else(|| "nothing looks like a status".to_owned(), values);
-    let path = status.map(|column| Line::asleep("path", quoted(&column.path), String::new()));
-    let question = Line::asleep("won", "[]".to_owned(), format!("{seen}: which are won, and which are lost?"));
-    path.into_iter().chain([question, Line::asleep("lost", "[]".to_owned(), String::new())]).collect()
+    let path = status.map(|column| Line::question("path", quoted(&column.path), String::new()));
+    let question = Line::question("won", "[]".to_owned(), format!("{seen}: which are won, and which are lost?"));
+    path.into_iter().chain([question, Line::question("lost", "[]".to_owned(), String::new())]).collect()
 }
 
 fn has_words(column: &Column) -> bool {
@@ -79,7 +79,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sources::probe::records::find;
+    use crate::sources::probe::roles::find;
 
     fn told(records: &serde_json::Value) -> String {
         let found = find(records).unwrap();

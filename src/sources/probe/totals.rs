@@ -1,8 +1,8 @@
-//! Which number of the answer is how many deals there are: one that stays while the records of the answer change.
+//! Finds the number that counts all deals: it stays the same while the records of the answer change.
 //!
 //! Many servers count the records of the page under the same names, and a walk that ends there would lose the rest.
 
-use crate::sources::probe::Answer;
+use crate::sources::probe::question::Answer;
 use crate::sources::probe::records::Found;
 use crate::sources::probe::section::{Line, quoted};
 use crate::sources::probe::signs::signs;
@@ -50,7 +50,7 @@ impl Totals {
         Self(likely.map(|(number, place)| Total { place, number, is_proven: number > count }).collect())
     }
 
-    /// Takes in another answer of the same list.
+    /// Learns from another answer of the same list.
     pub(super) fn learn(&mut self, answer: &Answer, found: &Found) {
         let count = found.records(&answer.body).len() as u64;
         self.0.retain_mut(|total| {
@@ -59,7 +59,7 @@ impl Totals {
         });
     }
 
-    /// How many deals there are, as one of them says.
+    /// The first candidate for the number of all deals.
     pub(super) fn told(&self) -> Option<u64> {
         self.0.first().map(|total| total.number)
     }
@@ -90,8 +90,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::sources::probe::question::Question;
-    use crate::sources::probe::records::find;
+    use crate::sources::probe::question::{Answer, Question};
+    use crate::sources::probe::roles::find;
 
     fn answer(ids: std::ops::Range<u32>, count: u64, header: &'static str) -> Answer {
         let records: Vec<Value> = ids.map(|id| json!({"id": id})).collect();

@@ -1,8 +1,8 @@
-//! What CRMs call the fields of a deal, best names first.
+//! What CRMs call the fields of a deal, most likely names first.
 //!
 //! Names are compared in small letters, words joined by `_`, without `deal_` or `opportunity_` in front; a dot goes down.
 
-/// A role and the names it goes by.
+/// A role and its usual names.
 pub(super) struct Role {
     pub(super) name: &'static str,
     pub(super) words: &'static [&'static str],
@@ -344,7 +344,7 @@ pub(super) const OWNER_NAMES: [(&str, &str); 4] = [
 /// Keys that only wrap: JSON:API's and their like.
 pub(super) const ENVELOPES: [&str; 6] = ["attributes", "properties", "fields", "values", "data", "node"];
 
-/// Words in front of a name that say nothing in a list of deals.
+/// Prefixes that say nothing in a list of deals.
 const EMPTY_WORDS: [&str; 3] = ["deal_", "opportunity_", "opp_"];
 
 /// A key in small letters, its words joined by `_`.
