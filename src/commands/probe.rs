@@ -119,7 +119,7 @@ pub(super) fn run(inputs: &Inputs, arguments: &Arguments, out: &mut impl Write) 
 
 /// Refuses an address that contains a secret: other users of the machine see command lines.
 fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "the URL is none: for instance https://api.mycrm.example/v2/deals")?;
+    let url = Url::parse(text).map_err(|_| "not a URL; expected for instance https://api.mycrm.example/v2/deals")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the URL contains a user name or password: remove it and use --header or --bearer".to_owned());
     }

@@ -326,7 +326,7 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
     let crm = FakeRest::start(Vec::new()).await;
     let told = probe(&folder, &[&address(&crm, "cursor")]);
     assert!(
-        told.assert_code(69).stderr.contains("holds an empty list: probe once the CRM has deals"),
+        told.assert_code(69).stderr.contains("contains an empty list: probe again when the CRM has deals"),
         "{}",
         told.stderr
     );
@@ -353,7 +353,7 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
     probe(&folder, &["https://crm.example", "--bearer", "--basic"]).assert_code(64);
 }
 
-/// Probes a real server and pulls by what was proposed, unchanged but for the age of closed deals: every deal, to the cent.
+/// Probes a real server and pulls by what was proposed, unchanged except for the age of closed deals: every deal, to the cent.
 fn assert_probed(server: &RealServer, path: &str, count: u64, lines: &[&str]) {
     let folder = Folder::new();
     let told = probe(&folder, &[&format!("{}{path}", server.origin()), "--bearer"]);
@@ -398,7 +398,7 @@ async fn django_rest_framework_is_probed_and_pulled_to_the_cent() {
     }
 }
 
-/// The ten lines of the README, but for the daemon at their end.
+/// The ten lines of the README, except the daemon at the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ten_lines_of_the_readme_lead_from_an_address_to_a_snapshot() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

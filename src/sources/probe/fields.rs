@@ -133,7 +133,7 @@ impl<'a> Fields<'a> {
     fn other_dates(&self, lines: &[Line]) -> Vec<Line> {
         let is_taken = |column: &Column| lines.iter().any(|line| line.names(&column.path));
         let others = self.columns.iter().filter(|column| dates::is_certain(column) && !is_taken(column));
-        others.filter_map(|column| dates::line("custom.date", column).map(Line::as_question)).collect()
+        others.filter_map(|column| dates::line("custom.date", column).map(Line::commented_out)).collect()
     }
 }
 

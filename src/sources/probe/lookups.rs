@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_knows_other_ids_or_no_names_is_no_table() {
+    fn a_list_with_other_ids_or_without_names_is_not_a_table() {
         for body in [
             json!([{"id": 70, "name": "A"}, {"id": 80, "name": "B"}]),
             json!([{"id": 7}, {"id": 8}]),

@@ -345,7 +345,7 @@ fn alone(totals: &Totals, first: &Answer, found: &Found) -> Vec<Line> {
     }
     if totals.told().is_none() && count % 10 == 0 {
         let why = format!("no sign of more pages; {count} is a round number: are these all?");
-        return vec![none(why).as_question()];
+        return vec![none(why).commented_out()];
     }
     vec![none("no sign of more pages".to_owned())]
 }

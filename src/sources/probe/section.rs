@@ -32,7 +32,7 @@ impl Line {
     }
 
     /// The same line, commented out.
-    pub(super) fn as_question(self) -> Self {
+    pub(super) fn commented_out(self) -> Self {
         Self { commented_out: true, ..self }
     }
 

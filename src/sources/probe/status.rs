@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_known_words_goes_by_its_path_and_else_by_the_stage() {
+    fn a_status_of_known_words_is_matched_by_its_path_and_else_by_the_stage() {
         let by_path =
             told(&json!([{"id": 1, "status": "WON"}, {"id": 2, "status": "open"}, {"id": 3, "status": "lost"}]));
         assert_eq!(by_path, "path = \"$.status\"  # seen: WON, lost, open\nwon = [\"WON\"]\nlost = [\"lost\"]");

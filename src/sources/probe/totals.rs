@@ -39,7 +39,7 @@ enum Place {
 }
 
 impl Totals {
-    /// The numbers of the first answer that are no smaller than the number of its records.
+    /// The numbers of the first answer that are at least the number of its records.
     pub(super) fn of(first: &Answer, found: &Found) -> Self {
         let count = found.count as u64;
         let paths = signs(first, found).into_iter().filter(|sign| TOTALS.contains(&sign.name().as_str()));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_follows_the_records_of_each_answer_is_no_total() {
+    fn a_number_that_follows_the_records_of_each_answer_is_not_a_total() {
         assert_eq!(line(&answer(0..10, 10, ""), &[]), None, "nothing tells which it is");
         assert_eq!(line(&answer(0..10, 10, ""), &[answer(1..11, 10, "")]), None);
         assert_eq!(line(&answer(0..10, 10, ""), &[answer(1..10, 9, "")]), None);
