@@ -332,12 +332,12 @@ async fn what_cannot_be_proposed_is_said_with_what_to_do() {
     );
     let crm = FakeRest::start(vec![json!({"title": "A"}).to_string(), json!({"title": "A"}).to_string()]).await;
     let told = probe(&folder, &[&address(&crm, "cursor")]);
-    assert!(told.assert_code(69).stderr.contains("as an id is"), "{}", told.stderr);
+    assert!(told.assert_code(69).stderr.contains("looks like an id"), "{}", told.stderr);
     let refusing = FakeRest::start(deals(3)).await.fail_always(Fault::Status(401));
     probe(&folder, &[&address(&refusing, "page")]).assert_code(77);
     let moved = FakeRest::start(deals(3)).await.fail_always(Fault::Redirect);
     let told = probe(&folder, &[&address(&moved, "page")]);
-    assert!(told.assert_code(69).stderr.contains("with a slash at its end"), "{}", told.stderr);
+    assert!(told.assert_code(69).stderr.contains("with a final slash"), "{}", told.stderr);
     folder.run(&["probe", &address(&crm, "page"), "--bearer"]).assert_code(78);
     for wrong in [
         "crm.example/deals",
