@@ -17,6 +17,8 @@
 //!
 //! [`model`] is the ground: deal, money, snapshot.
 
+#![cfg_attr(not(test), deny(unused_crate_dependencies))]
+
 pub mod commands;
 
 pub mod app;
