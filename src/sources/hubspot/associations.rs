@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::sources::hubspot::batch::{Answer, Input, Question};
 use crate::sources::hubspot::client::Client;
-use crate::sources::hubspot::wire::{Number, Paging};
+use crate::sources::hubspot::wire::{Link, Number, Paging};
 use crate::sources::source::SourceError;
 use crate::sources::wire::by_number;
 
@@ -17,42 +17,6 @@ use crate::sources::wire::by_number;
 const BATCH: usize = 1_000;
 /// HubSpot's number for "deal to primary company"; its label is a text that is translated.
 const PRIMARY: i64 = 5;
-
-/// One company of a deal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Link {
-    pub(super) company: String,
-    pub(super) is_primary: bool,
-}
-
-/// The companies that come with a deal of a list. The primary one comes twice, once as such.
-#[derive(Debug, Deserialize)]
-pub(super) struct Inline {
-    results: Option<Vec<InlineLink>>,
-    paging: Option<Paging>,
-}
-
-#[derive(Debug, Deserialize)]
-struct InlineLink {
-    id: Number,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
-impl Inline {
-    /// Whether there are more than these.
-    pub(super) fn is_cut(&self) -> bool {
-        self.paging.as_ref().is_some_and(|paging| paging.after().is_some())
-    }
-
-    /// The companies.
-    pub(super) fn links(&self) -> Vec<Link> {
-        let is_primary =
-            |link: &InlineLink| matches!(link.kind.as_deref(), Some("deal_to_company" | "deal_to_primary_company"));
-        let links = self.results.iter().flatten();
-        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(link) }).collect()
-    }
-}
 
 /// A deal's company, and whether it could be another.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,17 +28,18 @@ pub(super) struct Choice<'a> {
 /// The company marked primary; `property` (`hs_primary_associated_company`) where none is; the only one; of several
 /// the lowest id. `None`: the deal has no company.
 pub(super) fn choose<'a>(links: &'a [Link], property: Option<&'a str>) -> Option<Choice<'a>> {
-    let lowest = |links: &mut dyn Iterator<Item = &'a Link>| {
-        links.map(|link| link.company.as_str()).min_by(|one, other| by_number(one, other))
-    };
-    if let Some(company) = lowest(&mut links.iter().filter(|link| link.is_primary)) {
+    if let Some(company) = lowest_id(links.iter().filter(|link| link.is_primary)) {
         return Some(Choice { company, is_doubtful: property.is_some_and(|property| property != company) });
     }
     if let Some(company) = property {
         return Some(Choice { company, is_doubtful: false });
     }
-    let company = lowest(&mut links.iter())?;
+    let company = lowest_id(links)?;
     Some(Choice { company, is_doubtful: links.iter().any(|link| link.company != company) })
+}
+
+fn lowest_id<'a>(links: impl IntoIterator<Item = &'a Link>) -> Option<&'a str> {
+    links.into_iter().map(|link| link.company.as_str()).min_by(|one, other| by_number(one, other))
 }
 
 #[derive(Deserialize)]
@@ -156,6 +121,7 @@ impl To {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::hubspot::wire::Inline;
 
     fn link(company: &str, is_primary: bool) -> Link {
         Link { company: company.to_owned(), is_primary }

@@ -12,10 +12,10 @@ use crate::model::deal::{Deal, MissingName, NameField, Status, UNTITLED, WantedN
 use crate::model::finding::{Findings, Rule};
 use crate::model::money::Currency;
 use crate::model::number;
-use crate::sources::hubspot::associations::{Choice, Link, choose};
+use crate::sources::hubspot::associations::{Choice, choose};
 use crate::sources::hubspot::mapping::{MERGED, Mapping, PRIMARY_COMPANY};
 use crate::sources::hubspot::pipelines::DEFAULT;
-use crate::sources::hubspot::wire::{Record, day, instant};
+use crate::sources::hubspot::wire::{Link, Record, day, instant};
 use crate::sources::labels::{Known, Place};
 use crate::sources::source::Opened;
 use crate::sources::wire::{Unreadable, said, text};

@@ -1,9 +1,9 @@
 //! All deals by the list: in the order of ids, companies inline, archived ones left out.
 
-use crate::sources::hubspot::associations::Inline;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::mapping::Mapping;
 use crate::sources::hubspot::records::Records;
+use crate::sources::hubspot::wire::Inline;
 use crate::sources::hubspot::wire::{Listed, Record};
 use crate::sources::source::SourceError;
 

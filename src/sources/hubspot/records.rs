@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use crate::model::finding::Findings;
-use crate::sources::hubspot::associations::{self, Link};
+use crate::sources::hubspot::associations;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::Reader;
-use crate::sources::hubspot::wire::{Listed, Record};
+use crate::sources::hubspot::wire::{Inline, Link, Listed, Record};
 use crate::sources::source::{Page, Skipped, SourceError};
 use crate::sources::wire::by_number;
 
@@ -57,7 +57,7 @@ impl Records {
         let ids = self.all.iter().map(|record| record.id.0.clone()).collect();
         let (archived, wanted): (Vec<Record>, Vec<Record>) = self.all.into_iter().partition(Record::is_archived);
         let deal = |record: &Record| {
-            let inline = || record.companies().map(associations::Inline::links);
+            let inline = || record.companies().map(Inline::links);
             let links = self.links.get(&record.id.0).cloned().or_else(inline).unwrap_or_default();
             reader.deal(record, &links, &mut findings)
         };

@@ -9,7 +9,6 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
-use crate::sources::hubspot::associations::Inline;
 use crate::sources::wire::Id;
 
 /// The id of a record: digits alone. It stands in logs and addresses, and ids are compared as numbers.
@@ -89,6 +88,42 @@ impl Record {
     /// The companies that came with the deal; nothing where it has none.
     pub(super) fn companies(&self) -> Option<&Inline> {
         self.associations.as_ref()?.companies.as_ref()
+    }
+}
+
+/// One company of a deal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) company: String,
+    pub(super) is_primary: bool,
+}
+
+/// The companies that come with a deal of a list. The primary one comes twice, once as such.
+#[derive(Debug, Deserialize)]
+pub(super) struct Inline {
+    results: Option<Vec<InlineLink>>,
+    paging: Option<Paging>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InlineLink {
+    id: Number,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+impl Inline {
+    /// Whether there are more than these.
+    pub(super) fn is_cut(&self) -> bool {
+        self.paging.as_ref().is_some_and(|paging| paging.after().is_some())
+    }
+
+    /// The companies.
+    pub(super) fn links(&self) -> Vec<Link> {
+        let is_primary =
+            |link: &InlineLink| matches!(link.kind.as_deref(), Some("deal_to_company" | "deal_to_primary_company"));
+        let links = self.results.iter().flatten();
+        links.map(|link| Link { company: link.id.0.clone(), is_primary: is_primary(link) }).collect()
     }
 }
 
