@@ -19,7 +19,7 @@ use crate::redact::Redactor;
 use crate::secret::Keyring;
 use crate::settings::Span;
 use crate::sources::pull::keep_wanted;
-use crate::sources::source::{Cost, Mapped, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Attempt, Cost, Mapped, Names, Opened, Page, Session, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How wide a sample is shown.
@@ -52,7 +52,7 @@ pub(super) fn run(
         let mut redactor = Redactor::new(secrets, keyring);
         clients.taken().iter().for_each(|exchange| redactor.learn(&exchange.headers));
         match answered {
-            Ok(answered) => write_page(jobs, target, answered, &redactor, out)?,
+            Ok((session, page, names)) => write_page(jobs, target, (session.opened(), page, names), &redactor, out)?,
             Err(error) => {
                 let what = format!("connect to `{}`: {}", target.name, in_one_line(&error));
                 exit = exit.max(complain(&what, Some(error.advice()), Exit::of_source(&error)));
@@ -68,21 +68,21 @@ pub(super) async fn first_page(
     target: &Target,
     deadline: Span,
     now: DateTime<Utc>,
-) -> Result<(Opened, Page, Names), SourceError> {
+) -> Result<(Box<dyn Session + '_>, Page, Names), SourceError> {
     let crm = &target.built.source;
     let asking = async {
-        let opened = crm.open().await?;
-        let page = crm.page(&opened, None).await;
-        crm.close(&opened).await;
+        let session = crm.open(Attempt::First).await?;
+        let page = session.page(None).await;
+        session.close().await;
         let mut page = page?;
-        keep_wanted(&mut page, &target.built.scope, &opened, now, |_| ());
+        keep_wanted(&mut page, &target.built.scope, session.opened(), now, |_| ());
         let mut wanted = Wanted::default();
         page.deals.iter().for_each(|deal| wanted.add(deal));
         let mut names = Names::default();
         for piece in wanted.pieces(|table| crm.names_at_once(table)) {
-            names.extend(crm.names(&opened, &piece).await?);
+            names.extend(session.names(&piece).await?);
         }
-        Ok((opened, page, names))
+        Ok((session, page, names))
     };
     timeout(deadline.0, asking).await.unwrap_or(Err(SourceError::Http(HttpError::TimedOut(deadline))))
 }
@@ -90,7 +90,7 @@ pub(super) async fn first_page(
 fn write_page(
     jobs: &Jobs,
     target: &Target,
-    (opened, page, names): (Opened, Page, Names),
+    (opened, page, names): (&Opened, Page, Names),
     redactor: &Redactor,
     out: &mut impl Write,
 ) -> io::Result<()> {

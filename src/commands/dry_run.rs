@@ -24,7 +24,7 @@ use crate::model::ordered::Ordered;
 use crate::redact::Redactor;
 use crate::sources::pull::keep_wanted;
 use crate::sources::raw;
-use crate::sources::source::{Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{Attempt, Names, Opened, Page, Session, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
 /// How many pages are read in search of deals that the configuration wants.
@@ -206,11 +206,11 @@ impl<'a> Reading<'a> {
 
     async fn read(&mut self, limit: usize, watch: &mut Watch<'_>) -> Result<Names, SourceError> {
         let crm = &self.target.built.source;
-        let (opened, exchanges) = watch.step(crm.open()).await?;
+        let (session, exchanges) = watch.step(crm.open(Attempt::First)).await?;
         self.before = exchanges;
-        let read = self.read_pages(&opened, limit, watch).await;
+        let read = self.read_pages(session.as_ref(), limit, watch).await;
         let closed = async {
-            crm.close(&opened).await;
+            session.close().await;
             Ok(())
         };
         watch.step(closed).await?;
@@ -218,24 +218,28 @@ impl<'a> Reading<'a> {
         self.deals.truncate(limit);
         let mut wanted = Wanted::default();
         self.deals.iter().for_each(|(deal, _)| wanted.add(deal));
-        let mut names = opened.names.clone();
+        let mut names = Names::default();
         for piece in wanted.pieces(|table| crm.names_at_once(table)) {
-            names.extend(watch.step(crm.names(&opened, &piece)).await?.0);
+            names.extend(watch.step(session.names(&piece)).await?.0);
         }
         Ok(names)
     }
 
-    async fn read_pages(&mut self, opened: &Opened, limit: usize, watch: &mut Watch<'_>) -> Result<(), SourceError> {
+    async fn read_pages(
+        &mut self,
+        session: &dyn Session,
+        limit: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), SourceError> {
         let mut after: Option<String> = None;
         loop {
-            let page = self.target.built.source.page(opened, after.as_deref());
-            let (page, exchanges) = watch.step(page).await?;
+            let (page, exchanges) = watch.step(session.page(after.as_deref())).await?;
             after.clone_from(&page.next);
             self.sample.more = after.is_some();
             if after.is_none() {
                 self.sample.doubt = page.end.doubt().map(ToOwned::to_owned);
             }
-            self.take(page, opened, exchanges);
+            self.take(page, session.opened(), exchanges);
             if after.is_none() || self.deals.len() >= limit || self.sample.pages == MOST_PAGES {
                 return Ok(());
             }

@@ -218,10 +218,10 @@ async fn try_out(inputs: &Inputs, section: &str) -> Result<String, (String, Advi
 
 async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {
     let target = jobs.targets.values().next().expect("the section is a source");
-    let (opened, page, _) = first_page(target, jobs.pull_deadline, jobs.clock.now()).await?;
+    let (session, page, _) = first_page(target, jobs.pull_deadline, jobs.clock.now()).await?;
     let mut told = vec![format!("with this section the first page has {} records", page.fetched())];
     if let Some(next) = &page.next {
-        let second = target.built.source.page(&opened, Some(next)).await?;
+        let second = session.page(Some(next)).await?;
         if second.ids.iter().any(|id| page.ids.contains(id)) {
             return Err(SourceError::Paging("the second page contains records of the first".to_owned()));
         }

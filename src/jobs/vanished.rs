@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::jobs::{Jobs, Target};
 use crate::model::snapshot::{Head, Vanished};
-use crate::sources::pull::{Fetched, Seen, explain};
-use crate::sources::source::Fate;
+use crate::sources::pull::{Fetched, Seen, resolve_missing};
+use crate::sources::source::MissingDealOutcome;
 use crate::store::error::StoreError;
 use crate::telemetry::in_one_line;
 
@@ -48,15 +48,19 @@ pub(super) async fn count(
             return None;
         }
     };
-    let (source, mut fates) = (&target.built.source, BTreeMap::new());
+    let (source, mut outcomes) = (&target.built.source, BTreeMap::new());
     let before = source.requests();
-    if let Err(error) = explain(&target.built, &gone.ids, ends_at, jobs.clock.as_ref(), &jobs.stop, &mut fates).await {
+    let (clock, stop) = (jobs.clock.as_ref(), &jobs.stop);
+    if let Err(error) = resolve_missing(&target.built, &gone.ids, ends_at, clock, stop, &mut outcomes).await {
         let error = in_one_line(&error);
         tracing::warn!(source.name = %target.name, error, "What became of the vanished deals is not known");
     }
     fetched.requests += source.requests() - before;
-    let unknown: Vec<&str> =
-        fates.iter().filter(|(_, fate)| **fate == Fate::Unknown).map(|(id, _)| id.as_str()).collect();
+    let unknown: Vec<&str> = outcomes
+        .iter()
+        .filter(|(_, outcome)| **outcome == MissingDealOutcome::Unknown)
+        .map(|(id, _)| id.as_str())
+        .collect();
     if !unknown.is_empty() {
         let count = unknown.len();
         let ids = unknown[..count.min(NAMED_AT_MOST)].join(", ");
@@ -65,7 +69,7 @@ pub(super) async fn count(
             if count == 1 { ("1 deal is".to_owned(), "it") } else { (format!("{count} deals are"), "them") };
         tracing::warn!(source.name = %target.name, count, "{deals} gone, and the CRM knows nothing of {them}: {ids}{more}");
     }
-    Some(by_fate(&fates, gone.ids.len() as u64 + gone.more))
+    Some(by_outcome(&outcomes, gone.ids.len() as u64 + gone.more))
 }
 
 /// The deals of the newest snapshot that the pull has not seen, if both were asked for the same of the same account.
@@ -95,14 +99,14 @@ fn find(jobs: &Jobs, target: &Target, seen: &Seen, account: Option<&str>) -> Res
     Ok(gone)
 }
 
-fn by_fate(fates: &BTreeMap<String, Fate>, all: u64) -> Vanished {
-    let mut vanished = Vanished { not_asked: all - fates.len() as u64, ..Vanished::default() };
-    for fate in fates.values() {
-        *match fate {
-            Fate::Archived => &mut vanished.archived,
-            Fate::Merged { .. } => &mut vanished.merged,
-            Fate::OutOfScope => &mut vanished.out_of_scope,
-            Fate::Unknown => &mut vanished.unknown,
+fn by_outcome(outcomes: &BTreeMap<String, MissingDealOutcome>, all: u64) -> Vanished {
+    let mut vanished = Vanished { not_asked: all - outcomes.len() as u64, ..Vanished::default() };
+    for outcome in outcomes.values() {
+        *match outcome {
+            MissingDealOutcome::Archived => &mut vanished.archived,
+            MissingDealOutcome::Merged { .. } => &mut vanished.merged,
+            MissingDealOutcome::OutOfScope => &mut vanished.out_of_scope,
+            MissingDealOutcome::Unknown => &mut vanished.unknown,
         } += 1;
     }
     vanished

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::model::deal::{Deal, Status};
 use crate::model::money::Currency;
 use crate::settings::{Problem, Section};
-use crate::sources::source::{Expected, Mapped, Opened, Page, Source, SourceError};
+use crate::sources::source::{Attempt, Expected, Mapped, Opened, Page, Session, Source, SourceError};
 use crate::sources::{Allow, Built, Context, Retry, Scope};
 
 #[derive(Deserialize)]
@@ -39,15 +39,9 @@ struct Demo;
 
 #[async_trait]
 impl Source for Demo {
-    async fn open(&self) -> Result<Opened, SourceError> {
+    async fn open(&self, _attempt: Attempt) -> Result<Box<dyn Session + '_>, SourceError> {
         let expected = Some(Expected { count: 5, exact: true });
-        Ok(Opened { currency: Some(usd()), expected, ..Opened::default() })
-    }
-
-    async fn page(&self, _opened: &Opened, _after: Option<&str>) -> Result<Page, SourceError> {
-        let deals = five_deals();
-        let ids = deals.iter().map(|deal| deal.id.clone()).collect();
-        Ok(Page { deals, ids, ..Page::default() })
+        Ok(Box::new(DemoSession(Opened { currency: Some(usd()), expected, ..Opened::default() })))
     }
 
     fn mapping(&self) -> Vec<Mapped> {
@@ -56,6 +50,21 @@ impl Source for Demo {
 
     fn requests(&self) -> u64 {
         0
+    }
+}
+
+struct DemoSession(Opened);
+
+#[async_trait]
+impl Session for DemoSession {
+    fn opened(&self) -> &Opened {
+        &self.0
+    }
+
+    async fn page(&self, _after: Option<&str>) -> Result<Page, SourceError> {
+        let deals = five_deals();
+        let ids = deals.iter().map(|deal| deal.id.clone()).collect();
+        Ok(Page { deals, ids, ..Page::default() })
     }
 }
 

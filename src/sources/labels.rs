@@ -110,6 +110,11 @@ impl<'a> Known<'a> {
         known
     }
 
+    /// Whether the account lists any stage.
+    pub(super) fn has_listed(&self) -> bool {
+        self.by_stage.values().any(|place| place.is_listed)
+    }
+
     /// The stage by pipeline and id, else by its id alone.
     pub(super) fn find(&self, pipeline: &str, stage: &str) -> Option<Place<'a>> {
         self.by_pipeline.get(&(pipeline, stage)).copied().or_else(|| self.by_id(stage))

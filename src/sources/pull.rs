@@ -28,7 +28,9 @@ use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 pub(super) use crate::sources::pull::guards::Guards;
 pub use crate::sources::pull::matched::Matched;
-use crate::sources::source::{Deciding, End, Fate, Gaps, Names, Opened, Page, SourceError, Wanted};
+use crate::sources::source::{
+    Attempt, Deciding, End, Gaps, MissingDealOutcome, Names, Opened, Page, Session, SourceError, Wanted,
+};
 use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
@@ -173,26 +175,25 @@ pub async fn pull(
     let ends_at = clock.instant() + deadline.0;
     let walk = Walk::new(built, clock, ends_at, stop);
     let ended = tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await;
-    if let Some(opened) = walk.opened.get() {
+    if let Some(session) = walk.session.get() {
         // Courtesy to the CRM: nothing of the pull depends on it.
-        let _ = tokio::time::timeout(END_OF_PAGE, built.source.close(opened)).await;
+        let _ = tokio::time::timeout(END_OF_PAGE, session.close()).await;
     }
     let mut fetched = ended.unwrap_or(Err(PullError::Deadline(deadline)))?;
     fetched.requests = built.source.requests() - walk.sent_before;
     Ok(fetched)
 }
 
-/// Asks what became of deals that a pull did not find any more, by `ends_at`. Their fates are there as far as it came;
-/// nothing is asked of a CRM that does not tell.
-pub async fn explain(
+/// Asks the CRM until `ends_at` why deals are missing. On an error `outcomes` holds the answers so far.
+pub async fn resolve_missing(
     built: &Built,
     ids: &BTreeSet<String>,
     ends_at: Instant,
     clock: &dyn Clock,
     stop: &CancellationToken,
-    fates: &mut BTreeMap<String, Fate>,
+    outcomes: &mut BTreeMap<String, MissingDealOutcome>,
 ) -> Result<(), PullError> {
-    let at_once = built.source.fates_at_once();
+    let at_once = built.source.missing_at_once();
     if at_once == 0 {
         return Ok(());
     }
@@ -200,7 +201,7 @@ pub async fn explain(
     let ids: Vec<&String> = ids.iter().collect();
     for piece in ids.chunks(at_once) {
         let piece: BTreeSet<String> = piece.iter().copied().cloned().collect();
-        fates.extend(walk.step("ask what became of vanished deals", || built.source.fates(&piece)).await?);
+        outcomes.extend(walk.step("ask what became of vanished deals", || built.source.missing(&piece)).await?);
     }
     Ok(())
 }
@@ -210,8 +211,8 @@ struct Walk<'a> {
     clock: &'a dyn Clock,
     ends_at: Instant,
     stop: &'a CancellationToken,
-    /// What is to be closed at the end.
-    opened: OnceLock<Opened>,
+    /// Closed at the end.
+    session: OnceLock<Box<dyn Session + 'a>>,
     /// Requests that the source had sent before.
     sent_before: u64,
     /// Tries beside the first of each request.
@@ -221,7 +222,7 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(built: &'a Built, clock: &'a dyn Clock, ends_at: Instant, stop: &'a CancellationToken) -> Self {
         let (sent_before, retries) = (built.source.requests(), AtomicU64::new(0));
-        Self { built, clock, ends_at, stop, opened: OnceLock::new(), sent_before, retries }
+        Self { built, clock, ends_at, stop, session: OnceLock::new(), sent_before, retries }
     }
 
     async fn run(
@@ -231,9 +232,11 @@ impl<'a> Walk<'a> {
     ) -> Result<Fetched, PullError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
-        source.begin();
-        let opened = self.step("open the source", || source.open()).await?;
-        let _ = self.opened.set(opened.clone());
+        let mut attempt = Attempt::First;
+        let opening = || source.open(std::mem::replace(&mut attempt, Attempt::Retry));
+        let opened = self.step("open the source", opening).await?;
+        let session = self.session.get_or_init(|| opened);
+        let opened = session.opened().clone();
         opened.warnings.iter().for_each(|warning| warn!("{warning}"));
         let mut guards = Guards::new(source.bounds());
         let mut fetched = Fetched {
@@ -265,7 +268,7 @@ impl<'a> Walk<'a> {
         let mut after: Option<String> = None;
         loop {
             let step = format!("read page {}", fetched.pages + 1);
-            let page = self.step(&step, || source.page(&fetched.opened, after.as_deref())).await?;
+            let page = self.step(&step, || session.page(after.as_deref())).await?;
             let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
             guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
@@ -284,7 +287,7 @@ impl<'a> Walk<'a> {
             }
         }
         for piece in wanted.pieces(|table| source.names_at_once(table)) {
-            fetched.names.extend(self.step("look up names", || source.names(&fetched.opened, &piece)).await?);
+            fetched.names.extend(self.step("look up names", || session.names(&piece)).await?);
             if self.stop.is_cancelled() {
                 return Err(PullError::Stopped);
             }

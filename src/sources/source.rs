@@ -1,12 +1,10 @@
-//! What a source is: three questions to a CRM, none of which retries, paces or remembers.
+//! The `Source` trait and its session: what `sources::pull` reads.
 //!
-//! Whatever is the same for all CRMs (retry, limits, deadline, cursor guards) stands once, in `sources::pull`.
+//! Retry, limits, deadline and pagination guards are the same for all CRMs. They live in `sources::pull`.
 
 mod error;
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -16,53 +14,64 @@ use crate::model::money::{Currency, OwnRates, Worth};
 use crate::model::pipeline::Stage;
 pub use crate::sources::source::error::SourceError;
 
-/// A CRM account that can be read. No state but a token cache and what is good for longer than a pull.
+/// A CRM account. It keeps nothing but an access token and what stays valid longer than one pull.
 #[async_trait]
 pub trait Source: Send + Sync {
-    /// A walk begins: called once before it, where [`open`](Self::open) is called again after it failed. A source that
-    /// counts nothing within a walk need not answer.
-    fn begin(&self) {}
+    /// Starts a session: reads the account, its stages and the tables that are needed before the first page.
+    async fn open(&self, attempt: Attempt) -> Result<Box<dyn Session + '_>, SourceError>;
 
-    /// Finds out what there is to read: account, stages, look-ups that must be known before the first page.
-    async fn open(&self) -> Result<Opened, SourceError>;
-
-    /// Reads one page; `after` is the `next` of the page before, `None` for the first.
-    async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError>;
-
-    /// Looks up the names that the pages left open, after the last page. A source that leaves none need not answer.
-    async fn names(&self, _opened: &Opened, _wanted: &Wanted) -> Result<Names, SourceError> {
-        Ok(Names::default())
-    }
-
-    /// Ends what the walk began in the CRM, whatever became of the walk: called once after it. A source that begins
-    /// nothing there need not answer.
-    async fn close(&self, _opened: &Opened) {}
-
-    /// How long the list may be before the walk is taken for one without an end.
+    /// How long the list may be. A longer list is an error.
     fn bounds(&self) -> Bounds {
         Bounds::default()
     }
 
-    /// How many keys of `table` one call of [`names`](Self::names) takes: a failure repeats no more than that.
+    /// How many keys of `table` one call of [`Session::names`] takes.
     fn names_at_once(&self, _table: &str) -> usize {
         usize::MAX
     }
 
-    /// Says what became of deals that a pull before found and this one did not, each with its fate.
-    async fn fates(&self, _ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+    /// Asks the CRM why deals of an earlier pull are missing.
+    async fn missing(&self, _ids: &BTreeSet<String>) -> Result<BTreeMap<String, MissingDealOutcome>, SourceError> {
         Ok(BTreeMap::new())
     }
 
-    /// How many ids one call of [`fates`](Self::fates) takes; 0: the CRM does not tell.
-    fn fates_at_once(&self) -> usize {
+    /// How many ids one call of [`missing`](Self::missing) takes; 0: the CRM cannot answer.
+    fn missing_at_once(&self) -> usize {
         0
     }
 
-    /// Which field comes from where, in the CRM's words: for `check --connect`.
+    /// Which CRM field fills which field, for `check --connect`.
     fn mapping(&self) -> Vec<Mapped>;
 
-    /// How many requests this source has sent since the start.
+    /// Requests sent since the start of the program.
     fn requests(&self) -> u64;
+}
+
+/// One pull of a source, with the state that only this pull needs.
+#[async_trait]
+pub trait Session: Send + Sync {
+    /// What is known before the first page.
+    fn opened(&self) -> &Opened;
+
+    /// Reads one page; `after` is the `next` of the page before, `None` for the first.
+    async fn page(&self, after: Option<&str>) -> Result<Page, SourceError>;
+
+    /// Looks up the names that the pages left open, after the last page.
+    async fn names(&self, _wanted: &Wanted) -> Result<Names, SourceError> {
+        Ok(Names::default())
+    }
+
+    /// Deletes what the session created in the CRM. Called once, also after a failed pull.
+    async fn close(&self) {}
+}
+
+/// Whether [`Source::open`] starts a pull or repeats a failed start. Limits per pull are reset only by the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// The pull starts.
+    First,
+    /// The same pull tries again.
+    Retry,
 }
 
 /// How long a list may be: a longer one is a list without an end, or one that nobody meant to read.
@@ -96,16 +105,10 @@ pub struct Opened {
     pub worth: Option<Worth>,
     /// What a whole pull costs, where it can be told beforehand.
     pub cost: Option<Cost>,
-    /// Look-up tables: table → key → name.
-    pub names: Names,
-    /// Which way the deals are read, where the source has several: its own word.
-    pub way: &'static str,
     /// What the source does without, and why: the pull logs it, `check --connect` shows it.
     pub warnings: Vec<String>,
     /// The CRM's own exchange rates, where it has some.
     pub rates: Option<OwnRates>,
-    /// What the source itself keeps for this one walk; nobody else reads it.
-    pub own: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// A count of all deals, taken before they are read.
@@ -129,19 +132,19 @@ pub struct Cost {
     pub daily_limit: Option<u64>,
 }
 
-/// What became of a deal that is not in the list any more.
+/// Why a deal of an earlier pull is not in the list any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// It was deleted, and can be restored yet.
+pub enum MissingDealOutcome {
+    /// It was deleted and can still be restored.
     Archived,
-    /// It is part of another one now.
+    /// It was merged into another deal.
     Merged {
-        /// The other one's id.
+        /// The other deal's id.
         into: String,
     },
-    /// It is there, but not among those that were asked for.
+    /// It exists, but the configuration leaves it out.
     OutOfScope,
-    /// The CRM knows nothing of it.
+    /// The CRM does not know it.
     Unknown,
 }
 

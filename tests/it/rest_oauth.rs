@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sales_pipeline::clock::{Clock, SystemClock};
+use sales_pipeline::sources::source::Attempt;
 use sales_pipeline::sources::{Context, build};
 use tokio::time::Instant;
 
@@ -72,14 +73,14 @@ async fn a_token_is_renewed_a_minute_before_its_end_and_a_short_lived_one_at_hal
         let clock = Arc::new(SetClock { began: Instant::now(), seconds: AtomicU64::new(0) });
         let context = Context { clock: clock.clone(), ..context() };
         let built = build(&section(&with_grant(&crm, CREDENTIALS)), &context).unwrap_or_else(|_| panic!("it is right"));
-        built.source.open().await.unwrap();
+        built.source.open(Attempt::First).await.unwrap();
         let begun = crm.requests_of("/oauth/token");
         clock.seconds.store(kept, Ordering::Relaxed);
-        built.source.open().await.unwrap();
+        built.source.open(Attempt::First).await.unwrap();
         assert_eq!(crm.requests_of("/oauth/token") == begun, expires_in > 0, "{expires_in}");
         let before = crm.requests_of("/oauth/token");
         clock.seconds.store(renewed, Ordering::Relaxed);
-        built.source.open().await.unwrap();
+        built.source.open(Attempt::First).await.unwrap();
         assert!(crm.requests_of("/oauth/token") > before, "{expires_in}");
     }
 }
@@ -103,16 +104,16 @@ async fn a_replaced_refresh_token_is_used_from_then_on_also_by_the_next_process_
     let crm = FakeRest::start(deals(3)).await.require_token(tokens);
     let context = context();
     let build = |toml: &str| build(&section(toml), &context).unwrap_or_else(|_| panic!("{toml}"));
-    build(&with_grant(&crm, REFRESH)).source.open().await.unwrap();
+    build(&with_grant(&crm, REFRESH)).source.open(Attempt::First).await.unwrap();
     let exchange = &crm.requests()[0].body;
     assert!(exchange.starts_with("grant_type=refresh_token&refresh_token=canary-first&client_id=app"), "{exchange}");
     // Another process: the same memory, nothing else.
-    build(&with_grant(&crm, REFRESH)).source.open().await.unwrap();
+    build(&with_grant(&crm, REFRESH)).source.open(Attempt::First).await.unwrap();
     let exchanges: Vec<String> =
         crm.requests().into_iter().filter(|asked| asked.path == "/oauth/token").map(|asked| asked.body).collect();
     assert!(exchanges[1].contains("refresh_token=canary-refresh-1"), "{exchanges:?}");
     let changed = with_grant(&crm, &REFRESH.replace("canary-first", "canary-other"));
-    let refused = build(&changed).source.open().await.unwrap_err();
+    let refused = build(&changed).source.open(Attempt::First).await.err().unwrap();
     assert!(crm.requests().last().unwrap().body.contains("refresh_token=canary-other"));
     assert!(!format!("{refused} {refused:?}").contains("canary"));
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sales_pipeline::model::finding::Rule;
 use serde_json::json;
 
+use sales_pipeline::sources::source::Attempt;
+
 use crate::fake_rest::{FakeRest, Fault, Habit, Paging, deal, deals};
 use crate::program::Folder;
 use crate::rest::{built, failure, ids, pulled, told, with};
@@ -171,7 +173,8 @@ async fn a_look_up_knows_its_total_and_one_that_is_cut_is_no_table() {
         with(&crm.section(Paging::Page), "lookup.users", &line)
     };
     let whole = table(r#"type = "offset", size_param = "limit", size = 4, total = "$.meta.total""#);
-    assert_eq!(pulled(&whole).await.unwrap().1.opened.names.0["users"].len(), 9);
+    pulled(&whole).await.unwrap();
+    assert_eq!(crm.requests_of("/v1/offset/users"), 3);
     let cut =
         table(r#"type = "none", total_header = "X-Total-Count""#).replace("/offset/users", "/offset/users?limit=4");
     assert!(failure(&cut).await.contains("read look-up `users`: the table ends after 4 of 9 rows"));
@@ -270,8 +273,8 @@ async fn a_secret_in_the_query_that_a_next_address_echoes_is_sent_once_and_stand
     assert_eq!(pulled(&toml).await.unwrap().0.len(), 12);
     assert!(crm.requests().iter().all(|asked| asked.query.matches("k=").count() == 1));
     let source = built(&toml).source;
-    let opened = source.open().await.unwrap();
-    assert!(!format!("{:?}", source.page(&opened, None).await.unwrap()).contains("canary"));
+    let session = source.open(Attempt::First).await.unwrap();
+    assert!(!format!("{:?}", session.page(None).await.unwrap()).contains("canary"));
 }
 
 #[tokio::test]
@@ -347,7 +350,9 @@ async fn tables_stand_beside_the_records_in_files_and_hold_for_a_while() {
         r#"lookup.stages = { path = "/none/stages", records = "$.data", key = "$.id", value = "$.name", ttl = "1h" }"#;
     let source = built(&with(&crm.section(Paging::Page), "lookup.stages", line)).source;
     for _ in 0..3 {
-        assert_eq!(source.open().await.unwrap().names.get("stages", "1"), Some("Proposal"));
+        let session = source.open(Attempt::First).await.unwrap();
+        let page = session.page(None).await.unwrap();
+        assert!(page.deals.iter().any(|deal| deal.stage.as_deref() == Some("Proposal")));
     }
     assert_eq!((crm.requests_of("/v1/none/stages"), crm.requests_of("/v1/none/users")), (1, 3));
 }
@@ -369,7 +374,7 @@ async fn the_limits_of_the_crm_are_kept_and_obeyed() {
     );
     let source = built(&toml).source;
     for _ in 0..2 {
-        let refused = source.open().await.unwrap_err();
+        let refused = source.open(Attempt::First).await.err().unwrap();
         assert!(told(&refused).contains("the CRM answered 403 and is left alone until"), "{}", told(&refused));
     }
     assert_eq!(crm.requests().len(), 1, "the second time it is not even asked");

@@ -2,6 +2,7 @@
 //!
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
@@ -17,24 +18,29 @@ use crate::sources::hubspot::mapping::{MERGED, Mapping, PRIMARY_COMPANY};
 use crate::sources::hubspot::pipelines::DEFAULT;
 use crate::sources::hubspot::wire::{Link, Record, day, instant};
 use crate::sources::labels::{Known, Place};
-use crate::sources::source::Opened;
 use crate::sources::wire::{Unreadable, said, text};
 
 /// The table of `Deal::wanted` that holds the names of companies.
 pub(super) const COMPANIES: &str = "companies";
 /// The table that holds the names of owners.
 pub(super) const OWNERS: &str = "owners";
-/// The table of the pipelines' labels.
-pub(super) const PIPELINES: &str = "pipelines";
-/// The table of the addresses that a record's id is put behind.
-pub(super) const PAGES: &str = "pages";
-/// The key of the deals' one.
-pub(super) const DEALS: &str = "deals";
+
+/// What is known of the account before the first page.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReferenceData {
+    pub(super) currency: Option<Currency>,
+    /// Names of active owners by id.
+    pub(super) owners: HashMap<String, String>,
+    /// Labels of pipelines by id.
+    pub(super) pipelines: HashMap<String, String>,
+    /// The address of a deal in HubSpot, without its id.
+    pub(super) deal_pages: Option<String>,
+}
 
 /// What a record is read with.
 pub(super) struct Reader<'a> {
     pub(super) mapping: &'a Mapping,
-    pub(super) opened: &'a Opened,
+    pub(super) reference: &'a ReferenceData,
     pub(super) stages: Known<'a>,
 }
 
@@ -46,7 +52,7 @@ impl Reader<'_> {
         deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
         let place = self.place(&mut deal, &mut reading);
         deal.status = reading.status(place);
-        reading.money(&mut deal, self.opened.currency);
+        reading.money(&mut deal, self.reference.currency);
         deal.probability = reading.probability(place);
         self.owner(&mut deal, &mut reading);
         Self::company(&mut deal, links, &mut reading);
@@ -67,7 +73,7 @@ impl Reader<'_> {
         if stage.is_some() && place.is_none_or(|place| !place.is_listed) {
             reading.find(Rule::R09, "stage");
         }
-        if self.opened.names.get(PIPELINES, &pipeline).is_none() {
+        if !self.reference.pipelines.contains_key(&pipeline) {
             reading.find(Rule::R09, "pipeline");
         }
         deal.pipeline = Some(self.stages.pipeline(&pipeline).unwrap_or(&pipeline).to_owned());
@@ -84,8 +90,8 @@ impl Reader<'_> {
     fn owner(&self, deal: &mut Deal, reading: &mut Reading<'_>) {
         deal.owner_id = reading.property("hubspot_owner_id", "owner_id");
         let Some(owner) = reading.field("owner") else { return };
-        if let Some(name) = self.opened.names.get(OWNERS, &owner) {
-            deal.owner = Some(name.to_owned());
+        if let Some(name) = self.reference.owners.get(&owner) {
+            deal.owner = Some(name.clone());
         } else if owner.bytes().all(|byte| byte.is_ascii_digit()) {
             deal.wanted.push(late(NameField::Owner, OWNERS, owner));
         } else {
@@ -109,7 +115,7 @@ impl Reader<'_> {
 
     fn url(&self, reading: &mut Reading<'_>) -> Option<String> {
         let given = said(reading.record.url.as_deref()).filter(|url| url.starts_with("https://"));
-        given.or_else(|| Some(format!("{}{}", self.opened.names.get(PAGES, DEALS)?, reading.record.id.0)))
+        given.or_else(|| Some(format!("{}{}", self.reference.deal_pages.as_ref()?, reading.record.id.0)))
     }
 }
 
@@ -265,7 +271,6 @@ mod tests {
     use crate::model::pipeline::Stage;
     use crate::settings::section;
     use crate::sources::labels::Labels;
-    use crate::sources::source::Names;
 
     fn mapping(toml: &str) -> Mapping {
         Mapping::read(section(toml), Tz::Europe__Berlin).unwrap()
@@ -285,35 +290,32 @@ mod tests {
         }
     }
 
-    fn opened() -> Opened {
+    fn stages() -> Vec<Stage> {
+        vec![
+            stage("default", "new", "New", Some(20), false),
+            stage("default", "won", "Signed", Some(100), true),
+            stage("default", "lost", "Lost", Some(0), true),
+        ]
+    }
+
+    fn reference() -> ReferenceData {
         let names = |pairs: &[(&str, &str)]| pairs.iter().map(|(id, name)| ((*id).into(), (*name).into())).collect();
-        Opened {
-            account: Some("12345678".to_owned()),
+        ReferenceData {
             currency: "USD".parse().ok(),
-            stages: vec![
-                stage("default", "new", "New", Some(20), false),
-                stage("default", "won", "Signed", Some(100), true),
-                stage("default", "lost", "Lost", Some(0), true),
-            ],
-            names: Names(
-                [
-                    (OWNERS.to_owned(), names(&[("41629779", "Ann Lee")])),
-                    (PIPELINES.to_owned(), names(&[("default", "Sales")])),
-                    (PAGES.to_owned(), names(&[(DEALS, "https://app.hubspot.com/contacts/12345678/record/0-3/")])),
-                ]
-                .into(),
-            ),
-            ..Opened::default()
+            owners: names(&[("41629779", "Ann Lee")]),
+            pipelines: names(&[("default", "Sales")]),
+            deal_pages: Some("https://app.hubspot.com/contacts/12345678/record/0-3/".to_owned()),
         }
     }
 
     /// A deal with these properties, and what was odd about it.
-    fn read_with(mapping: &Mapping, opened: &Opened, properties: &str) -> (Deal, Vec<(Rule, String)>) {
+    fn read_with(mapping: &Mapping, reference: &ReferenceData, properties: &str) -> (Deal, Vec<(Rule, String)>) {
         let json = format!(r#"{{"id": "1", "properties": {properties}, "unknown": [{{}}]}}"#);
         let record: Record = serde_json::from_str(&json).unwrap();
         let mut seen = Labels::default();
         seen.pipelines.insert("default".to_owned(), "Sales".to_owned());
-        let reader = Reader { mapping, opened, stages: Known::new(&opened.stages, &seen) };
+        let stages = stages();
+        let reader = Reader { mapping, reference, stages: Known::new(&stages, &seen) };
         let mut findings = Findings::default();
         let deal = reader.deal(&record, &[], &mut findings);
         (deal, findings.into_list().into_iter().map(|finding| (finding.rule, finding.field)).collect())
@@ -321,7 +323,7 @@ mod tests {
 
     /// The same of an open deal.
     fn read(properties: &str) -> (Deal, Vec<(Rule, String)>) {
-        read_with(&mapping(""), &opened(), &open(properties))
+        read_with(&mapping(""), &reference(), &open(properties))
     }
 
     fn open(properties: &str) -> String {
@@ -330,7 +332,7 @@ mod tests {
     }
 
     fn status(properties: &str) -> (Option<Status>, bool) {
-        let (deal, findings) = read_with(&mapping(""), &opened(), properties);
+        let (deal, findings) = read_with(&mapping(""), &reference(), properties);
         (deal.status, findings.contains(&(Rule::D30, "status".to_owned())))
     }
 
@@ -439,12 +441,12 @@ mod tests {
 
     #[test]
     fn an_amount_without_a_currency_of_its_own_is_in_the_accounts_and_one_in_none_is_no_amount() {
-        let money = |opened: &Opened, properties: &str| {
-            let (deal, findings) = read_with(&mapping(""), opened, &open(properties));
+        let money = |reference: &ReferenceData, properties: &str| {
+            let (deal, findings) = read_with(&mapping(""), reference, &open(properties));
             (deal.value.is_some(), deal.currency.map(|currency| currency.to_string()), findings)
         };
-        let known = opened();
-        let unknown = Opened { currency: None, ..opened() };
+        let known = reference();
+        let unknown = ReferenceData { currency: None, ..reference() };
         assert_eq!(money(&known, r#"{"amount": "1", "deal_currency_code": null}"#), (true, None, Vec::new()));
         let outside = r#"{"amount": "1", "deal_currency_code": "chf"}"#;
         assert_eq!(money(&known, outside), (true, Some("CHF".to_owned()), Vec::new()), "not one of the account's list");
@@ -461,7 +463,7 @@ mod tests {
         assert_eq!((deal.owner, deal.wanted[0].key.as_str()), (None, "7"));
         let (deal, _) = read(r#"{"hubspot_owner_id": ""}"#);
         assert_eq!((deal.owner, deal.owner_id, deal.wanted.len()), (None, None, 0));
-        let (deal, _) = read_with(&mapping("owner = 'rep'"), &opened(), r#"{"hubspot_owner_id": "7", "rep": "Bo"}"#);
+        let (deal, _) = read_with(&mapping("owner = 'rep'"), &reference(), r#"{"hubspot_owner_id": "7", "rep": "Bo"}"#);
         assert_eq!((deal.owner.as_deref(), deal.owner_id.as_deref()), (Some("Bo"), Some("7")));
     }
 
@@ -471,7 +473,7 @@ mod tests {
             mapping("value = 'arr'\nsegment = 'industry_segment'\nseats = 'seats'\nnone = 'none'\nlist = 'list'");
         let properties = r#"{"amount": "1", "arr": "2", "industry_segment": "a \"b\" \n🚀", "seats": 7, "none": "",
             "list": ["x"], "hs_merged_object_ids": "38;39"}"#;
-        let (deal, findings) = read_with(&mapping, &opened(), &open(properties));
+        let (deal, findings) = read_with(&mapping, &reference(), &open(properties));
         assert_eq!(deal.value, Some(Decimal::TWO));
         let custom: Vec<(&str, &str)> = deal.custom.iter().map(|(key, value)| (key.as_str(), value.get())).collect();
         assert_eq!(
@@ -499,7 +501,7 @@ mod tests {
     fn a_deal_can_be_opened_in_hubspot() {
         let (deal, _) = read("{}");
         assert_eq!(deal.url.as_deref(), Some("https://app.hubspot.com/contacts/12345678/record/0-3/1"));
-        let unknown = Opened { names: Names::default(), ..opened() };
+        let unknown = ReferenceData { currency: reference().currency, ..ReferenceData::default() };
         assert_eq!(read_with(&mapping(""), &unknown, "{}").0.url, None);
     }
 }

@@ -108,8 +108,8 @@ impl Client {
         })
     }
 
-    /// A walk begins: it may be refused a few times.
-    pub(super) fn begin(&self) {
+    /// A pull starts: it may be refused a few times.
+    pub(super) fn reset_refusals(&self) {
         self.refused.store(0, Ordering::Relaxed);
     }
 

@@ -9,11 +9,8 @@ use serde::Deserialize;
 
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::settings::DEAL_FIELDS;
-use crate::sources::source::{Names, SourceError};
+use crate::sources::source::SourceError;
 use crate::sources::wire::Id;
-
-/// The table of the fields' keys, by the names that the configuration uses.
-const KEYS: &str = "field keys";
 
 /// A property of a deal, as the configuration names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,10 +87,10 @@ impl Property {
     }
 
     /// The key in a record; nothing where the account has no field of that name.
-    pub(super) fn key<'a>(&'a self, names: &'a Names) -> Option<&'a str> {
+    pub(super) fn key<'a>(&'a self, fields: &'a Fields) -> Option<&'a str> {
         match self {
             Self::Own(key) | Self::Key(key) => Some(key),
-            Self::Called(name) => names.get(KEYS, name),
+            Self::Called(name) => fields.keys.get(name).map(String::as_str),
         }
     }
 }
@@ -114,23 +111,6 @@ pub(super) enum Label<'a> {
     Unknown,
 }
 
-/// What `value` of the field with this key is called.
-pub(super) fn label<'a>(names: &'a Names, key: &str, value: &str) -> Label<'a> {
-    match names.0.get(&options_of(key)) {
-        None => Label::NoChoice,
-        Some(options) => options.get(value).map_or(Label::Unknown, |label| Label::Known(label)),
-    }
-}
-
-/// Whether the values of the field with this key are ids of options.
-pub(super) fn has_options(names: &Names, key: &str) -> bool {
-    names.0.contains_key(&options_of(key))
-}
-
-fn options_of(key: &str) -> String {
-    format!("options of {key}")
-}
-
 #[derive(Deserialize)]
 struct Field {
     #[serde(rename = "field_name")]
@@ -149,8 +129,10 @@ struct Choice {
 /// What is known of the fields that the configuration names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
-    /// Keys by name, and the options of those keys.
-    pub(super) names: Names,
+    /// Keys by name.
+    keys: HashMap<String, String>,
+    /// Labels by key and option id.
+    options: HashMap<String, HashMap<String, String>>,
     /// Which of them there are not, in words.
     pub(super) warnings: Vec<String>,
 }
@@ -161,11 +143,11 @@ impl Fields {
         match client.all::<Field>(DEAL_FIELDS).await {
             Ok(known) => Ok(Self::of(&known, named)),
             Err(error @ SourceError::Forbidden { .. }) => Ok(Self {
-                names: Names::default(),
                 warnings: vec![format!(
                     "The names and options of the account's own fields are unknown: {error}. Those named by a key hold the \
                      ids of options, those named by a name stay empty"
                 )],
+                ..Self::default()
             }),
             Err(error) => Err(error),
         }
@@ -191,18 +173,27 @@ impl Fields {
                 continue;
             };
             if let Property::Called(name) = property {
-                fields.table(KEYS).insert(name.clone(), found.code.clone());
+                fields.keys.insert(name.clone(), found.code.clone());
             }
             for choice in found.options.iter().flatten() {
                 let label = choice.label.clone().unwrap_or_else(|| choice.id.0.clone());
-                fields.table(&options_of(&found.code)).insert(choice.id.0.clone(), label);
+                fields.options.entry(found.code.clone()).or_default().insert(choice.id.0.clone(), label);
             }
         }
         fields
     }
 
-    fn table(&mut self, name: &str) -> &mut HashMap<String, String> {
-        self.names.0.entry(name.to_owned()).or_default()
+    /// The label of `value` of the field with this key.
+    pub(super) fn label(&self, key: &str, value: &str) -> Label<'_> {
+        match self.options.get(key) {
+            None => Label::NoChoice,
+            Some(options) => options.get(value).map_or(Label::Unknown, |label| Label::Known(label)),
+        }
+    }
+
+    /// Whether the values of the field with this key are ids of options.
+    pub(super) fn has_options(&self, key: &str) -> bool {
+        self.options.contains_key(key)
     }
 }
 
@@ -230,27 +221,31 @@ mod tests {
     #[test]
     fn a_field_is_named_by_its_key_or_by_what_people_call_it_and_its_options_have_labels() {
         for text in [KEY, "Segment"] {
-            let Fields { names, warnings } = fields(&[("segment", text)]);
-            assert_eq!(warnings, Vec::<String>::new());
-            assert_eq!(Property::new(text).key(&names), Some(KEY));
-            assert_eq!(label(&names, KEY, "12"), Label::Known("SMB"));
-            assert_eq!(label(&names, KEY, "13"), Label::Known("13"));
-            assert_eq!(label(&names, KEY, "99"), Label::Unknown, "an option that is gone");
+            let fields = fields(&[("segment", text)]);
+            assert_eq!(fields.warnings, Vec::<String>::new());
+            assert_eq!(Property::new(text).key(&fields), Some(KEY));
+            assert_eq!(fields.label(KEY, "12"), Label::Known("SMB"));
+            assert_eq!(fields.label(KEY, "13"), Label::Known("13"));
+            assert_eq!(fields.label(KEY, "99"), Label::Unknown, "an option that is gone");
         }
-        let Fields { names, .. } = fields(&[("channel", "Channel")]);
-        assert_eq!(Property::new("Channel").key(&names), Some("channel"), "a built-in one has a key that is a word");
-        assert_eq!(label(&names, "channel", "web"), Label::Known("Web"), "and its options have texts as ids");
-        assert_eq!(label(&names, "value", "1"), Label::NoChoice);
-        let Fields { names, warnings } = fields(&[("label", "label")]);
-        assert_eq!((Property::new("label").key(&names), warnings.len()), (Some("label"), 0), "a word not known here");
+        let channel = fields(&[("channel", "Channel")]);
+        assert_eq!(Property::new("Channel").key(&channel), Some("channel"), "a built-in one has a key that is a word");
+        assert_eq!(channel.label("channel", "web"), Label::Known("Web"), "and its options have texts as ids");
+        assert_eq!(channel.label("value", "1"), Label::NoChoice);
+        let label = fields(&[("label", "label")]);
+        assert_eq!(
+            (Property::new("label").key(&label), label.warnings.len()),
+            (Some("label"), 0),
+            "a word not known here"
+        );
     }
 
     #[test]
     fn a_field_that_is_not_there_or_there_twice_stays_empty_and_is_told() {
         let missing = "c".repeat(40);
-        let Fields { names, warnings } = fields(&[("a", "Segmnt"), ("b", &missing), ("c", "Twice"), ("d", "arr")]);
+        let fields = fields(&[("a", "Segmnt"), ("b", &missing), ("c", "Twice"), ("d", "arr")]);
         assert_eq!(
-            warnings,
+            fields.warnings,
             [
                 "The account's deals have no field `Segmnt`: `fields.a` stays empty".to_owned(),
                 format!("The account's deals have no field `{missing}`: `fields.b` stays empty"),
@@ -258,7 +253,7 @@ mod tests {
                     .to_owned(),
             ]
         );
-        assert_eq!(Property::new("Twice").key(&names), None);
+        assert_eq!(Property::new("Twice").key(&fields), None);
         assert_eq!(Property::new("arr"), Property::Own("arr".to_owned()));
     }
 }

@@ -8,28 +8,27 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::model::deal::Deal;
 use crate::model::finding::Findings;
 use crate::sources::pipedrive::client::Client;
-use crate::sources::pipedrive::fields::{PIPELINES, Reader};
+use crate::sources::pipedrive::fields::Reader;
 use crate::sources::pipedrive::settings::{ARCHIVED, DEALS};
 use crate::sources::pipedrive::wire::{PAGE, Record};
-use crate::sources::source::{End, Opened, Page, Skipped, SourceError};
+use crate::sources::source::{End, Page, Skipped, SourceError};
 use crate::sources::wire::{Id, by_number};
 
 /// The most deals of one page.
 pub(super) const AT_ONCE: u64 = 500;
 
 /// Which deals are read.
-pub(super) struct Wish<'a> {
+pub(super) struct DealScope {
     /// Whether archived deals are read too.
     pub(super) archived: bool,
     /// The ids of the wanted pipelines; none: all. The list can be cut to one, not to several.
-    pub(super) pipelines: &'a [String],
+    pub(super) pipelines: Vec<String>,
 }
 
-/// What one walk keeps between its pages.
+/// How far one pull has read, kept between its pages.
 #[derive(Debug, Default)]
-pub(super) struct Walk(Mutex<SoFar>);
+pub(super) struct DealsRead(Mutex<SoFar>);
 
-/// How far a walk is.
 #[derive(Debug, Clone, Default)]
 struct SoFar {
     /// The highest id of the list that is read, which every further one is held against.
@@ -38,7 +37,7 @@ struct SoFar {
     counted: u64,
 }
 
-impl Walk {
+impl DealsRead {
     fn so_far(&self) -> MutexGuard<'_, SoFar> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,21 +77,20 @@ impl Place {
 pub(super) async fn page(
     client: &Client,
     reader: &Reader<'_>,
-    wish: &Wish<'_>,
+    scope: &DealScope,
+    (read, expected): (&DealsRead, Option<u64>),
     after: Option<&str>,
 ) -> Result<Page, SourceError> {
     let place = Place::read(after);
-    let keys = reader.mapping.requested(&reader.opened.names);
+    let keys = reader.mapping.requested(&reader.reference.fields);
     let mut query = vec![("limit", PAGE), ("sort_by", "id"), ("sort_direction", "asc")];
     query.extend(keys.as_deref().map(|keys| ("custom_fields", keys)));
-    if let [pipeline] = wish.pipelines {
+    if let [pipeline] = scope.pipelines.as_slice() {
         query.push(("pipeline_id", pipeline.as_str()));
     }
     query.extend(place.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let listed = client.page(if place.archived { ARCHIVED } else { DEALS }, &query).await?;
-    let own = reader.opened.own.as_deref().and_then(|own| own.downcast_ref::<Walk>());
-    let walk = own.ok_or_else(|| SourceError::Malformed("the walk was not opened".to_owned()))?;
-    let before = walk.so_far().clone();
+    let before = read.so_far().clone();
     let last = if place.cursor.is_some() { before.last } else { String::new() };
     let mut records = Records { last, ..Records::default() };
     for (number, json) in (1..).zip(&listed.records) {
@@ -101,19 +99,19 @@ pub(super) async fn page(
     let is_doubtful = listed.next.is_none() && !listed.is_end_said && listed.records.len() as u64 >= AT_ONCE;
     let next = match listed.next {
         Some(cursor) => Some(Place { cursor: Some(cursor), ..place }),
-        None if wish.archived && !place.archived => Some(Place::first(true)),
+        None if scope.archived && !place.archived => Some(Place::first(true)),
         None => None,
     };
     let last = records.last.clone();
-    let mut page = records.into_page(reader, wish, place.archived, next.map(|next| next.to_string()))?;
+    let mut page = records.into_page(reader, scope, place.archived, next.map(|next| next.to_string()))?;
     let counted = before.counted + page.fetched().saturating_sub(page.uncounted);
     // That the summary counts as many proves the end of the list that it counts.
-    let is_proven = !place.archived && reader.opened.expected.is_some_and(|expected| expected.count <= counted);
+    let is_proven = !place.archived && expected.is_some_and(|expected| expected <= counted);
     if is_doubtful && !is_proven {
         let why = "a full page has no word of a next one, and none that it is the last (`next_cursor`)".to_owned();
         page.end = End::Doubtful { why, is_grave: true };
     }
-    *walk.so_far() = SoFar { last, counted };
+    *read.so_far() = SoFar { last, counted };
     Ok(page)
 }
 
@@ -147,7 +145,7 @@ impl Records {
     fn into_page(
         self,
         reader: &Reader<'_>,
-        wish: &Wish<'_>,
+        scope: &DealScope,
         archived: bool,
         next: Option<String>,
     ) -> Result<Page, SourceError> {
@@ -161,8 +159,8 @@ impl Records {
                 continue;
             }
             let deal = reader.deal(id, record, &mut findings);
-            let is_counted = wish.pipelines.is_empty()
-                || deal.pipeline_id.as_ref().is_some_and(|pipeline| wish.pipelines.contains(pipeline));
+            let is_counted = scope.pipelines.is_empty()
+                || deal.pipeline_id.as_ref().is_some_and(|pipeline| scope.pipelines.contains(pipeline));
             page.uncounted += u64::from(archived || !is_counted);
             if let (Some(currency), Some(value)) = (deal.currency, deal.value)
                 && is_counted
@@ -170,7 +168,7 @@ impl Records {
             {
                 page.worth.add(currency, value);
             }
-            check_lists(reader.opened, &deal)?;
+            check_lists(reader, &deal)?;
             page.deals.push(deal);
         }
         page.findings = findings;
@@ -179,11 +177,10 @@ impl Records {
 }
 
 /// A list that comes back empty while deals name what stands on it was not answered right, whatever its status said.
-fn check_lists(opened: &Opened, deal: &Deal) -> Result<(), SourceError> {
-    let has_pipelines = opened.names.0.get(PIPELINES).is_some_and(|labels| !labels.is_empty());
+fn check_lists(reader: &Reader<'_>, deal: &Deal) -> Result<(), SourceError> {
     for (what, is_named, is_listed) in [
-        ("stage", deal.stage_id.is_some(), !opened.stages.is_empty()),
-        ("pipeline", deal.pipeline_id.is_some(), has_pipelines),
+        ("stage", deal.stage_id.is_some(), reader.stages.has_listed()),
+        ("pipeline", deal.pipeline_id.is_some(), !reader.reference.pipelines.is_empty()),
     ] {
         if is_named && !is_listed {
             return Err(SourceError::Malformed(format!("the answer lists no {what}, and the deals stand in some")));

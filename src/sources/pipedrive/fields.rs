@@ -2,7 +2,7 @@
 //!
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 
 use rust_decimal::Decimal;
@@ -15,46 +15,52 @@ use crate::model::money::Currency;
 use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::labels::Known;
-use crate::sources::pipedrive::custom::{self, Label, Property};
+use crate::sources::pipedrive::custom::{self, Fields, Label, Property};
 use crate::sources::pipedrive::mapping::Mapping;
 use crate::sources::pipedrive::pipelines::{fraction, is_chance};
 use crate::sources::pipedrive::wire::{Record, day, instant};
-use crate::sources::source::{Names, Opened};
 use crate::sources::wire::{Unreadable, text};
 
 /// The table of `Deal::wanted` that holds the names of organizations.
 pub(super) const COMPANIES: &str = "companies";
 /// The table that holds the names of users.
-pub(super) const OWNERS: &str = "owners";
-/// The table of the pipelines' names.
-pub(super) const PIPELINES: &str = "pipelines";
-/// The table of the pipelines whose deals may have a probability of their own.
-pub(super) const WITH_PROBABILITY: &str = "pipelines with a probability";
-/// The table of what is known of the company itself.
-pub(super) const COMPANY: &str = "company";
-/// The company's own host, in that table.
-pub(super) const DOMAIN: &str = "domain";
+const OWNERS: &str = "owners";
+
+/// What is known of the account before the first page.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ReferenceData {
+    pub(super) currency: Option<Currency>,
+    /// Names of the listed users by id.
+    pub(super) owners: HashMap<String, String>,
+    /// Names of the pipelines by id.
+    pub(super) pipelines: HashMap<String, String>,
+    /// The ids of pipelines whose deals may have their own probability.
+    pub(super) with_probability: HashSet<String>,
+    /// The company's subdomain.
+    pub(super) domain: Option<String>,
+    pub(super) fields: Fields,
+}
 
 /// What a record is read with.
 pub(super) struct Reader<'a> {
     pub(super) mapping: &'a Mapping,
-    pub(super) opened: &'a Opened,
+    pub(super) reference: &'a ReferenceData,
     pub(super) stages: Known<'a>,
 }
 
 impl<'a> Reader<'a> {
     /// One record as a deal.
     pub(super) fn deal(&self, id: &str, record: &Record, findings: &mut Findings) -> Deal {
-        let (mapping, names) = (self.mapping, &self.opened.names);
+        let (mapping, reference) = (self.mapping, self.reference);
         // Most of them are null, and there can be a hundred: read only where one is wanted.
         let custom = record.get("custom_fields").filter(|_| mapping.needs_fields());
         let custom = custom.and_then(|fields| serde_json::from_str(fields.get()).ok());
-        let mut reading = Reading { id, record, custom: custom.unwrap_or_default(), mapping, names, findings };
+        let mut reading = Reading { id, record, custom: custom.unwrap_or_default(), mapping, reference, findings };
         let mut deal = Deal { id: id.to_owned(), ..Deal::default() };
         deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
         let stage = self.place(&mut deal, &mut reading);
         deal.status = reading.status();
-        reading.money(&mut deal, self.opened.currency);
+        reading.money(&mut deal, reference.currency);
         deal.probability = reading.probability(&deal, stage);
         self.owner(&mut deal, &mut reading);
         Self::company(&mut deal, &mut reading);
@@ -62,7 +68,7 @@ impl<'a> Reader<'a> {
         deal.forecast_category = reading.field("forecast_category");
         deal.deal_type = reading.field("deal_type");
         deal.lost_reason = reading.field("lost_reason");
-        deal.url = names.get(COMPANY, DOMAIN).map(|domain| format!("https://{domain}.pipedrive.com/deal/{id}"));
+        deal.url = reference.domain.as_ref().map(|domain| format!("https://{domain}.pipedrive.com/deal/{id}"));
         reading.custom(&mut deal);
         deal
     }
@@ -75,7 +81,7 @@ impl<'a> Reader<'a> {
         let pipeline = deal.pipeline_id.as_deref().and_then(|id| self.stages.pipeline(id));
         let place = deal.stage_id.as_deref().and_then(|id| self.stages.by_id(id));
         let listed = place.filter(|place| place.is_listed).map(|place| place.stage);
-        if deal.pipeline_id.as_deref().is_some_and(|id| self.opened.names.get(PIPELINES, id).is_none()) {
+        if deal.pipeline_id.as_deref().is_some_and(|id| !self.reference.pipelines.contains_key(id)) {
             reading.find(Rule::R09, "pipeline");
         }
         if deal.stage_id.is_some() && listed.is_none() {
@@ -98,8 +104,8 @@ impl<'a> Reader<'a> {
             return;
         }
         let Some(owner) = deal.owner_id.clone() else { return };
-        match self.opened.names.get(OWNERS, &owner) {
-            Some(name) => deal.owner = Some(name.to_owned()),
+        match self.reference.owners.get(&owner) {
+            Some(name) => deal.owner = Some(name.clone()),
             None => deal.wanted.push(late(NameField::Owner, OWNERS, owner)),
         }
     }
@@ -131,7 +137,7 @@ struct Reading<'a> {
     record: &'a Record,
     custom: HashMap<String, Box<RawValue>>,
     mapping: &'a Mapping,
-    names: &'a Names,
+    reference: &'a ReferenceData,
     findings: &'a mut Findings,
 }
 
@@ -151,7 +157,7 @@ impl Reading<'_> {
 
     /// The JSON of a property, and its key.
     fn raw(&self, property: &Property) -> Option<(String, Box<RawValue>)> {
-        let key = property.key(self.names)?;
+        let key = property.key(&self.reference.fields)?;
         let from = if custom::is_key(key) { &self.custom } else { self.record };
         Some((key.to_owned(), from.get(key)?.clone()))
     }
@@ -177,7 +183,7 @@ impl Reading<'_> {
             return None;
         };
         let shown = shown?;
-        match custom::label(self.names, key, &shown) {
+        match self.reference.fields.label(key, &shown) {
             Label::NoChoice => Some(shown),
             Label::Known(label) => Some(label.to_owned()),
             Label::Unknown => {
@@ -241,7 +247,7 @@ impl Reading<'_> {
             Some(Status::Lost) => return Some(Decimal::ZERO),
             Some(Status::Open) | None => {}
         }
-        let is_allowed = deal.pipeline_id.as_deref().is_some_and(|id| self.names.get(WITH_PROBABILITY, id).is_some());
+        let is_allowed = deal.pipeline_id.as_deref().is_some_and(|id| self.reference.with_probability.contains(id));
         let own = if self.mapping.properties.contains_key("probability") {
             self.field("probability")
         } else if is_allowed {
@@ -292,7 +298,7 @@ impl Reading<'_> {
     /// A property's JSON as it is, choices by their labels; nothing where it is empty.
     fn exact(&mut self, property: &Property, field: &str) -> Option<Box<RawValue>> {
         let (key, value) = self.raw(property)?;
-        if custom::has_options(self.names, &key) {
+        if self.reference.fields.has_options(&key) {
             let chosen = serde_json::from_str::<Vec<Box<RawValue>>>(value.get());
             let Ok(chosen) = chosen else { return to_raw_value(&self.label(&key, &value, field)?).ok() };
             let labels: Vec<String> = chosen.iter().filter_map(|one| self.label(&key, one, field)).collect();

@@ -6,8 +6,8 @@ use chrono_tz::Tz;
 use figment::value::Value;
 
 use crate::settings::{Problem, Section};
-use crate::sources::pipedrive::custom::{self, Property};
-use crate::sources::source::{Mapped, Names};
+use crate::sources::pipedrive::custom::{self, Fields, Property};
+use crate::sources::source::Mapped;
 
 /// The fields that a property fills, and which one unless the configuration names another. An empty one is not a
 /// property's by default.
@@ -116,11 +116,11 @@ impl Mapping {
     }
 
     /// The keys of the account's own fields that are needed, joined by commas; nothing where all of them come anyway.
-    pub(super) fn requested(&self, names: &Names) -> Option<String> {
+    pub(super) fn requested(&self, fields: &Fields) -> Option<String> {
         let keys: BTreeSet<&str> = self
             .named
             .iter()
-            .filter_map(|(_, property)| property.key(names))
+            .filter_map(|(_, property)| property.key(fields))
             .filter(|key| custom::is_key(key))
             .collect();
         let fits = !keys.is_empty() && keys.len() <= MOST_KEYS;

@@ -1,6 +1,6 @@
 //! The pipelines and their stages, and whether a pipeline's deals have a probability of their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -38,7 +38,7 @@ pub(super) struct Pipelines {
     /// Their names by id.
     pub(super) labels: HashMap<String, String>,
     /// Those whose deals may have a probability of their own.
-    pub(super) with_probability: HashMap<String, String>,
+    pub(super) with_probability: HashSet<String>,
     /// What is odd about them.
     pub(super) warnings: Vec<String>,
 }
@@ -58,7 +58,7 @@ impl Pipelines {
         for PipelineRecord { id: Id(id), name, is_deal_probability_enabled, .. } in pipelines {
             let label = name.unwrap_or_else(|| id.clone());
             if is_deal_probability_enabled == Some(true) {
-                all.with_probability.insert(id.clone(), label.clone());
+                all.with_probability.insert(id.clone());
             }
             all.labels.insert(id.clone(), label.clone());
             shown.push((id, label));
@@ -159,6 +159,6 @@ mod tests {
         assert!(!all.labels.contains_key("99"), "nobody lists it");
         let told = "The probability of the stage 6 is none between 0 and 100 per cent: deals have none of it";
         assert_eq!(all.warnings, [told]);
-        assert!(all.with_probability.contains_key("1") && all.with_probability.len() == 1);
+        assert!(all.with_probability.contains("1") && all.with_probability.len() == 1);
     }
 }

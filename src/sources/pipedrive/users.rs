@@ -52,9 +52,13 @@ pub(super) async fn all(client: &Client) -> Result<HashMap<String, String>, Sour
 /// id either is not asked for again that day.
 pub(super) struct Unlisted {
     memory: Arc<dyn Memory>,
-    /// How many were asked for since the walk began.
-    asked: AtomicU64,
-    /// Whether one without a name was named since.
+}
+
+/// What one pull asked for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    owners: AtomicU64,
+    /// Whether one without a name was logged.
     has_told: AtomicBool,
 }
 
@@ -68,13 +72,7 @@ struct Unknown {
 impl Unlisted {
     /// Those that are remembered.
     pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
-        Self { memory, asked: AtomicU64::new(0), has_told: AtomicBool::new(false) }
-    }
-
-    /// A walk begins: it may ask for some.
-    pub(super) fn begin(&self) {
-        self.asked.store(0, Ordering::Relaxed);
-        self.has_told.store(false, Ordering::Relaxed);
+        Self { memory }
     }
 
     /// The names of those that are known by their ids.
@@ -82,19 +80,20 @@ impl Unlisted {
         &self,
         client: &Client,
         wanted: &BTreeSet<String>,
+        asked: &Asked,
         now: DateTime<Utc>,
     ) -> Result<HashMap<String, String>, SourceError> {
         let mut names = HashMap::new();
         let mut unknown = self.unknown(client.identity()?, now);
         let is_id = |id: &&String| id.bytes().all(|byte| byte.is_ascii_digit());
         for id in wanted.iter().filter(is_id) {
-            if unknown.ids.contains(id) || !self.may_ask() {
+            if unknown.ids.contains(id) || !asked.may_ask() {
                 continue;
             }
             match client.one::<User>(USER, &format!("/{id}")).await {
                 Ok(user) => names.extend(user.name().map(|(_, name)| (id.clone(), name))),
                 Err(error) if is_unknown(&error) => {
-                    self.tell(id, &error);
+                    asked.tell(id, &error);
                     unknown.ids.insert(id.clone());
                     self.memory.put(KEY, &unknown.to_string());
                 }
@@ -104,7 +103,15 @@ impl Unlisted {
         Ok(names)
     }
 
-    /// Names the first of a walk; the others are counted with the deals.
+    fn unknown(&self, identity: u64, now: DateTime<Utc>) -> Unknown {
+        let noted = self.memory.get(KEY).and_then(|text| Unknown::read(&text));
+        let is_good = |noted: &Unknown| noted.identity == identity && now < noted.until && noted.until <= now + DAY;
+        noted.filter(is_good).unwrap_or_else(|| Unknown { identity, until: now + DAY, ids: BTreeSet::new() })
+    }
+}
+
+impl Asked {
+    /// Logs the first of a pull; the others are counted with the deals.
     fn tell(&self, id: &str, error: &SourceError) {
         if !self.has_told.swap(true, Ordering::Relaxed) {
             tracing::warn!("The owner {id} has no name: {error}. If there are others, a finding names their deals");
@@ -112,17 +119,11 @@ impl Unlisted {
     }
 
     fn may_ask(&self) -> bool {
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        let asked = self.owners.fetch_add(1, Ordering::Relaxed);
         if asked == MOST {
             tracing::warn!("{MOST} owners who are in no list of users were asked for: the others have no name");
         }
         asked < MOST
-    }
-
-    fn unknown(&self, identity: u64, now: DateTime<Utc>) -> Unknown {
-        let noted = self.memory.get(KEY).and_then(|text| Unknown::read(&text));
-        let is_good = |noted: &Unknown| noted.identity == identity && now < noted.until && noted.until <= now + DAY;
-        noted.filter(is_good).unwrap_or_else(|| Unknown { identity, until: now + DAY, ids: BTreeSet::new() })
     }
 }
 

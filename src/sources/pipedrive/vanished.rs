@@ -1,4 +1,4 @@
-//! What became of deals that were there before and are not any more.
+//! Finds out why deals of an earlier pull are missing.
 //!
 //! Deleted deals are listed for thirty days to those who ask for that status, archived ones on their own list
 //! (contract §3.1, §8). Of a merged deal nothing is left to ask for.
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::settings::{ARCHIVED, DEALS};
 use crate::sources::pipedrive::wire::PAGE;
-use crate::sources::source::{Fate, SourceError};
+use crate::sources::source::{MissingDealOutcome, SourceError};
 use crate::sources::wire::Id;
 
 /// The most deals of one batch.
@@ -26,18 +26,21 @@ struct Found {
 }
 
 impl Found {
-    fn fate(&self) -> Fate {
+    fn outcome(&self) -> MissingDealOutcome {
         let is_deleted = self.is_deleted == Some(true) || self.status.as_deref() == Some("deleted");
-        if is_deleted { Fate::Archived } else { Fate::OutOfScope }
+        if is_deleted { MissingDealOutcome::Archived } else { MissingDealOutcome::OutOfScope }
     }
 }
 
-/// The fates of at most [`AT_ONCE`] deals; the archived ones are asked for only where some are left.
-pub(super) async fn fates(client: &Client, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
+/// Why these deals are missing, at most [`AT_ONCE`] deals; the archived ones are asked for only where some are left.
+pub(super) async fn resolve_missing(
+    client: &Client,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeMap<String, MissingDealOutcome>, SourceError> {
     // What is no number was never an id of Pipedrive's.
     let is_number = |id: &String| id.bytes().all(|byte| byte.is_ascii_digit());
     let (mut open, mut nobodys): (BTreeSet<String>, BTreeSet<String>) = ids.iter().cloned().partition(is_number);
-    let mut fates = BTreeMap::new();
+    let mut outcomes = BTreeMap::new();
     for path in [DEALS, ARCHIVED] {
         if open.is_empty() {
             break;
@@ -46,10 +49,10 @@ pub(super) async fn fates(client: &Client, ids: &BTreeSet<String>) -> Result<BTr
         let query = [("limit", PAGE), ("ids", &wanted), ("status", ANY)];
         for record in client.page(path, &query).await?.records {
             let Ok(found) = serde_json::from_str::<Found>(record.get()) else { continue };
-            fates.extend(open.take(&found.id.0).map(|id| (id, found.fate())));
+            outcomes.extend(open.take(&found.id.0).map(|id| (id, found.outcome())));
         }
     }
     nobodys.extend(open);
-    fates.extend(nobodys.into_iter().map(|id| (id, Fate::Unknown)));
-    Ok(fates)
+    outcomes.extend(nobodys.into_iter().map(|id| (id, MissingDealOutcome::Unknown)));
+    Ok(outcomes)
 }

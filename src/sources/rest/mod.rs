@@ -58,7 +58,9 @@ use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
 use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
-use crate::sources::source::{Bounds, Deciding, Expected, Mapped, Names, Opened, Page, Source, SourceError, Wanted};
+use crate::sources::source::{
+    Attempt, Bounds, Deciding, Expected, Mapped, Names, Opened, Page, Session, Source, SourceError, Wanted,
+};
 use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
 
 /// How long one request is tried in all where the section does not say (contract §2.1).
@@ -146,45 +148,16 @@ impl Rest {
 
 #[async_trait]
 impl Source for Rest {
-    async fn open(&self) -> Result<Opened, SourceError> {
-        self.client.limits.begin();
+    async fn open(&self, attempt: Attempt) -> Result<Box<dyn Session + '_>, SourceError> {
+        if attempt == Attempt::First {
+            self.client.limits.begin();
+        }
         let count = self.deals.count(&self.client).await?;
         // A count of its own may lag behind the list.
         let expected = count.map(|count| Expected { count, exact: false });
         let (names, warnings) = self.tables().await?;
-        Ok(Opened { expected, names, warnings, ..Opened::default() })
-    }
-
-    async fn page(&self, opened: &Opened, after: Option<&str>) -> Result<Page, SourceError> {
-        let answer = self.deals.ask(&self.client, after).await?;
-        let document = answer.document()?;
-        let batch = self.deals.split(&self.client, &answer, &document, after)?;
-        let mut reader = Reader { rest: self, opened, tables: self.beside(&document)?, gaps: Gaps::new() };
-        let total_tolerance = self.deals.paging().total_tolerance();
-        let mut page =
-            Page { total: batch.total, total_tolerance, next: batch.next, end: batch.end, ..Page::default() };
-        let mut refusals = Refusals::default();
-        page.deciding = self.deciding(&batch.records);
-        for (index, record) in batch.records.iter().enumerate() {
-            let id = reader.take(record, &mut page).unwrap_or_else(|why| {
-                refusals.add(why, index);
-                None
-            });
-            page.ids.push(id.or_else(|| self.mapping.id(record)).unwrap_or_else(|| record.fingerprint()));
-        }
-        refusals.end(batch.records.len())?;
-        page.gaps = self.mapping.told(&reader.gaps);
-        Ok(page)
-    }
-
-    async fn names(&self, _opened: &Opened, wanted: &Wanted) -> Result<Names, SourceError> {
-        let mut names = Names::default();
-        for (table, keys) in &wanted.0 {
-            if let Some(lookup) = self.lookups.get(table) {
-                names.extend(part(table, lookup.names_of(&self.client, keys.iter()).await)?);
-            }
-        }
-        Ok(names)
+        let opened = Opened { expected, warnings, ..Opened::default() };
+        Ok(Box::new(RestSession { rest: self, opened, names }))
     }
 
     fn bounds(&self) -> Bounds {
@@ -201,6 +174,53 @@ impl Source for Rest {
 
     fn requests(&self) -> u64 {
         self.client.requests()
+    }
+}
+
+/// One pull, with the look-up tables that were read before the first page.
+struct RestSession<'a> {
+    rest: &'a Rest,
+    opened: Opened,
+    names: Names,
+}
+
+#[async_trait]
+impl Session for RestSession<'_> {
+    fn opened(&self) -> &Opened {
+        &self.opened
+    }
+
+    async fn page(&self, after: Option<&str>) -> Result<Page, SourceError> {
+        let answer = self.rest.deals.ask(&self.rest.client, after).await?;
+        let document = answer.document()?;
+        let batch = self.rest.deals.split(&self.rest.client, &answer, &document, after)?;
+        let mut reader =
+            Reader { rest: self.rest, names: &self.names, tables: self.rest.beside(&document)?, gaps: Gaps::new() };
+        let total_tolerance = self.rest.deals.paging().total_tolerance();
+        let mut page =
+            Page { total: batch.total, total_tolerance, next: batch.next, end: batch.end, ..Page::default() };
+        let mut refusals = Refusals::default();
+        page.deciding = self.rest.deciding(&batch.records);
+        for (index, record) in batch.records.iter().enumerate() {
+            let id = reader.take(record, &mut page).unwrap_or_else(|why| {
+                refusals.add(why, index);
+                None
+            });
+            page.ids.push(id.or_else(|| self.rest.mapping.id(record)).unwrap_or_else(|| record.fingerprint()));
+        }
+        refusals.end(batch.records.len())?;
+        page.gaps = self.rest.mapping.told(&reader.gaps);
+        Ok(page)
+    }
+
+    async fn names(&self, wanted: &Wanted) -> Result<Names, SourceError> {
+        let mut names = Names::default();
+        for (table, keys) in &wanted.0 {
+            if let Some(lookup) = self.rest.lookups.get(table) {
+                names.extend(part(table, lookup.names_of(&self.rest.client, keys.iter()).await)?);
+            }
+        }
+        Ok(names)
     }
 }
 
@@ -283,7 +303,7 @@ impl Refusals {
 /// Reads the records of one page.
 struct Reader<'r> {
     rest: &'r Rest,
-    opened: &'r Opened,
+    names: &'r Names,
     tables: Names,
     gaps: Gaps,
 }
@@ -298,7 +318,7 @@ impl Reader<'_> {
         let mut findings = Findings::default();
         let mut reading = Reading {
             record,
-            names: &self.opened.names,
+            names: self.names,
             page: &self.tables,
             id: String::new(),
             findings: &mut findings,

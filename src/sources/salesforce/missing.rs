@@ -1,4 +1,4 @@
-//! What became of deals that were there before and are not any more: deleted, no longer asked for, or gone for good.
+//! Finds out why deals of an earlier pull are missing: deleted, no longer in scope, or purged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::composite::{self, Query};
 use crate::sources::salesforce::filter::quoted;
 use crate::sources::salesforce::id::long;
-use crate::sources::source::{Fate, SourceError};
+use crate::sources::source::{MissingDealOutcome, SourceError};
 
 /// The most deals of one request.
 pub(super) const AT_ONCE: usize = 200;
@@ -22,21 +22,25 @@ struct Found {
     is_deleted: bool,
 }
 
-/// The fates of at most [`AT_ONCE`] deals. One that was purged, and one that the user may no longer see, are both unknown.
-pub(super) async fn ask(client: &Client, ids: &BTreeSet<String>) -> Result<BTreeMap<String, Fate>, SourceError> {
-    let mut fates: BTreeMap<String, Fate> = ids.iter().map(|id| (id.clone(), Fate::Unknown)).collect();
+/// Why these deals are missing, at most [`AT_ONCE`]. A purged deal and one that the user may no longer see are unknown.
+pub(super) async fn resolve_missing(
+    client: &Client,
+    ids: &BTreeSet<String>,
+) -> Result<BTreeMap<String, MissingDealOutcome>, SourceError> {
+    let mut outcomes: BTreeMap<String, MissingDealOutcome> =
+        ids.iter().map(|id| (id.clone(), MissingDealOutcome::Unknown)).collect();
     let is_id = |id: &&String| id.len() == 18 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let quoted: Vec<String> = ids.iter().filter(is_id).filter_map(|id| quoted(id)).collect();
     if quoted.is_empty() {
-        return Ok(fates);
+        return Ok(outcomes);
     }
     let soql = format!("SELECT Id, IsDeleted FROM Opportunity WHERE Id IN ({})", quoted.join(", "));
     // In a body: so many ids are too long for an address.
     let answers = composite::ask(client, vec![Query { name: DEALS, soql, with_deleted: true }]).await?;
     let (found, _) = answers.records::<Found>(DEALS).map_err(|refusal| refusal.error)?;
     for Found { id, is_deleted } in found {
-        let fate = if is_deleted { Fate::Archived } else { Fate::OutOfScope };
-        fates.entry(long(&id)).and_modify(|known| *known = fate);
+        let outcome = if is_deleted { MissingDealOutcome::Archived } else { MissingDealOutcome::OutOfScope };
+        outcomes.entry(long(&id)).and_modify(|known| *known = outcome);
     }
-    Ok(fates)
+    Ok(outcomes)
 }
