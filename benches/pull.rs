@@ -29,7 +29,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", deals] => serve(deals.parse().expect("a number of deals")),
-        ["floor", port, output] => floor(port, output),
+        ["baseline", port, output] => baseline(port, output),
         ["measure", ref program @ ..] => measure(program),
         [deals] => compare(deals.parse().expect("a number of deals")),
         _ => [10_000, 100_000].into_iter().for_each(compare),
@@ -53,9 +53,9 @@ fn compare(deals: usize) {
     fs::write(&config, config_text(port)).expect("the configuration is written");
     let output = folder.path().join("output");
     let (config, output) = (config.to_str().expect("text"), output.to_str().expect("text"));
-    let floor_file = format!("{output}.floor.json");
+    let baseline_file = format!("{output}.baseline.json");
     let program = [env!("CARGO_BIN_EXE_sales-pipeline"), "--config", config, "--output", output, "pull"];
-    let least = [itself, "floor", port, &floor_file];
+    let least = [itself, "baseline", port, &baseline_file];
     let mut costs: [Vec<Cost>; 2] = Default::default();
     for _ in 0..=RUNS {
         for (costs, program) in costs.iter_mut().zip([&program[..], &least[..]]) {
@@ -104,7 +104,7 @@ struct Cost {
     memory: f64,
 }
 
-/// Measures in a process of its own, whose only child the program is.
+/// Measures in a separate process whose only child is the program.
 fn cost(itself: &str, program: &[&str]) -> Cost {
     let measured = Command::new(itself).arg("measure").args(program).output().expect("the measurement runs");
     assert!(measured.status.success(), "{program:?}: {}", String::from_utf8_lossy(&measured.stderr));
@@ -217,7 +217,7 @@ fn page(first: usize, deals: usize) -> Vec<u8> {
 }
 
 /// The least that does the job: one blocking connection, borrowed types, exact sums, one file.
-fn floor(port: &str, output: &str) {
+fn baseline(port: &str, output: &str) {
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).expect("the server listens");
     let mut answers = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut out = BufWriter::new(File::create(output).expect("the file can be made"));

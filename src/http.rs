@@ -1,7 +1,7 @@
 //! The one HTTP client: bounded in time and bytes, no redirects, and no credential ever leaves the source's origin.
 //!
 //! `reqwest` has no timeouts and no size limit by default, obeys the environment's proxies and follows redirects with
-//! custom headers; every one of these is closed here (`reliability.md` §3). Retries are the pull's, not the client's, but
+//! custom headers; each of these is closed here. Retries belong to the pull, not to the client, except
 //! for a request that only met the end of a connection kept from the answer before.
 
 mod body;
@@ -131,7 +131,7 @@ impl Http {
         self.send_at(&self.pacer, request).await
     }
 
-    /// The same, at a pace of its own.
+    /// The same client with its own pace.
     pub async fn send_at(&self, pacer: &Pacer, mut request: Request) -> Result<Reply, HttpError> {
         request.url = self.own(request.url)?;
         let again = request.only_asks.then(|| request.clone());
@@ -144,7 +144,7 @@ impl Http {
         }
     }
 
-    /// Whether nothing is wrong but that the server gave up a connection while it was kept for the next request, which
+    /// Whether the only problem is that the server closed a connection while it was kept for the next request, which
     /// many do without a word. An answer must have come over it: a server that ends one after another is unwell.
     fn has_kept_too_long(&self, error: &reqwest::Error) -> bool {
         has_ended_unanswered(error) && self.is_answered.swap(false, Ordering::Relaxed)
@@ -204,7 +204,7 @@ fn parse_endpoint(text: &str, allow_http: bool) -> Result<Url, Problem> {
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
         .ok_or_else(|| {
-            Problem::at("endpoint", "is no http or https URL").hint("for instance https://api.mycrm.example/v2")
+            Problem::at("endpoint", "is not an http or https URL").hint("for instance https://api.mycrm.example/v2")
         })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Problem::at("endpoint", "holds a user name or password").hint("put it under `auth`"));

@@ -75,11 +75,11 @@ impl<'de> Deserialize<'de> for Secret {
 
 /// Words that names of secrets end with.
 const WORDS: [&str; 8] = ["key", "token", "secret", "password", "passwd", "auth", "authorization", "signature"];
-/// Words in names that end like those of secrets and are none: a page's token, a key to sort by.
+/// Names that look like those of secrets but are not: a page token, a sort key.
 const OTHER_WORDS: [&str; 9] =
     ["page", "cursor", "next", "continuation", "sort", "order", "group", "primary", "foreign"];
 
-/// Whether what goes by this name is likely a secret: `api_key`, `accessToken`, `X-Auth`.
+/// Whether a value with this name is probably a secret: `api_key`, `accessToken`, `X-Auth`.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_lowercase();
     let is_secret = |part: &str| WORDS.iter().any(|word| part.ends_with(word));
@@ -109,11 +109,11 @@ pub enum SecretError {
     /// The file holds nothing.
     #[error("secret file `{}` is empty", .0.display())]
     Empty(PathBuf),
-    /// The file is no secret.
+    /// The file is not a secret.
     #[error("secret file `{}` is larger than 64 KiB or not UTF-8", .0.display())]
     NotASecret(PathBuf),
     /// A key that is to sign cannot.
-    #[error("the private key is no RSA key in PEM, of 2048 bits or more")]
+    #[error("the private key is not an RSA key in PEM format with 2048 bits or more")]
     NotAPrivateKey,
     /// The secret cannot be sent.
     #[error("the secret for header `{0}` holds characters that no header can carry")]
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_file_is_read_anew_at_each_use_less_one_newline() {
+    fn a_secret_file_is_read_again_at_each_use_without_the_last_newline() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
         let keyring = Keyring::default();

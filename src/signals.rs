@@ -12,7 +12,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// The exit code of a program that a signal ended (design §5).
+/// The exit code of a program that a signal ended.
 pub const ENDED_BY_SIGNAL: u8 = 130;
 
 /// What a signal asks for. Signals coalesce: each means "at least once after the last one".
@@ -45,7 +45,7 @@ impl Handlers {
         Ok(Self(signals))
     }
 
-    /// Hands every signal on to `requests`, from a thread of its own that ends with the process.
+    /// Forwards every signal to `requests` from its own thread, which ends with the process.
     pub fn forward(mut self, requests: UnboundedSender<Request>) -> io::Result<()> {
         let name = "signals".to_owned();
         std::thread::Builder::new().name(name).spawn(move || {

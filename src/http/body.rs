@@ -100,7 +100,7 @@ impl Write for Capped {
     }
 }
 
-/// Whether the head says how to know the body's end: by a length, by chunks, or because there is none. Where only the
+/// Whether the head says how to know the body's end: by a length, by chunks, or because there is not one. Where only the
 /// end of the connection would tell, a cut answer looks whole.
 pub(super) fn has_known_end(status: u16, headers: &HeaderMap) -> bool {
     let is_chunked = |value: &[u8]| value.trim_ascii_end().to_ascii_lowercase().ends_with(b"chunked");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_cut_or_spoilt_is_no_body() {
+    fn a_cut_or_corrupt_stream_is_an_error() {
         let whole = packed(b"{\"deals\": [1, 2, 3]}");
         for length in 2..whole.len() {
             assert!(matches!(read(&whole[..length], 5, 100), Err(HttpError::Incomplete(_))), "{length}");

@@ -19,7 +19,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const POOL_IDLE: Duration = Duration::from_secs(30);
 const USER_AGENT: &str = concat!("sales-pipeline/", env!("CARGO_PKG_VERSION"));
 
-/// The clients there are, shared by sources with the same proxy and authorities: each loads all certificates anew.
+/// The clients there are, shared by sources with the same proxy and authorities: each one loads all certificates.
 #[derive(Debug, Default)]
 pub struct Clients {
     clients: Mutex<HashMap<Trust, Client>>,
@@ -73,7 +73,7 @@ fn build(settings: &Settings) -> Result<Client, Problem> {
         .pool_max_idle_per_host(2)
         .pool_idle_timeout(POOL_IDLE);
     if let Some(proxy) = &settings.proxy {
-        let proxy = Proxy::all(proxy).map_err(|_| Problem::at("proxy", "is no proxy URL"))?;
+        let proxy = Proxy::all(proxy).map_err(|_| Problem::at("proxy", "is not a proxy URL"))?;
         builder = builder.proxy(proxy);
     }
     if let Some(path) = &settings.ca_file {

@@ -30,7 +30,7 @@ pub enum HttpError {
         origin: String,
     },
     /// A path that makes no URL.
-    #[error("the address is no URL")]
+    #[error("the address is not a URL")]
     NotAUrl,
 }
 

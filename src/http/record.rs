@@ -24,7 +24,7 @@ pub struct Exchange {
     pub status: Option<u16>,
     /// How many bytes the answer had, decompressed.
     pub bytes: usize,
-    /// The answer; empty where there was none, or no room for it.
+    /// The answer; empty if there was none or it was too large.
     pub body: Vec<u8>,
     /// From the first byte of the request to the last of the answer.
     pub took: Duration,

@@ -482,7 +482,7 @@ async fn a_signature_is_refused_where_clocks_differ_and_a_key_that_is_none_never
     assert!(told.contains("invalid_grant") && advice == Advice::RenewCredentials, "{told}");
     let crm = FakeSalesforce::start(deals(3)).await;
     let (told, advice) = failure(&built(&with_keys(&crm, &key("canary")))).await;
-    assert!(told.contains("no RSA key in PEM") && advice == Advice::ProvideSecret, "{told}");
+    assert!(told.contains("not an RSA key in PEM") && advice == Advice::ProvideSecret, "{told}");
     assert_eq!(crm.requests().len(), 0);
 }
 

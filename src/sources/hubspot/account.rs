@@ -43,7 +43,7 @@ impl Account {
     }
 
     /// Whether credentials that read deals may all the same not ask for the account: which kinds may is documented
-    /// nowhere (contract §2). Whatever is wrong with them beside that, the next request tells.
+    /// nowhere. Whatever is wrong with them beside that, the next request tells.
     pub(super) fn is_denied(error: &SourceError) -> bool {
         lacks_a_scope(error)
             || matches!(error, SourceError::Refused { status: 401 } | SourceError::Unexpected { status: 404, .. })

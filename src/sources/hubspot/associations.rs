@@ -1,7 +1,7 @@
 //! The companies of a deal, and which of them is its company.
 //!
 //! A list gives them inline, as far as they fit; a search gives none. What is missing is read in batches, each of
-//! whose inputs has pages of its own (contract §3.5).
+//! each of whose inputs has its own pages.
 
 use std::collections::{HashMap, HashSet};
 
@@ -68,7 +68,7 @@ struct Type {
     type_id: Option<i64>,
 }
 
-/// The companies of so many deals, by the deal's id.
+/// The companies of a number of deals, by deal id.
 pub(super) async fn of_deals(client: &Client, deals: Vec<String>) -> Result<HashMap<String, Vec<Link>>, SourceError> {
     let mut found = HashMap::new();
     let mut asked: HashSet<(String, String)> = HashSet::new();
@@ -173,7 +173,7 @@ mod tests {
             "message": "No company is associated with deal 2.", "context": {"fromObjectId": ["2"], "fromObjectType": ["deal"]}}]}"#;
 
     #[test]
-    fn a_deal_without_a_company_is_no_error_and_a_cut_list_goes_on() {
+    fn a_deal_without_a_company_is_not_an_error_and_a_cut_list_continues() {
         let (found, open) = taken(ANSWER, &["1", "2"]).unwrap();
         assert_eq!(found["1"], [link("27712345001", true), link("27712345999", false)]);
         assert!(!found.contains_key("2"));

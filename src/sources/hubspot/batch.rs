@@ -1,6 +1,6 @@
 //! Many ids in one question: each is found, or reported missing, or, where it was merged, answers under another id.
 //!
-//! 200 or 207 with the same shape, depending on the family of paths (contract §1, §3.3, §3.5).
+//! 200 or 207 with the same shape, depending on the family of paths.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -126,7 +126,7 @@ impl Answer {
         }
         let errors = self.errors.unwrap_or_default();
         if !errors.iter().all(Missing::is_none) {
-            return Err(SourceError::Malformed("the batch has an error of its own".to_owned()));
+            return Err(SourceError::Malformed("the batch itself has an error".to_owned()));
         }
         let contexts = errors.into_iter().filter_map(|missing| missing.context);
         let ids = contexts.flat_map(|context| [context.ids, context.from_object_id]).flatten().flatten();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_is_not_complete_or_has_an_error_of_its_own_is_a_failure() {
+    fn a_batch_that_is_not_complete_or_reports_an_error_is_a_failure() {
         assert!(found(r#"{"status": "PENDING", "results": []}"#, &[]).unwrap_err().is_transient());
         let other = ANSWER.replace("OBJECT_NOT_FOUND", "RATE_LIMITS");
         assert!(found(r#"{"status": "COMPLETE", "results": [], "errors": null}"#, &[]).is_ok());

@@ -1,7 +1,7 @@
 //! Asks HubSpot: credentials, pace and the class of a refusal, the same for every request.
 //!
 //! The pace follows what the latest answer allows and stays below it. Searches have a limit of their own, which all
-//! apps of an account share (contract §4).
+//! apps of an account share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What an answer of HubSpot's that is no 2xx means (contract §4, §5).
+//! The meaning of HubSpot answers that are not 2xx; see docs/crm/hubspot.md.
 //!
 //! Of its text only two things are repeated, and only in the letters they can have: the names of scopes and HubSpot's
 //! own category.
@@ -17,7 +17,7 @@ pub(super) const TEN_SECONDS: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long a lock lasts.
 const LOCKED: Duration = Duration::from_secs(2);
-/// Larger bodies are no errors of HubSpot's.
+/// Larger bodies are not HubSpot errors.
 const MAX_BODY: usize = 64 << 10;
 
 /// The class of an answer, and what HubSpot says about it.
@@ -42,7 +42,7 @@ pub(super) fn refusal(reply: &Reply, is_search: bool, now: DateTime<Utc>) -> Sou
     }
 }
 
-/// Both families of 429, and Cloudflare's, which is no JSON.
+/// Both families of 429, and Cloudflare's, which is not JSON.
 fn limit(reply: &Reply, said: &Said, is_search: bool, asked: Option<Duration>) -> SourceError {
     let status = reply.status;
     let policy = said.policy();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_status_has_its_class_and_its_cure_and_none_repeats_the_body() {
+    fn each_status_has_its_class_and_its_fix_and_none_repeats_the_body() {
         for (status, transient, advice) in [
             (400, false, Advice::CheckAddress),
             (401, false, Advice::RenewCredentials),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn both_families_of_429_and_the_one_that_is_no_json_are_told_apart() {
+    fn both_families_of_429_and_the_one_without_json_are_distinguished() {
         let wait = |body: &str, is_search: bool| match refusal(&reply(429, body), is_search, DateTime::UNIX_EPOCH) {
             SourceError::Limit { wait, .. } => Some(wait.map(|wait| wait.as_secs())),
             SourceError::DailyLimit { .. } => None,

@@ -1,4 +1,4 @@
-//! A record as a deal: each property read into the field that the mapping gives it (contract §6, product B2).
+//! Makes a deal from a record: reads each property into the field that the mapping names.
 //!
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
@@ -86,7 +86,7 @@ impl Reader<'_> {
         place
     }
 
-    /// The owner's name, looked up late if he is none of the active ones. A property of texts stands as it is.
+    /// The owner's name; looked up after the last page if not among the active owners. A text property is copied.
     fn owner(&self, deal: &mut Deal, reading: &mut Reading<'_>) {
         deal.owner_id = reading.property("hubspot_owner_id", "owner_id");
         let Some(owner) = reading.field("owner") else { return };
@@ -183,7 +183,7 @@ impl Reading<'_> {
         status
     }
 
-    /// Amount and currency. An amount in a currency that is none has no worth: it is left empty.
+    /// Amount and currency. An amount in an unknown currency is left empty.
     fn money(&mut self, deal: &mut Deal, of_account: Option<Currency>) {
         deal.value = self.read("value", number::exact);
         let code = self.field("currency");
@@ -436,11 +436,11 @@ mod tests {
         let (deal, findings) = read(r#"{"dealstage": "new", "pipeline": null}"#);
         assert_eq!((deal.pipeline_id.as_deref(), deal.pipeline.as_deref()), (Some("default"), Some("Sales")));
         assert_eq!((deal.stage.as_deref(), findings.len()), (Some("New"), 0));
-        assert_eq!(read("{}").0.stage, None, "no stage is no finding: it counts as such");
+        assert_eq!(read("{}").0.stage, None, "a missing stage is counted, not reported");
     }
 
     #[test]
-    fn an_amount_without_a_currency_of_its_own_is_in_the_accounts_and_one_in_none_is_no_amount() {
+    fn an_amount_without_a_currency_is_in_the_accounts_and_one_in_an_unknown_currency_is_empty() {
         let money = |reference: &ReferenceData, properties: &str| {
             let (deal, findings) = read_with(&mapping(""), reference, &open(properties));
             (deal.value.is_some(), deal.currency.map(|currency| currency.to_string()), findings)
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_is_known_looked_up_late_or_a_text_of_its_own() {
+    fn an_owner_is_known_or_looked_up_late_or_a_text_property() {
         let (deal, _) = read(r#"{"hubspot_owner_id": "41629779"}"#);
         assert_eq!((deal.owner.as_deref(), deal.owner_id.as_deref()), (Some("Ann Lee"), Some("41629779")));
         let (deal, _) = read(r#"{"hubspot_owner_id": "7"}"#);

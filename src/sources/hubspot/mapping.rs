@@ -1,4 +1,4 @@
-//! Which property fills which field, by default and by `[sources.x.fields]` (contract §6, product B2).
+//! Which property fills which field, by default and by `[sources.x.fields]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -86,7 +86,7 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads the table; every key that is no field of a deal is a custom one.
+    /// Reads the table; a key that is not a field of a deal becomes a custom field.
     pub(super) fn read(table: Section, zone: Tz) -> Result<Self, Vec<Problem>> {
         let defaults = FIELDS.iter().filter_map(|(field, property)| Some((*field, (*property)?.to_owned())));
         let mut mapping = Self { properties: defaults.collect(), custom: BTreeMap::new(), named: Vec::new(), zone };
@@ -160,7 +160,7 @@ mod tests {
     use crate::settings::section;
 
     #[test]
-    fn a_field_that_is_hubspots_own_or_a_name_that_is_no_property_is_a_problem() {
+    fn a_field_that_is_hubspots_own_or_a_name_that_is_not_a_property_is_a_problem() {
         let toml = "id = 'x'\nstatus = 'x'\ncustom = 'x'\nsegment = 'Industry Segment'\nseats = 7\nok = 'ok'";
         let problems = Mapping::read(section(toml), Tz::UTC).unwrap_err();
         let places: Vec<String> = problems.iter().map(|problem| problem.path.join(".")).collect();

@@ -65,7 +65,7 @@ impl Pipelines {
 }
 
 impl From<Answer> for Pipelines {
-    /// One by one: an odd one is no reason to be without the others.
+    /// One by one: one that cannot be read does not hide the others.
     fn from(Answer { results }: Answer) -> Self {
         let mut pipelines = Self::default();
         for pipeline in in_order(results, &mut pipelines.odd, |pipeline: &Pipeline| &pipeline.display_order) {

@@ -1,7 +1,7 @@
 //! The search: how many deals there are, and those of a few pipelines where that is cheaper than reading them all.
 //!
-//! A query gives 10,000 results at most, so every request is a query of its own for the ids above the last one
-//! (contract §3.2). Nothing promises that ids are compared as numbers: the records' order is checked.
+//! A query gives 10,000 results at most, so every request is a separate query for the ids above the last one.
+//! Nothing promises that ids are compared as numbers: the records' order is checked.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(super) fn requests(deals: u64, mapping: &Mapping) -> u64 {
 }
 
 /// Whether reading the `wanted` of `all` deals by the search is clearly cheaper than listing them all: less than half
-/// the requests, since the list shows deals as they are and the index lags (contract §6).
+/// the requests, since the list shows deals as they are and the index lags.
 pub(super) fn is_cheaper(wanted: u64, all: u64, mapping: &Mapping) -> bool {
     mapping.requested().len() <= MAX_PROPERTIES && 2 * requests(wanted, mapping) < all.div_ceil(list::PAGE)
 }
@@ -50,7 +50,7 @@ struct Group {
     filters: Vec<Value>,
 }
 
-/// The deals of these pipelines (all, if there are none) with ids above `last`. Groups are joined by "or": a deal
+/// The deals of these pipelines (all pipelines if the list is empty) with ids above `last`. Groups are joined by "or": a deal
 /// without a pipeline is one of the default pipeline.
 fn groups(pipelines: &[String], last: &str) -> Vec<Group> {
     let above = json!({"propertyName": "hs_object_id", "operator": "GT", "value": last});
@@ -89,7 +89,7 @@ impl Query<'_> {
     }
 }
 
-/// How many deals there are in these pipelines; in all, if there are none.
+/// How many deals there are in these pipelines; in all pipelines if the list is empty.
 pub(super) async fn count(client: &Client, pipelines: &[String]) -> Result<u64, SourceError> {
     let query = Query { pipelines, last: "0", properties: "hs_object_id", limit: 1, after: "0" };
     let total = query.ask(client).await?.total;
@@ -117,7 +117,7 @@ pub(super) async fn page(
     Ok((records, next))
 }
 
-/// Adds the deals of one query; whether they were the last. An empty answer that names a next one is no end.
+/// Adds the deals of one query; whether they were the last. An empty answer with a next cursor is not the end.
 async fn more(
     client: &Client,
     properties: &str,

@@ -53,7 +53,7 @@ pub(super) fn endpoint(given: Option<&str>) -> String {
     }
 }
 
-/// A family of paths (contract §1).
+/// A family of paths.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum Version {
     /// The dated ones, supported until March 2028.

@@ -1,7 +1,7 @@
 //! Finds out why deals of an earlier pull are missing.
 //!
 //! The recycle bin is asked first, then those who are still there, both in a batch; what neither knows is asked for
-//! alone, since only so a deal that was merged answers, as the one it is now (contract §3.3, §6).
+//! alone, since only so a deal that was merged answers, as the one it is now.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(super) async fn resolve_missing(
     client: &Client,
     ids: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, MissingDealOutcome>, SourceError> {
-    // What is no number was never an id of HubSpot's, and must not become part of an address.
+    // Text that is not a number was never a HubSpot id and must not become part of an address.
     let is_number = |id: &String| id.bytes().all(|byte| byte.is_ascii_digit());
     let (mut open, foreign): (BTreeSet<String>, BTreeSet<String>) = ids.iter().cloned().partition(is_number);
     let mut outcomes: BTreeMap<String, MissingDealOutcome> =

@@ -20,7 +20,7 @@ impl<'de> Deserialize<'de> for Number {
         let Id(text) = Id::deserialize(deserializer)?;
         // As many as 64 bits take.
         let is_number = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number { Ok(Self(text)) } else { Err(de::Error::custom("an id that is no number")) }
+        if is_number { Ok(Self(text)) } else { Err(de::Error::custom("an id that is not a number")) }
     }
 }
 
@@ -174,6 +174,6 @@ mod tests {
         assert_eq!(next(r#"{"results":[{}]}"#), None);
         assert_eq!(next(r#"{"results":[],"paging":null}"#), None);
         assert_eq!(next(r#"{"results":[],"paging":{}}"#), None);
-        assert!(serde_json::from_str::<Listed>("{}").is_err(), "no list is no empty list");
+        assert!(serde_json::from_str::<Listed>("{}").is_err(), "a missing list is not an empty list");
     }
 }
