@@ -35,6 +35,7 @@ pub mod store;
 
 pub mod advice;
 pub mod clock;
+pub mod cron;
 pub mod http;
 pub mod memory;
 pub mod model;

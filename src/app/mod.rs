@@ -76,7 +76,7 @@ impl RunError {
 pub fn jobs(config: &Config, inputs: &Inputs, stop: &CancellationToken) -> Jobs {
     Jobs {
         store: Store::new(config.layout.clone()),
-        targets: config.sources.iter().map(|(name, source)| (name.clone(), Arc::clone(&source.target))).collect(),
+        targets: config.sources.clone(),
         rates: config.rates.clone(),
         retention: config.retention,
         pull_deadline: config.limits.pull_deadline,
@@ -98,12 +98,12 @@ pub fn planned(config: &Config, store: &Store) -> Vec<Planned> {
             last: own.get(name).and_then(DutyState::last),
             at_start: false,
         });
-    let pulls = config.sources.values().map(|source| {
-        let (target, duty) = (&source.target, source.target.duty());
+    let pulls = config.sources.values().map(|target| {
+        let duty = target.duty();
         Planned {
             last: store.duties(&target.place).get(&duty).and_then(DutyState::last),
             name: duty,
-            schedule: source.schedule.clone(),
+            schedule: target.schedule.clone(),
             at_start: true,
         }
     });

@@ -12,8 +12,8 @@ use crate::commands::targets::choose;
 use crate::commands::{complain, connect, tell_problems};
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
+use crate::cron::Cron;
 use crate::http::Clients;
-use crate::schedule::cron::Cron;
 use crate::telemetry::in_one_line;
 
 /// How many runs of each schedule are shown.
@@ -64,7 +64,7 @@ fn write_files(report: &Report, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn write_schedules(config: &Config, now: DateTime<Utc>, out: &mut impl Write) -> io::Result<()> {
-    let pulls = config.sources.values().map(|source| (source.target.duty(), &source.schedule));
+    let pulls = config.sources.values().map(|target| (target.duty(), &target.schedule));
     let house = [(SUMMARY.to_owned(), &config.summary_schedule), (PRUNE.to_owned(), &config.prune_schedule)];
     let duties: Vec<(String, &Cron)> = pulls.chain(house).collect();
     let zone = config.prune_schedule.zone();

@@ -32,7 +32,6 @@ use crate::commands::exit::Exit;
 use crate::config::report::Report;
 use crate::config::{self, Config, Inputs};
 use crate::http::Clients;
-use crate::model::snapshot::Head;
 use crate::signals::Handlers;
 use crate::store::Store;
 use crate::store::layout::Place;
@@ -196,8 +195,7 @@ fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
         let demo = Inputs { demo: true, ..inputs.clone() };
         if let (Some(config), _) = config::load(&demo) {
             let store = Store::new(config.layout.clone());
-            let pulled =
-                config.sources.values().any(|source| store.duties(&Place::Flat).contains_key(&source.target.duty()));
+            let pulled = config.sources.values().any(|target| store.duties(&Place::Flat).contains_key(&target.duty()));
             if pulled {
                 return Ok((demo, config));
             }
@@ -234,15 +232,6 @@ fn complain(what: &str, advice: Option<Advice>, exit: Exit) -> Exit {
         let _ = writeln!(err, "{bold}hint{plain}: {} (docs/runbook.md, \"{}\")", advice.text(), advice.heading());
     }
     exit
-}
-
-/// Of how many deals the CRM cannot say why they are gone, where there are any.
-fn vanished_in_words(head: &Head) -> Option<String> {
-    match head.completeness.vanished?.unknown {
-        0 => None,
-        1 => Some("1 deal is gone, and the CRM knows nothing of it".to_owned()),
-        count => Some(format!("{count} deals are gone, and the CRM knows nothing of them")),
-    }
 }
 
 /// How many records the configuration left out, where there are any.

@@ -26,13 +26,13 @@ use crate::config::environment::{BEFORE_FILES, Environment, PREFIX};
 use crate::config::file::{DOTENV, Found, Located};
 use crate::config::report::{Origins, Report};
 use crate::config::sources::{build_sources, choose_sources};
+use crate::cron::Cron;
 use crate::http::Clients;
 use crate::jobs::Target;
 use crate::memory::InProcess;
 use crate::model::money::{Currency, Rates};
 use crate::model::name::SourceName;
 use crate::model::number;
-use crate::schedule::cron::Cron;
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section, Span};
 use crate::sources::Context;
@@ -70,22 +70,13 @@ pub struct Inputs {
     pub clock: Arc<dyn Clock>,
 }
 
-/// A duty and when it is due.
-#[derive(Clone)]
-pub struct Scheduled {
-    /// The source.
-    pub target: Arc<Target>,
-    /// When it is pulled.
-    pub schedule: Cron,
-}
-
 /// The whole configuration, typed and checked.
 #[derive(Clone)]
 pub struct Config {
     /// Where the files are.
     pub layout: Layout,
     /// The sources by name.
-    pub sources: BTreeMap<SourceName, Scheduled>,
+    pub sources: BTreeMap<SourceName, Arc<Target>>,
     /// The base currency and the rates into it.
     pub rates: Rates,
     /// How long snapshots are kept.

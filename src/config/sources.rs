@@ -7,11 +7,11 @@ use figment::value::Value;
 use secrecy::ExposeSecret;
 
 use crate::config::report::Report;
-use crate::config::{Inputs, Scheduled, Top, take_schedule};
+use crate::config::{Inputs, Top, take_schedule};
+use crate::cron::Cron;
 use crate::jobs::Target;
 use crate::memory::{InProcess, Memory};
 use crate::model::name::SourceName;
-use crate::schedule::cron::Cron;
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
 use crate::sources::{self, Built, Context, KINDS};
@@ -157,7 +157,7 @@ pub(super) fn build_sources(
     inputs: &Inputs,
     usual: Option<&Cron>,
     report: &mut Report,
-) -> BTreeMap<SourceName, Scheduled> {
+) -> BTreeMap<SourceName, Arc<Target>> {
     let (mut sources, mut asked) = (BTreeMap::new(), Vec::new());
     for Chosen { name, place, mut section, prefix } in chosen {
         let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
@@ -175,8 +175,8 @@ pub(super) fn build_sources(
                     asked.push(own);
                 }
                 if let Some(schedule) = schedule {
-                    let target = Arc::new(Target { name: name.clone(), place, built });
-                    sources.insert(name, Scheduled { target, schedule });
+                    let target = Arc::new(Target { name: name.clone(), place, schedule, built });
+                    sources.insert(name, target);
                 }
             }
             Err(problems) => {

@@ -7,6 +7,7 @@ pub mod names;
 pub mod prune;
 pub mod pull;
 pub mod recover;
+pub mod status;
 pub mod summarize;
 mod vanished;
 
@@ -17,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::cron::Cron;
 use crate::jobs::board::{Board, Newest, is_from_future};
 use crate::model::money::Rates;
 use crate::model::name::SourceName;
@@ -28,13 +30,15 @@ use crate::store::error::StoreError;
 use crate::store::layout::Place;
 use crate::store::retention::Policy;
 
-/// A configured source and where its snapshots stand.
+/// A configured source: its name, its snapshots' folder, its schedule and its CRM.
 #[derive(Clone)]
 pub struct Target {
     /// Its name.
     pub name: SourceName,
-    /// Where its snapshots stand.
+    /// Where its snapshots are.
     pub place: Place,
+    /// When it is pulled.
+    pub schedule: Cron,
     /// The CRM behind it.
     pub built: Built,
 }

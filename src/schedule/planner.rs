@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::schedule::cron::Cron;
+use crate::cron::Cron;
 pub use crate::schedule::planner::job::CronJob;
 use crate::schedule::planner::job::delay;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms by floor, the ground first (design §4).
 const FLOORS: [&[&str]; 8] = [
-    &["advice", "clock", "http", "memory", "model", "redact", "secret", "settings", "signals", "telemetry"],
+    &["advice", "clock", "cron", "http", "memory", "model", "redact", "secret", "settings", "signals", "telemetry"],
     &["analysis", "sources", "store"],
     &["jobs"],
     &["schedule"],

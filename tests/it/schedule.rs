@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use sales_pipeline::clock::{Clock, SimulatedClock};
-use sales_pipeline::schedule::cron::Cron;
+use sales_pipeline::cron::Cron;
 use sales_pipeline::schedule::planner::{Cadence, Due, Planned, Planner, Reason};
 use sales_pipeline::schedule::run::{Event, Running, Scheduler};
 use sales_pipeline::schedule::tick;

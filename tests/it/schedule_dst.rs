@@ -7,7 +7,7 @@
 
 use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
-use sales_pipeline::schedule::cron::Cron;
+use sales_pipeline::cron::Cron;
 
 const ZONES: [Tz; 10] = [
     Tz::Europe__Berlin,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::schedule::cron::Cron;
+use crate::cron::Cron;
 use crate::schedule::planner::{Due, Planned, Reason};
 
 /// A duty with its place in the plan.
