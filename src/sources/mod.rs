@@ -16,6 +16,7 @@ pub mod raw;
 pub mod rest;
 pub mod salesforce;
 pub mod source;
+mod values;
 mod wire;
 
 use std::sync::Arc;

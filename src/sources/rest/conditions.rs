@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 
 use serde::Deserialize;
 
-use crate::sources::rest::casts::dates;
 use crate::sources::rest::json::Node;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
-use crate::sources::rest::scalar::{Constants, Scalar};
+use crate::sources::values::dates;
+use crate::sources::values::scalar::{Constants, Scalar};
 
 /// One test of `where`.
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::sources::rest::scalar::Scalar;
+use crate::sources::values::scalar::Scalar;
 
 /// The most members of an object or items of a list. A page of that many deals fits into a small container beside the
 /// answer it came in; one of twenty million empty objects would not.
@@ -236,6 +236,20 @@ mod tests {
             let inside = format!("{{\"data\":{text}}}");
             let inside = Node::document(&inside).unwrap();
             assert!(inside.member("data").is_some_and(Node::is_too_large));
+        }
+    }
+
+    #[test]
+    fn more_to_come_is_said_by_value_and_not_by_presence() {
+        let truthy = |text: &str| {
+            let json: Json = serde_json::from_str(text).unwrap();
+            json.scalar().is_some_and(|value| value.is_truthy())
+        };
+        for text in ["true", "1", "\"https://crm.example/next\"", "{}"] {
+            assert!(truthy(text), "{text}");
+        }
+        for text in ["false", "0", "\"\"", "null", "-1"] {
+            assert!(!truthy(text), "{text}");
         }
     }
 }

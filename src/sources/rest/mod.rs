@@ -13,7 +13,6 @@
 //! Whatever can be found wrong without a request is found when the configuration is read, all at once.
 
 mod auth;
-mod casts;
 mod client;
 mod conditions;
 mod examples;
@@ -30,7 +29,6 @@ mod path;
 mod record;
 mod records;
 mod request;
-mod scalar;
 mod settings;
 mod status;
 mod success;

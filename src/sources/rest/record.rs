@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::path::{Path, Stop};
-use crate::sources::rest::scalar::Scalar;
+use crate::sources::values::scalar::Scalar;
 
 /// One record of an answer.
 pub(super) struct Record<'a> {

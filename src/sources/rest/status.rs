@@ -7,7 +7,7 @@ use crate::model::deal::{Deal, Status};
 use crate::settings::{Problem, Section};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
-use crate::sources::rest::scalar::{Constants, Scalar};
+use crate::sources::values::scalar::{Constants, Scalar};
 
 /// The rule of `[sources.x.status]`. What is in none of its lists is open.
 pub(super) struct StatusRule {

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use crate::settings::{Problem, Section};
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::scalar::{Constant, Constants};
 use crate::sources::source::SourceError;
+use crate::sources::values::scalar::{Constant, Constants};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,7 @@ use figment::value::{Dict, Value};
 
 use crate::settings::{Problem, Section};
 use crate::sources::rest::request;
-use crate::sources::rest::scalar::Constant;
+use crate::sources::values::scalar::Constant;
 
 /// The words by name.
 pub(super) type Vars = BTreeMap<String, Constant>;

@@ -6,11 +6,11 @@ use serde_json::value::RawValue;
 
 use crate::model::deal::{MissingName, NameField};
 use crate::settings::{Problem, nearest_key};
-use crate::sources::rest::casts::Target;
 use crate::sources::rest::fields::field::{Field, OnError};
 use crate::sources::rest::fields::keys::{Asked, CUSTOM, Check, Columns};
 use crate::sources::rest::fields::{INSTANTS, Late, OTHERS, TEXTS, Ways};
 use crate::sources::rest::lookup::{Missing, Mode};
+use crate::sources::values::cast::Target;
 
 /// A label's field, and the field that keeps its key.
 const LABELS: [(&str, &str); 3] = [("stage", "stage_id"), ("owner", "owner_id"), ("pipeline", "pipeline_id")];

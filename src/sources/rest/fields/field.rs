@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::model::finding::{Findings, Rule};
-use crate::sources::rest::casts::{Casting, Fault, Target};
 use crate::sources::rest::lookup::Missing;
 use crate::sources::rest::path::{Path, Stop};
 use crate::sources::rest::record::Record;
-use crate::sources::rest::scalar::Scalar;
 use crate::sources::source::Names;
+use crate::sources::values::cast::{Casting, Fault, Target};
+use crate::sources::values::scalar::Scalar;
 
 /// What a value that does not fit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

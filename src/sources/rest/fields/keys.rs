@@ -7,13 +7,13 @@ use figment::value::Value;
 use serde::Deserialize;
 
 use crate::settings::{Problem, Section, nearest_key};
-use crate::sources::rest::casts::dates::{Format, Zone};
-use crate::sources::rest::casts::numbers::{Characters, Factor, Separators};
-use crate::sources::rest::casts::{Cast, Casting, Target, Unit};
 use crate::sources::rest::fields::field::{Field, From, MapDefault, OnError, Origin};
 use crate::sources::rest::lookup::{About, Missing, Mode, column};
 use crate::sources::rest::path::{Path, Paths};
-use crate::sources::rest::scalar::{Constant, Constants};
+use crate::sources::values::cast::{Cast, Casting, Target, Unit};
+use crate::sources::values::moment::{Format, Zone};
+use crate::sources::values::scalar::{Constant, Constants};
+use crate::sources::values::separators::{Characters, Factor, Separators};
 
 /// What a field can say in its long form; the short form is the path alone.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -18,8 +18,6 @@ use serde_json::value::RawValue;
 use crate::model::deal::{Deal, MissingName, NameField, UNTITLED, WantedName};
 use crate::model::money::Currency;
 use crate::settings::{Problem, Section};
-use crate::sources::rest::casts::Target;
-use crate::sources::rest::casts::numbers::{Amount, Chance};
 use crate::sources::rest::fields::builder::Builder;
 use crate::sources::rest::fields::field::{Field, Origin};
 pub(super) use crate::sources::rest::fields::field::{Gap, Gaps, Reading, Refusal};
@@ -28,6 +26,8 @@ use crate::sources::rest::lookup::About;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
 use crate::sources::source::{self, Mapped};
+use crate::sources::values::cast::Target;
+use crate::sources::values::numbers::{Amount, Chance};
 
 type TextOf = fn(&mut Deal) -> &mut Option<String>;
 type InstantOf = fn(&mut Deal) -> &mut Option<DateTime<Utc>>;

@@ -21,8 +21,8 @@ use crate::sources::rest::lookup::list::ListTable;
 use crate::sources::rest::path::{Path, Paths};
 use crate::sources::rest::record::Record;
 use crate::sources::rest::records::{self, Records};
-use crate::sources::rest::scalar::Scalar;
 use crate::sources::source::{Names, SourceError};
+use crate::sources::values::scalar::Scalar;
 
 /// What becomes of a key that the table does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::settings::{Problem, Section};
 use crate::sources::rest::lookup::{Missing, column};
-use crate::sources::rest::scalar::Constant;
 use crate::sources::source::Names;
+use crate::sources::values::scalar::Constant;
 
 /// The largest file, in bytes.
 const MAX_BYTES: u64 = 8 << 20;

@@ -11,7 +11,7 @@ use crate::sources::rest::paging::end::Lead;
 use crate::sources::rest::paging::place::{In, Place, Turn};
 use crate::sources::rest::paging::{Answered, says_more};
 use crate::sources::rest::path::Path;
-use crate::sources::rest::scalar::Scalar;
+use crate::sources::values::scalar::Scalar;
 
 /// A walk along cursors.
 #[derive(Debug, Clone)]

@@ -1,153 +1,15 @@
-//! What a value becomes: text, exact number, chance, currency, instant, day.
-//!
-//! A value that does not fit is a fault the field decides about, never a guess.
-
-pub(super) mod dates;
-pub(super) mod numbers;
-
-use std::fmt;
+//! Texts, currencies, and the exact JSON of custom fields.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
-use rust_decimal::Decimal;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::model::finding::Rule;
 use crate::model::money::Currency;
 use crate::model::number;
-use crate::sources::rest::casts::dates::Format;
-use crate::sources::rest::casts::numbers::{Separators, whole};
-use crate::sources::rest::scalar::{Scalar, compact, depth};
+use crate::sources::values::cast::{Cast, Casting, Fault, Target, whole};
+use crate::sources::values::scalar::{Scalar, compact, depth};
 
-/// How many lists and objects of a custom field may stand in each other: other programs read files only so deep.
+/// The deepest nesting of a custom field's JSON: readers of our files limit theirs.
 const DEEPEST: usize = 64;
-
-/// How a value is read; `cast` of a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Cast {
-    String,
-    Int,
-    Decimal,
-    Money,
-    Bool,
-    Datetime,
-    Date,
-    EpochS,
-    EpochMs,
-    EpochAuto,
-}
-
-impl Cast {
-    /// Whether `format` and `timezone` mean anything to it.
-    pub(super) fn reads_dates(self) -> bool {
-        matches!(self, Self::Datetime | Self::Date)
-    }
-
-    /// Whether `scale`, `decimal`, `thousands` and `strip` mean anything to it.
-    pub(super) fn reads_numbers(self) -> bool {
-        matches!(self, Self::Int | Self::Decimal | Self::Money)
-    }
-}
-
-impl fmt::Display for Cast {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::String => "string",
-            Self::Int => "int",
-            Self::Decimal => "decimal",
-            Self::Money => "money",
-            Self::Bool => "bool",
-            Self::Datetime => "datetime",
-            Self::Date => "date",
-            Self::EpochS => "epoch_s",
-            Self::EpochMs => "epoch_ms",
-            Self::EpochAuto => "epoch_auto",
-        })
-    }
-}
-
-/// How a probability is written: `1` alone could be either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Unit {
-    /// 0 to 100.
-    Percent,
-    /// 0 to 1.
-    Fraction,
-}
-
-/// Everything a field says about how its value is read.
-#[derive(Debug, Clone)]
-pub(super) struct Casting {
-    /// `None`: as it is, which only custom fields can be.
-    pub(super) cast: Option<Cast>,
-    /// How numbers are written in texts.
-    pub(super) separators: Separators,
-    /// What a number is multiplied with.
-    pub(super) scale: Option<Decimal>,
-    pub(super) unit: Unit,
-    pub(super) format: Option<Format>,
-    /// The zone of a time that names none; UTC unless the field says so.
-    pub(super) zone: Option<Tz>,
-    /// The zone in which an instant becomes a day.
-    pub(super) day_zone: Tz,
-}
-
-impl Casting {
-    /// Reads by `cast` alone, as a default of the configuration is read.
-    pub(super) fn of(cast: Option<Cast>, day_zone: Tz) -> Self {
-        let separators = Separators::default();
-        Self { cast, separators, scale: None, unit: Unit::Fraction, format: None, zone: None, day_zone }
-    }
-}
-
-/// Why a value does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fault {
-    Unreadable,
-    OutOfRange,
-    NotACurrency,
-}
-
-impl Fault {
-    pub(super) fn rule(self) -> Rule {
-        match self {
-            Self::Unreadable => Rule::D26,
-            Self::OutOfRange => Rule::D06,
-            Self::NotACurrency => Rule::D09,
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Unreadable => "cannot be read",
-            Self::OutOfRange => "is outside 0 to 1",
-            Self::NotACurrency => "is no currency of ISO 4217",
-        })
-    }
-}
-
-/// What a field of a deal is made of.
-pub(super) trait Target: Clone {
-    /// The casts that lead to it.
-    const CASTS: &'static [Cast];
-    /// The one that is meant where the field names none.
-    const DEFAULT: Option<Cast>;
-    /// Whether a key can stand for a name here.
-    const IS_TEXT: bool = false;
-
-    /// The value; `None` where the CRM means an empty field by it.
-    fn of(value: &Scalar<'_>, casting: &Casting) -> Result<Option<Self>, Fault>;
-
-    /// Whether the value fits and yet may mean something else: a local time that the clocks showed twice or never.
-    fn is_doubtful(_value: &Scalar<'_>, _casting: &Casting) -> bool {
-        false
-    }
-}
 
 impl Target for String {
     const CASTS: &'static [Cast] = &[Cast::String, Cast::Int];
@@ -233,6 +95,8 @@ fn truth(value: &Scalar<'_>) -> Result<bool, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use chrono_tz::Tz;
+
     use super::*;
 
     fn text(text: &str) -> Scalar<'_> {

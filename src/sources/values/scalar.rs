@@ -11,18 +11,18 @@ use crate::model::number;
 
 /// A value that is not null: of a record, of a look-up, or of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scalar<'a> {
+pub(crate) enum Scalar<'a> {
     Text(Cow<'a, str>),
     /// A number as it was written.
     Number(Cow<'a, str>),
     Bool(bool),
-    /// A list, an object, or a text that is no Unicode: JSON, and no single value.
+    /// JSON that is not a single value: a list, an object, or a text that is not valid Unicode.
     Other(&'a str),
 }
 
 impl Scalar<'_> {
     /// The value as people would write it; `None` for lists and objects.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Number(text) => Some(text),
             Self::Bool(true) => Some("true"),
@@ -32,7 +32,7 @@ impl Scalar<'_> {
     }
 
     /// The exact number, also where it is sent as text.
-    pub(super) fn number(&self) -> Option<Decimal> {
+    pub(crate) fn number(&self) -> Option<Decimal> {
         match self {
             Self::Text(text) | Self::Number(text) => number::exact(text),
             Self::Bool(_) | Self::Other(_) => None,
@@ -40,12 +40,12 @@ impl Scalar<'_> {
     }
 
     /// A text of nothing but blanks, which CRMs send for an empty field.
-    pub(super) fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         matches!(self, Self::Text(text) if text.trim().is_empty())
     }
 
-    /// Whether the value says yes: true, a number other than 0, any text (contract §8.7).
-    pub(super) fn is_truthy(&self) -> bool {
+    /// Whether the value means yes: true, a number above 0, or a text that is not empty.
+    pub(crate) fn is_truthy(&self) -> bool {
         match self {
             Self::Bool(value) => *value,
             Self::Number(_) => self.number().is_none_or(|number| number > Decimal::ZERO),
@@ -55,7 +55,7 @@ impl Scalar<'_> {
     }
 
     /// Whether both are the same value; a number or truth value also as text, because the environment has only texts.
-    pub(super) fn is(&self, other: &Scalar<'_>) -> bool {
+    pub(crate) fn is(&self, other: &Scalar<'_>) -> bool {
         match (self, other) {
             (Self::Other(_), _) | (_, Scalar::Other(_)) => false,
             (Self::Number(_), _) | (_, Scalar::Number(_)) => {
@@ -68,7 +68,7 @@ impl Scalar<'_> {
 
 /// A single value of the configuration.
 #[derive(Debug, Clone)]
-pub(super) struct Constant(pub(super) Scalar<'static>);
+pub(crate) struct Constant(pub(crate) Scalar<'static>);
 
 impl<'de> Deserialize<'de> for Constant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -108,13 +108,13 @@ impl Visitor<'_> for OneConstant {
 
 /// One value of the configuration or a list of them.
 #[derive(Debug, Clone)]
-pub(super) enum Constants {
+pub(crate) enum Constants {
     One(Constant),
     List(Vec<Constant>),
 }
 
 impl Constants {
-    pub(super) fn all(&self) -> &[Constant] {
+    pub(crate) fn all(&self) -> &[Constant] {
         match self {
             Self::One(constant) => std::slice::from_ref(constant),
             Self::List(constants) => constants,
@@ -164,8 +164,8 @@ impl<'de> Deserialize<'de> for Constants {
     }
 }
 
-/// The JSON text of a list or object without the blanks between its parts, so that it stands on one line.
-pub(super) fn compact(text: &str) -> String {
+/// The JSON text of a list or object without the blanks between its parts, on one line.
+pub(crate) fn compact(text: &str) -> String {
     let mut compact = String::with_capacity(text.len());
     let (mut in_text, mut escaped) = (false, false);
     for character in text.chars() {
@@ -178,8 +178,8 @@ pub(super) fn compact(text: &str) -> String {
     compact
 }
 
-/// How many lists and objects stand in each other, at most.
-pub(super) fn depth(text: &str) -> usize {
+/// The deepest nesting of lists and objects.
+pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
     for byte in text.bytes() {
         match byte {
@@ -198,21 +198,6 @@ pub(super) fn depth(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::rest::json::Json;
-
-    #[test]
-    fn more_to_come_is_said_by_value_and_not_by_presence() {
-        let truthy = |text: &str| {
-            let json: Json = serde_json::from_str(text).unwrap();
-            json.scalar().is_some_and(|value| value.is_truthy())
-        };
-        for text in ["true", "1", "\"https://crm.example/next\"", "{}"] {
-            assert!(truthy(text), "{text}");
-        }
-        for text in ["false", "0", "\"\"", "null", "-1"] {
-            assert!(!truthy(text), "{text}");
-        }
-    }
 
     #[test]
     fn a_nested_value_is_put_on_one_line_and_its_texts_stay() {
