@@ -141,7 +141,7 @@ async fn companies(deals: u64, wanted: u64, all: u64) -> FakePipedrive {
 
 #[test]
 fn the_document_shows_sections_that_are_accepted_and_every_property_that_is_read() {
-    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/pipedrive.md")).unwrap();
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/crm/pipedrive.md")).unwrap();
     let blocks = document.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let all = Toml::string(&blocks.collect::<String>()).data().unwrap().remove(&Profile::Default).unwrap();
     let section = all["sources"].find_ref("pipedrive").and_then(|section| section.as_dict()).unwrap().clone();

@@ -206,8 +206,8 @@ async fn it_never_asks_more_often_than_it_says() {
             assert!(crm.requests().len() <= 46, "{way}: {}", crm.requests().len());
         }
     }
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    assert!(readme.contains("never more than 46"));
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sources.md")).unwrap();
+    assert!(page.contains("never more than 46"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -398,11 +398,11 @@ async fn django_rest_framework_is_probed_and_pulled_to_the_cent() {
     }
 }
 
-/// The ten lines of the README, except the daemon at the end.
+/// The ten lines of docs/sources.md, except the daemon at the end.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ten_lines_of_the_readme_lead_from_an_address_to_a_snapshot() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let lines = readme.split_once("### Let it be proposed").unwrap().1.split_once("```sh\n").unwrap().1;
+async fn the_ten_lines_of_the_page_on_sources_lead_from_an_address_to_a_snapshot() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sources.md")).unwrap();
+    let lines = page.split_once("## Let `probe` write the section").unwrap().1.split_once("```sh\n").unwrap().1;
     let lines = lines.split_once("```").unwrap().0;
     assert_eq!(lines.lines().count(), 10);
     let (lines, daemon) = lines.trim_end().rsplit_once('\n').unwrap();

@@ -147,7 +147,7 @@ fn is_exported(crm: &FakeSalesforce) -> bool {
 
 #[test]
 fn the_document_shows_sections_that_are_accepted_and_every_field_that_is_read() {
-    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/salesforce.md")).unwrap();
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/crm/salesforce.md")).unwrap();
     let blocks = document.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let all = Toml::string(&blocks.collect::<String>()).data().unwrap().remove(&Profile::Default).unwrap();
     let sections = all["sources"].as_dict().unwrap();

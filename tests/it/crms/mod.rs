@@ -188,13 +188,13 @@ async fn a_probe_of_these_lists_finds_their_paging_and_their_amounts() {
 }
 
 #[test]
-fn every_example_has_its_model_and_its_line_in_the_readme() {
+fn every_example_has_its_model_and_its_line_on_the_page_of_sources() {
     let files = fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let files: BTreeSet<String> = files.collect();
     let modelled: BTreeSet<String> = CRMS.iter().map(|crm| format!("{}.toml", crm.name)).collect();
     assert_eq!(files, modelled);
-    let readme = fs::read_to_string(examples().join("../../README.md")).unwrap();
+    let page = fs::read_to_string(examples().join("../../docs/sources.md")).unwrap();
     for file in files {
-        assert!(readme.contains(&format!("(config/examples/{file})")), "{file}");
+        assert!(page.contains(&format!("(../config/examples/{file})")), "{file}");
     }
 }
