@@ -9,7 +9,7 @@
 //! 3. [`app`]: builds every part from the config, spawns, waits for stop;
 //! 4. [`schedule`]: what is due now (pure), and the tick;
 //! 5. [`jobs::pull`]: the whole story of a pull, top to bottom;
-//! 6. [`sources::pull`]: open → page … page, the one loop with retry, limits, deadline and guards;
+//! 6. [`sources::fetch`]: open → page … page, the one loop with retry, limits, deadline and guards;
 //! 7. [`store::spool`]: where the pages wait;
 //! 8. [`jobs::assemble`]: id order, duplicates, totals, lines;
 //! 9. [`store`]: the snapshot, never overwritten;

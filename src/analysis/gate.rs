@@ -195,7 +195,7 @@ fn overlaps(candidate: &Candidate<'_>) -> Option<Hold> {
 
 /// Nothing of what was configured to say where the list ends was in the answers, and no count proves that all came.
 fn doubtful(candidate: &Candidate<'_>) -> Option<Hold> {
-    let (why, _) = candidate.doubt.filter(|(_, is_grave)| *is_grave && !candidate.is_proven())?;
+    let (why, _) = candidate.doubt.filter(|(_, blocks_publish)| *blocks_publish && !candidate.is_proven())?;
     Some(Hold { rule: GateRule::R07, reason: why.to_owned() })
 }
 
@@ -337,15 +337,15 @@ mod tests {
     #[test]
     fn an_end_that_nobody_told_is_held_where_it_is_grave_and_not_allowed_and_always_said() {
         let head = head(20, None);
-        let doubtful = |is_grave| Candidate { doubt: Some(("is that all?", is_grave)), ..candidate(&head) };
+        let doubtful = |blocks_publish| Candidate { doubt: Some(("is that all?", blocks_publish)), ..candidate(&head) };
         assert_eq!(judge(&doubtful(true), None, ALLOW_NOTHING)[0].reason, "is that all?");
         let counted = Candidate { counted: Some(20), ..doubtful(true) };
         assert_eq!((rules(&counted, None, ALLOW_NOTHING), remark(&counted)), (vec![], vec![]), "a count proves it");
         let allowed = [PAGING.to_owned()];
         assert_eq!(rules(&doubtful(true), None, Allowed { unmatched: &allowed, ..ALLOW_NOTHING }), []);
         assert_eq!(rules(&doubtful(false), None, ALLOW_NOTHING), []);
-        for is_grave in [true, false] {
-            assert_eq!(remark(&doubtful(is_grave))[0].message, "is that all?");
+        for blocks_publish in [true, false] {
+            assert_eq!(remark(&doubtful(blocks_publish))[0].message, "is that all?");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::jobs::pull::{Published, PullFailure};
 use crate::jobs::{Jobs, Target, prune, pull, summarize};
 use crate::schedule::planner::{Due, Reason};
 use crate::schedule::run::Running;
-use crate::sources::pull::PullError;
+use crate::sources::fetch::FetchError;
 use crate::store::layout::Place;
 use crate::telemetry::in_one_line;
 
@@ -158,7 +158,7 @@ impl Duties {
 fn is_untold(ended: &Result<Published, PullFailure>, sources: usize) -> bool {
     match ended {
         Ok(_) => sources > 1,
-        Err(PullFailure::Busy | PullFailure::Fetch(PullError::Stopped)) => false,
+        Err(PullFailure::Busy | PullFailure::Fetch(FetchError::Stopped)) => false,
         Err(_) => true,
     }
 }
@@ -178,7 +178,7 @@ fn log(target: &Target, ended: &Result<Published, PullFailure>) {
             );
         }
         Err(PullFailure::Busy) => info!(source.name = %name, "Skipped `{name}`: another process is pulling it"),
-        Err(PullFailure::Fetch(PullError::Stopped)) => warn!(source.name = %name, "Stopped pulling `{name}`"),
+        Err(PullFailure::Fetch(FetchError::Stopped)) => warn!(source.name = %name, "Stopped pulling `{name}`"),
         Err(failure) => {
             let advice = failure.advice().map(Advice::text);
             error!(

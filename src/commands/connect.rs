@@ -18,7 +18,7 @@ use crate::model::snapshot::Head;
 use crate::redact::Redactor;
 use crate::secret::Keyring;
 use crate::settings::Span;
-use crate::sources::pull::keep_wanted;
+use crate::sources::fetch::apply_scope;
 use crate::sources::source::{Attempt, Cost, Mapped, Names, Opened, Page, Session, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
 
@@ -75,7 +75,7 @@ pub(super) async fn first_page(
         let page = session.page(None).await;
         session.close().await;
         let mut page = page?;
-        keep_wanted(&mut page, &target.built.scope, session.opened(), now, |_| ());
+        apply_scope(&mut page, &target.built.scope, session.opened(), now, |_| ());
         let mut wanted = Wanted::default();
         page.deals.iter().for_each(|deal| wanted.add(deal));
         let mut names = Names::default();

@@ -22,7 +22,7 @@ use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Findings};
 use crate::model::ordered::Ordered;
 use crate::redact::Redactor;
-use crate::sources::pull::keep_wanted;
+use crate::sources::fetch::apply_scope;
 use crate::sources::raw;
 use crate::sources::source::{Attempt, Names, Opened, Page, Session, SourceError, Wanted};
 use crate::telemetry::{Escaped, in_one_line};
@@ -249,7 +249,7 @@ impl<'a> Reading<'a> {
     fn take(&mut self, mut page: Page, opened: &Opened, exchanges: Vec<Exchange>) {
         let now = self.jobs.clock.now();
         let fetched = page.fetched();
-        keep_wanted(&mut page, &self.target.built.scope, opened, now, |_| ());
+        apply_scope(&mut page, &self.target.built.scope, opened, now, |_| ());
         self.sample.pages += 1;
         self.sample.fetched += fetched;
         self.sample.skipped += page.skipped.count;

@@ -6,7 +6,7 @@ use crate::advice::Advice;
 use crate::jobs::assemble::AssembleError;
 use crate::jobs::pull::PullFailure;
 use crate::signals::ENDED_BY_SIGNAL;
-use crate::sources::pull::PullError;
+use crate::sources::fetch::FetchError;
 use crate::sources::source::SourceError;
 
 /// How a command ended, in ascending order of its number.
@@ -41,13 +41,13 @@ impl Exit {
         match failure {
             PullFailure::Busy => Self::Busy,
             PullFailure::Held { .. } => Self::Held,
-            PullFailure::Fetch(PullError::Stopped) => Self::Interrupted,
-            PullFailure::Fetch(PullError::Source { source, .. }) => Self::of_source(source),
-            PullFailure::Fetch(PullError::Spool(_))
+            PullFailure::Fetch(FetchError::Stopped) => Self::Interrupted,
+            PullFailure::Fetch(FetchError::Source { source, .. }) => Self::of_source(source),
+            PullFailure::Fetch(FetchError::Spool(_))
             | PullFailure::Store(_)
             | PullFailure::Assemble(AssembleError::Io(_) | AssembleError::Store(_)) => Self::CannotWrite,
             PullFailure::Elsewhere(_)
-            | PullFailure::Fetch(PullError::Deadline(_))
+            | PullFailure::Fetch(FetchError::Deadline(_))
             | PullFailure::Assemble(_)
             | PullFailure::Panicked => Self::Unavailable,
         }

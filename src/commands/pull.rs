@@ -20,7 +20,7 @@ use crate::jobs::status::vanished_in_words;
 use crate::jobs::{Jobs, Target, recover, summarize};
 use crate::model::snapshot::not_in_totals;
 use crate::signals::{Handlers, Request};
-use crate::sources::pull::{Progress, PullError};
+use crate::sources::fetch::{FetchError, Progress};
 use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
@@ -137,7 +137,7 @@ async fn pull_or_wait(
     let patience = jobs.clock.instant() + jobs.pull_deadline.0;
     loop {
         match pull(jobs, target, None, &progress).await {
-            Err(PullFailure::Busy) if jobs.stop.is_cancelled() => return Err(PullFailure::Fetch(PullError::Stopped)),
+            Err(PullFailure::Busy) if jobs.stop.is_cancelled() => return Err(PullFailure::Fetch(FetchError::Stopped)),
             Err(PullFailure::Busy) if jobs.clock.instant() < patience => {}
             ended => return ended,
         }

@@ -13,8 +13,8 @@ use crate::model::deal::Figures;
 use crate::model::finding::Findings;
 use crate::model::money::{Currency, Rates};
 use crate::model::snapshot::{Completeness, Head, Quality, Run, SCHEMA_VERSION};
-use crate::sources::pull::{Fetched, Matched};
-use crate::sources::source::{Deciding, End, Gaps, Names};
+use crate::sources::fetch::{Fetched, FieldCoverage};
+use crate::sources::source::{End, MissingPathCounts, Names, RulePathCoverage};
 use crate::store::error::StoreError;
 use crate::store::format::lead_line;
 use crate::store::index::Lines;
@@ -83,11 +83,11 @@ pub struct Evidence {
     /// Where the CRM's own total is another than that of the deals: currency, its total, that of the deals.
     pub unlike: Vec<(Currency, Decimal, Decimal)>,
     /// In how many records each field had something.
-    pub matched: Matched,
+    pub matched: FieldCoverage,
     /// Where the ways to fields ended before a value.
-    pub gaps: Gaps,
+    pub gaps: MissingPathCounts,
     /// What decided over records beside the fields.
-    pub deciding: Deciding,
+    pub deciding: RulePathCoverage,
     /// How the end of the list is known.
     pub end: End,
 }
@@ -207,8 +207,8 @@ pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, Assembl
     let different = fetched.fetched - sorted.duplicates;
     let readable = readable(sorted, fetched);
     let end = match fetched.end {
-        End::Doubtful { .. } if fetched.counted != Some(readable) => "nothing says whether that is all",
-        End::Said | End::Doubtful { .. } => "cursor exhausted",
+        End::Unproven { .. } if fetched.counted != Some(readable) => "nothing says whether that is all",
+        End::Said | End::Unproven { .. } => "cursor exhausted",
         End::Counted => "ended at the list's own count",
         End::OneAnswer => "one answer",
     };

@@ -16,7 +16,7 @@ use crate::jobs::{Jobs, Target, summarize, vanished};
 use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
-use crate::sources::pull::{Fetched, Progress, PullError, pull as fetch};
+use crate::sources::fetch::{FetchError, Fetched, Progress, fetch};
 use crate::sources::source::{End, Mapped};
 use crate::store::error::StoreError;
 use crate::store::layout::{Place, SnapshotId};
@@ -35,7 +35,7 @@ pub enum PullFailure {
     Elsewhere(String),
     /// The source could not be read to its end.
     #[error(transparent)]
-    Fetch(#[from] PullError),
+    Fetch(#[from] FetchError),
     /// What came makes no snapshot.
     #[error(transparent)]
     Assemble(#[from] AssembleError),
@@ -103,7 +103,7 @@ pub async fn pull(
     let remembered = match &ended {
         Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
         // A stop is nobody's failure: as if it had not begun, so that the next start catches up.
-        Err(PullFailure::Fetch(PullError::Stopped)) => remember(jobs, target, move |state| *state = before).await,
+        Err(PullFailure::Fetch(FetchError::Stopped)) => remember(jobs, target, move |state| *state = before).await,
         Err(PullFailure::Held { snapshot, holds }) => {
             let (snapshot, reasons) = (snapshot.to_string(), holds.iter().map(ToString::to_string).collect());
             remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await
@@ -207,7 +207,7 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
         gaps: &gaps,
         absent: &absent,
         doubt: match end {
-            End::Doubtful { why, is_grave } => Some((why.as_str(), *is_grave)),
+            End::Unproven { why, blocks_publish } => Some((why.as_str(), *blocks_publish)),
             _ => None,
         },
         records: matched.records,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::jobs::{Jobs, Target};
 use crate::model::snapshot::{Head, Vanished};
-use crate::sources::pull::{Fetched, Seen, resolve_missing};
+use crate::sources::fetch::{Fetched, IdSet, resolve_missing};
 use crate::sources::source::MissingDealOutcome;
 use crate::store::error::StoreError;
 use crate::telemetry::in_one_line;
@@ -73,7 +73,7 @@ pub(super) async fn count(
 }
 
 /// The deals of the newest snapshot that the pull has not seen, if both were asked for the same of the same account.
-fn find(jobs: &Jobs, target: &Target, seen: &Seen, account: Option<&str>) -> Result<Gone, StoreError> {
+fn find(jobs: &Jobs, target: &Target, seen: &IdSet, account: Option<&str>) -> Result<Gone, StoreError> {
     let mut gone = Gone { ids: BTreeSet::new(), more: 0 };
     let is_alike = |head: &Head| {
         let same_scope = head.run.as_ref().is_some_and(|run| run.scope_hash == target.built.scope_hash);

@@ -24,8 +24,9 @@ use crate::clock::Clock;
 use crate::http::{self, Http, Reply, Request};
 use crate::memory::Memory;
 use crate::secret::{Keyring, Secret, SecretError};
+use crate::sources::answer;
+use crate::sources::common::Context;
 use crate::sources::source::SourceError;
-use crate::sources::{Context, answer};
 
 /// How long before its end a token is renewed: no request is to meet a token that ends on the way.
 const MARGIN: Duration = Duration::from_secs(90);

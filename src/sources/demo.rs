@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::model::deal::{Deal, Status};
 use crate::model::money::Currency;
 use crate::settings::{Problem, Section};
+use crate::sources::common::{Allow, Built, Context, OWN_KEYS, Retry, Scope};
 use crate::sources::source::{Attempt, Expected, Mapped, Opened, Page, Session, Source, SourceError};
-use crate::sources::{Allow, Built, Context, Retry, Scope};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +22,7 @@ struct Settings {}
 /// The demo source; it has no settings.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of every kind")]
 pub(super) fn build(section: Section, _context: &Context) -> Result<Built, Vec<Problem>> {
-    let Settings {} = section.read(&super::OWN_KEYS)?;
+    let Settings {} = section.read(&OWN_KEYS)?;
     Ok(Built {
         source: Arc::new(Demo),
         scope: Scope::default(),

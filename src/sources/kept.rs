@@ -11,7 +11,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// An answer that is good for a day, for one account.
 #[derive(Debug)]
-pub(super) struct ForADay<T>(Mutex<Option<Kept<T>>>);
+pub(super) struct DailyCache<T>(Mutex<Option<Kept<T>>>);
 
 #[derive(Debug)]
 struct Kept<T> {
@@ -20,13 +20,13 @@ struct Kept<T> {
     answer: T,
 }
 
-impl<T> Default for ForADay<T> {
+impl<T> Default for DailyCache<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T: Clone> ForADay<T> {
+impl<T: Clone> DailyCache<T> {
     /// The answer, if it is this account's and from today.
     pub(super) fn get(&self, account: u64, now: Instant) -> Option<T> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +46,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_good_for_a_day_and_for_one_account() {
-        let kept = ForADay::default();
+        let kept = DailyCache::default();
         kept.put(1, Instant::now(), "answer");
         assert_eq!(kept.get(1, Instant::now()), Some("answer"));
         assert_eq!(kept.get(2, Instant::now()), None);

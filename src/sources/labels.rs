@@ -13,7 +13,7 @@ use crate::model::pipeline::Stage;
 
 /// Every stage and pipeline seen so far, by this process or another: a CRM deletes them for good, and deals go on naming
 /// them.
-pub(super) struct Seen {
+pub(super) struct StageHistory {
     labels: Mutex<Arc<Labels>>,
     memory: Arc<dyn Memory>,
 }
@@ -33,7 +33,7 @@ struct Remembered {
     pipelines: BTreeMap<String, String>,
 }
 
-impl Seen {
+impl StageHistory {
     /// Where the labels are remembered.
     const KEY: &str = "labels";
 
@@ -83,24 +83,24 @@ impl Labels {
 }
 
 /// The stages a deal can be in: those that are listed, and those that were.
-pub(super) struct Known<'a> {
-    by_pipeline: HashMap<(&'a str, &'a str), Place<'a>>,
-    by_stage: HashMap<&'a str, Place<'a>>,
+pub(super) struct StageIndex<'a> {
+    by_pipeline: HashMap<(&'a str, &'a str), KnownStage<'a>>,
+    by_stage: HashMap<&'a str, KnownStage<'a>>,
     pipelines: &'a Labels,
 }
 
 /// A stage, and whether it is still listed.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct KnownStage<'a> {
     pub(super) stage: &'a Stage,
     pub(super) is_listed: bool,
 }
 
-impl<'a> Known<'a> {
+impl<'a> StageIndex<'a> {
     /// Labels are unique within a pipeline only, and ids mostly within the account.
     pub(super) fn new(listed: &'a [Stage], seen: &'a Labels) -> Self {
-        let listed = listed.iter().map(|stage| Place { stage, is_listed: true });
-        let gone = seen.stages.values().map(|stage| Place { stage, is_listed: false });
+        let listed = listed.iter().map(|stage| KnownStage { stage, is_listed: true });
+        let gone = seen.stages.values().map(|stage| KnownStage { stage, is_listed: false });
         let mut known = Self { by_pipeline: HashMap::new(), by_stage: HashMap::new(), pipelines: seen };
         for place in listed.chain(gone) {
             let stage = place.stage;
@@ -116,12 +116,12 @@ impl<'a> Known<'a> {
     }
 
     /// The stage by pipeline and id, else by its id alone.
-    pub(super) fn find(&self, pipeline: &str, stage: &str) -> Option<Place<'a>> {
+    pub(super) fn find(&self, pipeline: &str, stage: &str) -> Option<KnownStage<'a>> {
         self.by_pipeline.get(&(pipeline, stage)).copied().or_else(|| self.by_id(stage))
     }
 
     /// The stage by its id, where that is unique in the account.
-    pub(super) fn by_id(&self, stage: &str) -> Option<Place<'a>> {
+    pub(super) fn by_id(&self, stage: &str) -> Option<KnownStage<'a>> {
         self.by_stage.get(stage).copied()
     }
 
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    fn note(seen: &Seen, account: Option<&str>, stages: &[Stage]) {
+    fn note(seen: &StageHistory, account: Option<&str>, stages: &[Stage]) {
         let pipelines = stages.iter().map(|stage| (stage.pipeline_id.clone(), stage.pipeline.clone()));
         seen.note(account, stages, &pipelines.collect());
     }
@@ -159,16 +159,16 @@ mod tests {
         let memory: Arc<dyn Memory> = Arc::new(InProcess::default());
         let (gone, new) = ([stage("sales", "1", "Gone")], [stage("sales", "2", "New")]);
         let labels = |account| {
-            let seen = Seen::new(Arc::clone(&memory));
+            let seen = StageHistory::new(Arc::clone(&memory));
             note(&seen, account, &new);
             seen.labels().stages.values().map(|stage| stage.label.clone()).collect::<Vec<_>>()
         };
-        note(&Seen::new(Arc::clone(&memory)), Some("1"), &gone);
+        note(&StageHistory::new(Arc::clone(&memory)), Some("1"), &gone);
         for account in [Some("1"), None] {
             assert_eq!(labels(account), ["Gone", "New"], "{account:?}");
         }
         assert_eq!(labels(Some("2")), ["New"]);
-        memory.put(Seen::KEY, "no such thing");
+        memory.put(StageHistory::KEY, "no such thing");
         assert_eq!(labels(Some("1")), ["New"]);
     }
 
@@ -180,12 +180,12 @@ mod tests {
             stage("partner", "shared", "Shared by partners"),
             stage("sales", "lost", "Lost"),
         ];
-        let seen = Seen::new(Arc::new(InProcess::default()));
+        let seen = StageHistory::new(Arc::new(InProcess::default()));
         note(&seen, None, &listed);
         listed.pop();
         let labels = seen.labels();
-        let known = Known::new(&listed, &labels);
-        let shown = |place: Option<Place<'_>>| place.map(|place| (place.stage.label.clone(), place.is_listed));
+        let known = StageIndex::new(&listed, &labels);
+        let shown = |place: Option<KnownStage<'_>>| place.map(|place| (place.stage.label.clone(), place.is_listed));
         let expected = |label: &str, is_listed| Some((label.to_owned(), is_listed));
         assert_eq!(shown(known.find("sales", "shared")), expected("Shared", true));
         assert_eq!(

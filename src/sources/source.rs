@@ -1,6 +1,6 @@
-//! The `Source` trait and its session: what `sources::pull` reads.
+//! The `Source` trait and its session: what `sources::fetch` reads.
 //!
-//! Retry, limits, deadline and pagination guards are the same for all CRMs. They live in `sources::pull`.
+//! Retry, limits, deadline and pagination guards are the same for all CRMs. They live in `sources::fetch`.
 
 mod error;
 
@@ -221,9 +221,9 @@ pub struct Page {
     /// What was odd.
     pub findings: Findings,
     /// Where the ways to fields end before a value.
-    pub gaps: Gaps,
+    pub gaps: MissingPathCounts,
     /// What decides over its records beside the fields.
-    pub deciding: Deciding,
+    pub deciding: RulePathCoverage,
     /// How many deals the CRM says there are in all.
     pub total: Option<u64>,
     /// By how many `total` may be wrong.
@@ -262,11 +262,11 @@ pub enum End {
     /// The list is one answer.
     OneAnswer,
     /// Nothing says that there is more, and nothing that there is not: what was configured to say so is not there.
-    Doubtful {
+    Unproven {
         /// What is odd, in words.
         why: String,
         /// Whether it is too odd to publish.
-        is_grave: bool,
+        blocks_publish: bool,
     },
 }
 
@@ -274,7 +274,7 @@ impl End {
     /// What is odd about it.
     pub fn doubt(&self) -> Option<&str> {
         match self {
-            Self::Doubtful { why, .. } => Some(why),
+            Self::Unproven { why, .. } => Some(why),
             _ => None,
         }
     }
@@ -282,15 +282,15 @@ impl End {
     /// The same where the list itself counts: as many as it says must have come, so that no doubt is left.
     #[must_use]
     pub fn counted(self) -> Self {
-        if matches!(self, Self::Doubtful { .. }) { Self::Said } else { self }
+        if matches!(self, Self::Unproven { .. }) { Self::Said } else { self }
     }
 }
 
 /// In how many records a field has nothing, by field and by where the way to it ends, in words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Gaps(pub BTreeMap<(String, String), u64>);
+pub struct MissingPathCounts(pub BTreeMap<(String, String), u64>);
 
-impl Gaps {
+impl MissingPathCounts {
     /// Takes in another page's gaps.
     pub fn merge(&mut self, other: Self) {
         for (gap, count) in other.0 {
@@ -310,9 +310,9 @@ impl Gaps {
 /// Places of a record by which the configuration decides over it, each with the key that names it, and whether any
 /// record had it; always the same ones of a source, in the same order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deciding(pub Vec<(&'static str, String, bool)>);
+pub struct RulePathCoverage(pub Vec<(&'static str, String, bool)>);
 
-impl Deciding {
+impl RulePathCoverage {
     /// Takes in another page's.
     pub fn merge(&mut self, other: Self) {
         if self.0.is_empty() {

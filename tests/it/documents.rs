@@ -376,13 +376,13 @@ fn the_page_on_adding_a_crm_uses_names_and_signatures_that_the_code_has() {
     let seam = document("src/sources/source.rs");
     for line in code.lines().map(str::trim).filter(|line| line.starts_with("async fn ") && line.contains("&self")) {
         let is_own = line.contains("async fn list");
-        let signature = line.trim_end_matches(" {").replace("_opened", "opened");
+        let signature = line.trim_end_matches(" {").replace("_attempt", "attempt");
         assert!(is_own || seam.contains(&format!("{signature};")), "the trait has no `{signature}`");
     }
     for method in ["fn mapping(&self) -> Vec<Mapped>", "fn requests(&self) -> u64"] {
         assert!(seam.contains(method) && code.contains(method), "{method}");
     }
-    let sources = document("src/sources/mod.rs");
+    let sources = document("src/sources/common.rs");
     let fields = sources.split_once("pub struct Built {").expect("it is there").1.split_once("\n}").expect("its end").0;
     let fields = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
     let literal = code.split_once("Ok(Built {").expect("it is built").1.split_once("\n    })").expect("its end").0;

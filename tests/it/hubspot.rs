@@ -20,7 +20,7 @@ use sales_pipeline::model::deal::Deal;
 use sales_pipeline::model::finding::{Finding, Rule};
 use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Section, Span};
-use sales_pipeline::sources::pull::{Fetched, PullError, pull};
+use sales_pipeline::sources::fetch::{FetchError, Fetched, fetch};
 use sales_pipeline::sources::{Built, Context, build};
 use tokio_util::sync::CancellationToken;
 
@@ -69,14 +69,14 @@ impl Pulled {
     }
 }
 
-async fn pulled(built: &Built) -> Result<Pulled, PullError> {
+async fn pulled(built: &Built) -> Result<Pulled, FetchError> {
     let mut taken: Vec<Deal> = Vec::new();
     let sink = |deals: &[Deal]| {
         taken.extend_from_slice(deals);
         Ok(())
     };
     let deadline = Span(Duration::from_secs(60));
-    let mut fetched = pull(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
+    let mut fetched = fetch(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
     let mut findings = std::mem::take(&mut fetched.findings);
     let named = |deal: &Deal| {
         let record = names::record(deal).unwrap();

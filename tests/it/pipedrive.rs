@@ -18,7 +18,7 @@ use sales_pipeline::model::deal::{Deal, Status};
 use sales_pipeline::model::finding::{Finding, Rule};
 use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Section, Span};
-use sales_pipeline::sources::pull::{Fetched, PullError, pull};
+use sales_pipeline::sources::fetch::{FetchError, Fetched, fetch};
 use sales_pipeline::sources::source::End;
 use sales_pipeline::sources::{Built, Context, build};
 use serde_json::json;
@@ -79,14 +79,14 @@ impl Pulled {
     }
 }
 
-async fn pulled(built: &Built) -> Result<Pulled, PullError> {
+async fn pulled(built: &Built) -> Result<Pulled, FetchError> {
     let mut taken: Vec<Deal> = Vec::new();
     let sink = |deals: &[Deal]| {
         taken.extend_from_slice(deals);
         Ok(())
     };
     let deadline = Span(Duration::from_secs(60));
-    let mut fetched = pull(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
+    let mut fetched = fetch(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
     let mut findings = std::mem::take(&mut fetched.findings);
     let mut by_id: BTreeMap<String, Deal> = BTreeMap::new();
     for deal in taken {
@@ -422,7 +422,7 @@ async fn a_full_page_that_says_nothing_of_a_next_one_is_doubted_unless_the_count
     ] {
         let crm = FakePipedrive::start(deals(there)).await.fail_at(Route::Deals, 1, page(came, &nothing));
         let fetched = pulled(&with(&crm, more)).await.unwrap().fetched;
-        let doubt = matches!(fetched.end, End::Doubtful { is_grave: true, .. });
+        let doubt = matches!(fetched.end, End::Unproven { blocks_publish: true, .. });
         assert_eq!(doubt, is_doubted, "{came} of {there}, {more}: {:?}", fetched.end);
     }
     let crm = FakePipedrive::start(deals(700)).await.fail_at(Route::Deals, 1, page(500, &nothing));

@@ -14,7 +14,7 @@ use sales_pipeline::model::deal::{Deal, Status};
 use sales_pipeline::model::finding::Rule;
 use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Problem, Section, Span};
-use sales_pipeline::sources::pull::{Fetched, PullError, pull};
+use sales_pipeline::sources::fetch::{FetchError, Fetched, fetch};
 use sales_pipeline::sources::source::Attempt;
 use sales_pipeline::sources::{Built, Context, build};
 use tokio_util::sync::CancellationToken;
@@ -40,14 +40,14 @@ pub(crate) fn built(toml: &str) -> Built {
     build(&section(toml), &context()).unwrap_or_else(|problems| panic!("{problems:#?}\n{toml}"))
 }
 
-pub(crate) async fn pulled(toml: &str) -> Result<(Vec<Deal>, Fetched), PullError> {
+pub(crate) async fn pulled(toml: &str) -> Result<(Vec<Deal>, Fetched), FetchError> {
     let mut taken = Vec::new();
     let sink = |deals: &[Deal]| {
         taken.extend_from_slice(deals);
         Ok(())
     };
     let deadline = Span(Duration::from_secs(30));
-    let fetched = pull(&built(toml), deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
+    let fetched = fetch(&built(toml), deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
     Ok((taken, fetched))
 }
 

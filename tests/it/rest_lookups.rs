@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sales_pipeline::model::deal::{Deal, MissingName, NameField};
-use sales_pipeline::sources::pull::Fetched;
+use sales_pipeline::sources::fetch::Fetched;
 use serde_json::{Value, json};
 
 use crate::fake_rest::{FakeRest, Paging};

@@ -20,7 +20,7 @@ use sales_pipeline::model::deal::Deal;
 use sales_pipeline::model::finding::{Finding, Rule};
 use sales_pipeline::secret::Keyring;
 use sales_pipeline::settings::{Section, Span};
-use sales_pipeline::sources::pull::{Fetched, PullError, pull};
+use sales_pipeline::sources::fetch::{FetchError, Fetched, fetch};
 use sales_pipeline::sources::source::End;
 use sales_pipeline::sources::{Built, Context, build};
 use sales_pipeline::store::spool::Spool;
@@ -95,14 +95,14 @@ impl Pulled {
     }
 }
 
-async fn pulled(built: &Built) -> Result<Pulled, PullError> {
+async fn pulled(built: &Built) -> Result<Pulled, FetchError> {
     let mut taken: Vec<Deal> = Vec::new();
     let sink = |deals: &[Deal]| {
         taken.extend_from_slice(deals);
         Ok(())
     };
     let deadline = Span(Duration::from_secs(60));
-    let mut fetched = pull(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
+    let mut fetched = fetch(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
     let mut spool = Spool::create_in(&std::env::temp_dir()).unwrap();
     for deal in &taken {
         spool.push(&deal.id, deal.updated_at, &names::record(deal).unwrap()).unwrap();
@@ -625,7 +625,7 @@ async fn a_stage_is_called_by_its_label_and_one_that_is_gone_by_its_value() {
 async fn without_a_count_of_the_list_nothing_is_said_to_be_proven() {
     let pulled = pulled_from(&FakeSalesforce::start(deals(40)).await.habit(Habit::OmitsTotal)).await;
     assert_eq!(pulled.fetched.listed, None);
-    assert!(matches!(&pulled.fetched.end, End::Doubtful { why, .. } if why.contains("`totalSize` is missing")));
+    assert!(matches!(&pulled.fetched.end, End::Unproven { why, .. } if why.contains("`totalSize` is missing")));
     let counted = pulled_from(&FakeSalesforce::start(deals(40)).await).await;
     assert_eq!(counted.fetched.end, End::Said);
 }

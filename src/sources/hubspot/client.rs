@@ -18,13 +18,14 @@ use crate::clock::Clock;
 use crate::http::{self, Http, Pace, Pacer, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
+use crate::sources::answer;
 use crate::sources::auth::{ClientIn, OAuth, Token, bear, fingerprint};
+use crate::sources::common::Context;
 use crate::sources::credentials::Credentials;
 use crate::sources::day::DayLimit;
 use crate::sources::hubspot::errors::{TEN_SECONDS, refusal, window};
 use crate::sources::hubspot::settings::{Paths, Settings};
 use crate::sources::source::SourceError;
-use crate::sources::{Context, answer};
 
 /// The smallest limit there is, until an answer names the account's own.
 const FIRST_PACE: Pace = Pace { requests: below(100), per: TEN_SECONDS };

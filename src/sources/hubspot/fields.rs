@@ -17,7 +17,7 @@ use crate::sources::hubspot::associations::{Choice, choose};
 use crate::sources::hubspot::mapping::{MERGED, Mapping, PRIMARY_COMPANY};
 use crate::sources::hubspot::pipelines::DEFAULT;
 use crate::sources::hubspot::wire::{Link, Record, day, instant};
-use crate::sources::labels::{Known, Place};
+use crate::sources::labels::{KnownStage, StageIndex};
 use crate::sources::wire::{Unreadable, said, text};
 
 /// The table of `Deal::wanted` that holds the names of companies.
@@ -41,7 +41,7 @@ pub(super) struct ReferenceData {
 pub(super) struct Reader<'a> {
     pub(super) mapping: &'a Mapping,
     pub(super) reference: &'a ReferenceData,
-    pub(super) stages: Known<'a>,
+    pub(super) stages: StageIndex<'a>,
 }
 
 impl Reader<'_> {
@@ -66,7 +66,7 @@ impl Reader<'_> {
     }
 
     /// Pipeline and stage, by label. What nobody lists is a finding, and keeps the label it had or stands as its id.
-    fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<Place<'_>> {
+    fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<KnownStage<'_>> {
         let pipeline = reading.property("pipeline", "pipeline_id").unwrap_or_else(|| DEFAULT.to_owned());
         let stage = reading.property("dealstage", "stage_id");
         let place = stage.as_deref().and_then(|stage| self.stages.find(&pipeline, stage));
@@ -161,10 +161,10 @@ impl Reading<'_> {
     }
 
     /// HubSpot's own word, else the stage's. A deal that nobody says it of is in none of the totals: a finding.
-    fn status(&mut self, place: Option<Place<'_>>) -> Option<Status> {
+    fn status(&mut self, place: Option<KnownStage<'_>>) -> Option<Status> {
         let is_won = self.property("hs_is_closed_won", "status");
         let is_closed = self.property("hs_is_closed", "status");
-        let of_stage = place.map(|Place { stage, .. }| match (stage.is_won, stage.is_closed) {
+        let of_stage = place.map(|KnownStage { stage, .. }| match (stage.is_won, stage.is_closed) {
             (true, _) => Status::Won,
             (false, true) => Status::Lost,
             (false, false) => Status::Open,
@@ -198,7 +198,7 @@ impl Reading<'_> {
     }
 
     /// The deal's own probability, of any number of digits; the stage's where it has none.
-    fn probability(&mut self, place: Option<Place<'_>>) -> Option<Decimal> {
+    fn probability(&mut self, place: Option<KnownStage<'_>>) -> Option<Decimal> {
         let own = self.field("probability");
         let Some(own) = own else { return place.and_then(|place| place.stage.probability) };
         // Rounded once: 20 digits leave every tie of the last step where it was.
@@ -315,7 +315,7 @@ mod tests {
         let mut seen = Labels::default();
         seen.pipelines.insert("default".to_owned(), "Sales".to_owned());
         let stages = stages();
-        let reader = Reader { mapping, reference, stages: Known::new(&stages, &seen) };
+        let reader = Reader { mapping, reference, stages: StageIndex::new(&stages, &seen) };
         let mut findings = Findings::default();
         let deal = reader.deal(&record, &[], &mut findings);
         (deal, findings.into_list().into_iter().map(|finding| (finding.rule, finding.field)).collect())

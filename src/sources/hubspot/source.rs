@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
+use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 use crate::sources::hubspot::account::{Account, Checked};
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::{COMPANIES, Reader, ReferenceData};
@@ -15,12 +16,11 @@ use crate::sources::hubspot::memory::LastCurrency;
 use crate::sources::hubspot::pipelines::Pipelines;
 use crate::sources::hubspot::settings::Settings;
 use crate::sources::hubspot::{account, batch, list, names, search, settings, vanished};
-use crate::sources::kept::ForADay;
-use crate::sources::labels::{Known, Seen};
+use crate::sources::kept::DailyCache;
+use crate::sources::labels::{StageHistory, StageIndex};
 use crate::sources::source::{
     Attempt, Cost, Expected, Mapped, MissingDealOutcome, Names, Opened, Page, Session, Source, SourceError, Wanted,
 };
-use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// Builds the source; everything wrong with its section at once.
 pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
@@ -43,11 +43,11 @@ pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Resu
         mapping,
         pipelines: common.scope.pipelines.clone(),
         clock: context.clock.clone(),
-        account: ForADay::default(),
+        account: DailyCache::default(),
         currency: LastCurrency::new(context.memory.clone()),
-        unknown: ForADay::default(),
-        all_deals: ForADay::default(),
-        seen: Seen::new(context.memory.clone()),
+        unknown: DailyCache::default(),
+        all_deals: DailyCache::default(),
+        seen: StageHistory::new(context.memory.clone()),
         is_search_unfit: AtomicBool::new(false),
     };
     Ok(Built {
@@ -68,11 +68,11 @@ struct HubSpot {
     /// The wanted pipelines, by id or label; none: all.
     pipelines: Vec<String>,
     clock: Arc<dyn Clock>,
-    account: ForADay<Account>,
+    account: DailyCache<Account>,
     currency: LastCurrency,
-    unknown: ForADay<Vec<String>>,
-    all_deals: ForADay<u64>,
-    seen: Seen,
+    unknown: DailyCache<Vec<String>>,
+    all_deals: DailyCache<u64>,
+    seen: StageHistory,
     /// Whether a search once came in another order than it was asked for.
     is_search_unfit: AtomicBool,
 }
@@ -189,7 +189,7 @@ impl Session for HubSpotSession<'_> {
         }
         let (records, next) = read?;
         let seen = self.source.seen.labels();
-        let stages = Known::new(&self.opened.stages, &seen);
+        let stages = StageIndex::new(&self.opened.stages, &seen);
         Ok(records.into_page(&Reader { mapping, reference: &self.reference, stages }, next))
     }
 

@@ -15,7 +15,9 @@ use crate::clock::Clock;
 use crate::http::{self, Clients, Http, Pace, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
+use crate::sources::answer;
 use crate::sources::auth::{ClientIn, OAuth, Token, bear, carry, fingerprint};
+use crate::sources::common::Context;
 use crate::sources::credentials::Credentials;
 use crate::sources::day::DayLimit;
 use crate::sources::pipedrive::block::Block;
@@ -23,7 +25,6 @@ use crate::sources::pipedrive::errors::{WINDOW, number, refusal};
 use crate::sources::pipedrive::settings::{Address, Path, TOKEN};
 use crate::sources::pipedrive::wire::{self, Answer, Last};
 use crate::sources::source::SourceError;
-use crate::sources::{Context, answer};
 
 /// Half of the smallest limit there is, until an answer names the account's own.
 const FIRST_PACE: Pace = Pace { requests: 10, per: WINDOW };

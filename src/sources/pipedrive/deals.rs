@@ -109,7 +109,7 @@ pub(super) async fn page(
     let is_proven = !place.archived && expected.is_some_and(|expected| expected <= counted);
     if is_doubtful && !is_proven {
         let why = "a full page has no word of a next one, and none that it is the last (`next_cursor`)".to_owned();
-        page.end = End::Doubtful { why, is_grave: true };
+        page.end = End::Unproven { why, blocks_publish: true };
     }
     *read.so_far() = SoFar { last, counted };
     Ok(page)

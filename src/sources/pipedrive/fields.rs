@@ -14,7 +14,7 @@ use crate::model::finding::{Findings, Rule};
 use crate::model::money::Currency;
 use crate::model::number;
 use crate::model::pipeline::Stage;
-use crate::sources::labels::Known;
+use crate::sources::labels::StageIndex;
 use crate::sources::pipedrive::custom::{self, Fields, Label, Property};
 use crate::sources::pipedrive::mapping::Mapping;
 use crate::sources::pipedrive::pipelines::{fraction, is_chance};
@@ -45,7 +45,7 @@ pub(super) struct ReferenceData {
 pub(super) struct Reader<'a> {
     pub(super) mapping: &'a Mapping,
     pub(super) reference: &'a ReferenceData,
-    pub(super) stages: Known<'a>,
+    pub(super) stages: StageIndex<'a>,
 }
 
 impl<'a> Reader<'a> {

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
-use crate::sources::kept::ForADay;
-use crate::sources::labels::{Known, Seen};
+use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+use crate::sources::kept::DailyCache;
+use crate::sources::labels::{StageHistory, StageIndex};
 use crate::sources::pipedrive::account::Account;
 use crate::sources::pipedrive::client::Client;
 use crate::sources::pipedrive::custom::Fields;
@@ -23,7 +24,6 @@ use crate::sources::pipedrive::{deals, organizations, summary, users, vanished};
 use crate::sources::source::{
     Attempt, Cost, Expected, Mapped, MissingDealOutcome, Names, Opened, Page, Session, Source, SourceError, Wanted,
 };
-use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// Builds the source; everything wrong with its section at once.
 pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
@@ -48,11 +48,11 @@ pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Resu
         archived: settings.archived,
         verify: settings.verify,
         clock: context.clock.clone(),
-        account: ForADay::default(),
-        fields: ForADay::default(),
+        account: DailyCache::default(),
+        fields: DailyCache::default(),
         organizations: Organizations::default(),
         unlisted: Unlisted::new(Arc::clone(&context.memory)),
-        seen: Seen::new(context.memory.clone()),
+        seen: StageHistory::new(context.memory.clone()),
     };
     Ok(Built {
         source: Arc::new(source),
@@ -74,11 +74,11 @@ struct Pipedrive {
     archived: bool,
     verify: bool,
     clock: Arc<dyn Clock>,
-    account: ForADay<Account>,
-    fields: ForADay<Fields>,
+    account: DailyCache<Account>,
+    fields: DailyCache<Fields>,
     organizations: Organizations,
     unlisted: Unlisted,
-    seen: Seen,
+    seen: StageHistory,
 }
 
 #[async_trait]
@@ -169,7 +169,7 @@ impl Session for PipedriveSession<'_> {
     async fn page(&self, after: Option<&str>) -> Result<Page, SourceError> {
         let Pipedrive { client, mapping, seen, .. } = self.source;
         let seen = seen.labels();
-        let stages = Known::new(&self.opened.stages, &seen);
+        let stages = StageIndex::new(&self.opened.stages, &seen);
         let reader = Reader { mapping, reference: &self.reference, stages };
         let expected = self.opened.expected.map(|expected| expected.count);
         deals::page(client, &reader, &self.scope, (&self.read, expected), after).await

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::http::{self, Request};
 use crate::secret::{Keyring, Secret, SecretError};
 use crate::settings::{Problem, Section, nearest_key};
-use crate::sources::Context;
+use crate::sources::common::Context;
 use crate::sources::rest::headers::{NO_HEADER_NAME, insert};
 use crate::sources::rest::oauth::{Grant, OAuth, Token};
 use crate::sources::source::SourceError;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::http::{Pace, Pacer, Reply};
 use crate::memory::Memory;
 use crate::settings::{Problem, Section, Span};
-use crate::sources::Retry;
+use crate::sources::common::Retry;
 use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::source::SourceError;
 

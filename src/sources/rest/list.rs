@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::http::Http;
 use crate::settings::Problem;
-use crate::sources::pull::Guards;
+use crate::sources::fetch::Guards;
 use crate::sources::rest::auth::strip;
 use crate::sources::rest::client::{Answer, Client};
 use crate::sources::rest::headers::Secrets;

@@ -46,6 +46,7 @@ use crate::http::Http;
 use crate::model::deal::{STATUS, WHERE};
 use crate::model::finding::Findings;
 use crate::settings::{Problem, Section, Span};
+use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
 use crate::sources::rest::auth::Nothing;
 use crate::sources::rest::client::{Client, Connector};
 use crate::sources::rest::fields::{Gaps, Mapping, Reading, Refusal};
@@ -57,9 +58,8 @@ use crate::sources::rest::record::Record;
 use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
 use crate::sources::source::{
-    Attempt, Bounds, Deciding, Expected, Mapped, Names, Opened, Page, Session, Source, SourceError, Wanted,
+    Attempt, Bounds, Expected, Mapped, Names, Opened, Page, RulePathCoverage, Session, Source, SourceError, Wanted,
 };
-use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
 
 /// How long one request is tried in all where the section does not say (contract §2.1).
 const MOST_TRYING: Span = Span(Duration::from_secs(600));
@@ -256,12 +256,12 @@ impl Rest {
     }
 
     /// Whether any of these records has what `where` and `status` go by.
-    fn deciding(&self, records: &[Record<'_>]) -> Deciding {
+    fn deciding(&self, records: &[Record<'_>]) -> RulePathCoverage {
         let tests = self.deals.records.needs().map(|path| (WHERE, path));
         let status = self.status.as_ref().and_then(StatusRule::path).map(|path| (STATUS, path));
         let found =
             |(key, path): (&'static str, &Path)| (key, path.to_string(), records.iter().any(|record| record.has(path)));
-        Deciding(tests.chain(status).map(found).collect())
+        RulePathCoverage(tests.chain(status).map(found).collect())
     }
 
     /// The tables that stand beside the records of a page.

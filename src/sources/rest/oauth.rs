@@ -21,13 +21,14 @@ use crate::clock::Clock;
 use crate::http::{self, Http, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::{Problem, Section};
+use crate::sources::answer;
 use crate::sources::auth::RefreshToken;
+use crate::sources::common::Context;
 use crate::sources::rest::headers::insert;
 use crate::sources::rest::json::{Json, Node};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::template::Template;
 use crate::sources::source::SourceError;
-use crate::sources::{Context, answer};
 
 /// How long before its end a token is renewed; half its life where that is shorter.
 const MARGIN: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::http::Http;
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
-use crate::sources::Context;
+use crate::sources::common::Context;
 use crate::sources::rest::auth::Auth;
 use crate::sources::rest::fields::Mapping;
 use crate::sources::rest::headers::{Headers, check_headers, header_secrets};

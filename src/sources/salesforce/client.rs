@@ -16,13 +16,14 @@ use crate::clock::Clock;
 use crate::http::{self, Clients, Http, Reply, Request};
 use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
+use crate::sources::answer;
 use crate::sources::auth::{ClientIn, OAuth, Token, bear, fingerprint};
+use crate::sources::common::Context;
 use crate::sources::day::DayLimit;
 use crate::sources::salesforce::errors::Refusal;
 use crate::sources::salesforce::settings::{Credentials, Settings};
 use crate::sources::salesforce::usage::Usage;
 use crate::sources::source::SourceError;
-use crate::sources::{Context, answer};
 
 /// How long nothing is asked once the day's limit is reached: it counts the last 24 hours, so nobody knows better.
 const PAUSE: TimeDelta = TimeDelta::hours(1);

@@ -49,7 +49,7 @@ pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError>
     };
     if page.next.is_none() && page.total.is_none() {
         let why = "`totalSize` is missing: nothing proves that all deals came".to_owned();
-        page.end = End::Doubtful { why, is_grave: false };
+        page.end = End::Unproven { why, blocks_publish: false };
     }
     Ok(page)
 }

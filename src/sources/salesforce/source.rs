@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
-use crate::sources::kept::ForADay;
+use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+use crate::sources::kept::DailyCache;
 use crate::sources::salesforce::bulk::Export;
 use crate::sources::salesforce::client::Client;
 use crate::sources::salesforce::columns::{Columns, is_name_of_parent};
@@ -26,7 +27,6 @@ use crate::sources::salesforce::{bulk, list, missing, opening, query};
 use crate::sources::source::{
     Attempt, Cost, Expected, Mapped, MissingDealOutcome, Opened, Session, Source, SourceError,
 };
-use crate::sources::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
 
 /// After so many queries that took too long an export is ordered, which may take as long as it needs.
 const TOO_SLOW: u32 = 2;
@@ -58,7 +58,7 @@ pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Resu
         bulk_above: settings.bulk_above,
         first_wait: common.retry.base.0,
         clock: context.clock.clone(),
-        known: ForADay::default(),
+        known: DailyCache::default(),
         timeouts: AtomicU32::new(0),
         has_no_exports: AtomicBool::new(false),
     };
@@ -85,7 +85,7 @@ pub(super) struct Salesforce {
     /// Before the second look at an export; each further wait is twice as long.
     pub(super) first_wait: Duration,
     clock: Arc<dyn Clock>,
-    known: ForADay<Arc<Known>>,
+    known: DailyCache<Arc<Known>>,
     /// Queries in a row that took too long.
     pub(super) timeouts: AtomicU32,
     /// Whether the account once said that it has none.

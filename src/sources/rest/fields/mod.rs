@@ -193,7 +193,7 @@ impl Mapping {
     }
 
     /// Where the ways to fields end, in words.
-    pub(super) fn told(&self, gaps: &Gaps) -> source::Gaps {
+    pub(super) fn told(&self, gaps: &Gaps) -> source::MissingPathCounts {
         let told = gaps.iter().filter_map(|((number, gap), count)| {
             let (field, path) = self.ways.get(*number)?;
             let path = path.as_ref()?;
@@ -203,7 +203,7 @@ impl Mapping {
             };
             Some(((field.clone(), why), *count))
         });
-        source::Gaps(told.collect())
+        source::MissingPathCounts(told.collect())
     }
 }
 

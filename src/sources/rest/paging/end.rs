@@ -63,13 +63,13 @@ impl Paging {
             NO_CONTENT => "the answer before the last one named a next page, and that has no content",
             _ => "the last answer has no body: is that the end?",
         };
-        End::Doubtful { why: why.to_owned(), is_grave: status != NO_CONTENT }
+        End::Unproven { why: why.to_owned(), blocks_publish: status != NO_CONTENT }
     }
 
     /// A total that was to be found and was not; or on a first page that may be cut, nothing that leads on.
     fn doubt(&self, seen: &Seen<'_, '_>, total: Option<u64>) -> Option<End> {
         if let (Some(Total::InAnswer(spot)), None) = (&self.total, total) {
-            return Some(End::Doubtful { why: format!("`{spot}` is no count in any answer"), is_grave: true });
+            return Some(End::Unproven { why: format!("`{spot}` is no count in any answer"), blocks_publish: true });
         }
         let rows = seen.records.len() as u64;
         let is_full = self.size.as_ref().is_some_and(|size| rows >= size.size);
@@ -79,7 +79,7 @@ impl Paging {
         }
         let why = self.without_a_lead(seen)?;
         let why = format!("{rows} records came in one answer, as many as a page may hold, and {why}: are these all?");
-        Some(End::Doubtful { why, is_grave: is_full })
+        Some(End::Unproven { why, blocks_publish: is_full })
     }
 
     /// Why nothing leads on from an answer, where nothing in it says that there is no more.
@@ -129,7 +129,7 @@ mod tests {
     /// Whether the end is doubtful, and then whether gravely.
     fn grave(end: &End) -> Option<bool> {
         match end {
-            End::Doubtful { is_grave, .. } => Some(*is_grave),
+            End::Unproven { blocks_publish, .. } => Some(*blocks_publish),
             _ => None,
         }
     }
@@ -155,7 +155,7 @@ mod tests {
             assert_eq!(grave(&end(way, None, 20, r#"{"meta": {}}"#)), Some(false), "{way}: as servers fall back on");
             assert_eq!(grave(&end(way, None, 21, r#"{"meta": {}}"#)), None, "{way}");
         }
-        let End::Doubtful { why, .. } = end(&format!("{CURSOR}\n{SIZED}"), None, 3, r#"{"meta": {}}"#) else {
+        let End::Unproven { why, .. } = end(&format!("{CURSOR}\n{SIZED}"), None, 3, r#"{"meta": {}}"#) else {
             panic!()
         };
         assert_eq!(

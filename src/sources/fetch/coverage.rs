@@ -6,7 +6,7 @@ use crate::model::deal::{Deal, NameField, UNTITLED};
 
 /// In how many records each field had something (rule R07).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Matched {
+pub struct FieldCoverage {
     /// Records that became deals, before the configuration left any out.
     pub records: u64,
     own: [u64; FIELDS.len()],
@@ -42,7 +42,7 @@ const FIELDS: [(&str, Has); 22] = [
     ("lost_reason", |deal| deal.lost_reason.is_some()),
 ];
 
-impl Matched {
+impl FieldCoverage {
     pub(super) fn add(&mut self, deal: &Deal) {
         self.records += 1;
         for (count, (_, has)) in self.own.iter_mut().zip(FIELDS) {

@@ -2,8 +2,8 @@
 //!
 //! A page that fails fails the pull. What it cannot prove, it does not claim.
 
+mod coverage;
 mod guards;
-mod matched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -26,12 +26,13 @@ use crate::model::finding::Findings;
 use crate::model::money::Worth;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
-pub(super) use crate::sources::pull::guards::Guards;
-pub use crate::sources::pull::matched::Matched;
+use crate::sources::common::{Built, Retry, Scope};
+pub use crate::sources::fetch::coverage::FieldCoverage;
+pub(super) use crate::sources::fetch::guards::Guards;
 use crate::sources::source::{
-    Attempt, Deciding, End, Gaps, MissingDealOutcome, Names, Opened, Page, Session, SourceError, Wanted,
+    Attempt, End, MissingDealOutcome, MissingPathCounts, Names, Opened, Page, RulePathCoverage, Session, SourceError,
+    Wanted,
 };
-use crate::sources::{Built, Retry, Scope};
 use crate::telemetry::in_one_line;
 
 /// The longest wait that a server may ask for.
@@ -45,7 +46,7 @@ const END_OF_PAGE: Duration = Duration::from_secs(2);
 
 /// Why a pull did not end.
 #[derive(Debug, thiserror::Error)]
-pub enum PullError {
+pub enum FetchError {
     /// The CRM did not answer as it should.
     #[error("{step}")]
     Source {
@@ -65,7 +66,7 @@ pub enum PullError {
     Spool(#[source] io::Error),
 }
 
-impl PullError {
+impl FetchError {
     /// What to do; a stop needs nothing.
     pub fn advice(&self) -> Option<Advice> {
         match self {
@@ -110,7 +111,7 @@ pub struct Fetched {
     /// How many a query of its own counted, before the first page.
     pub counted: Option<u64>,
     /// In how many records each field had something.
-    pub matched: Matched,
+    pub matched: FieldCoverage,
     /// What the deals that `counted` counts are worth.
     pub worth: Worth,
     /// When the last of the deals was changed, UTC.
@@ -118,15 +119,15 @@ pub struct Fetched {
     /// The names that the pages left open.
     pub names: Names,
     /// The ids of all records.
-    pub seen: Seen,
+    pub seen: IdSet,
     /// What became of the deals that a pull before found and this one did not.
     pub vanished: Option<Vanished>,
     /// What was odd.
     pub findings: Findings,
     /// Where the ways to fields ended before a value.
-    pub gaps: Gaps,
+    pub gaps: MissingPathCounts,
     /// What decided over records beside the fields.
-    pub deciding: Deciding,
+    pub deciding: RulePathCoverage,
     /// How the end of the list is known.
     pub end: End,
     /// When the first request was sent, UTC.
@@ -139,9 +140,9 @@ pub struct Fetched {
 
 /// The ids of all records of a pull, wanted or not, in eight bytes each.
 #[derive(Debug, Default)]
-pub struct Seen(Vec<u64>);
+pub struct IdSet(Vec<u64>);
 
-impl Seen {
+impl IdSet {
     /// Takes note of ids; [`sort`](Self::sort) comes after the last.
     fn add<'a>(&mut self, ids: impl Iterator<Item = &'a String>) {
         self.0.extend(ids.map(|id| Self::hash(id)));
@@ -164,23 +165,23 @@ impl Seen {
 }
 
 /// Reads all deals of a source once, page by page, into `sink`; nothing is kept here but what the guards need.
-pub async fn pull(
+pub async fn fetch(
     built: &Built,
     deadline: Span,
     clock: &dyn Clock,
     stop: &CancellationToken,
     sink: impl FnMut(&[Deal]) -> io::Result<()>,
     progress: impl Fn(Progress),
-) -> Result<Fetched, PullError> {
+) -> Result<Fetched, FetchError> {
     let ends_at = clock.instant() + deadline.0;
-    let walk = Walk::new(built, clock, ends_at, stop);
-    let ended = tokio::time::timeout_at(ends_at, walk.run(sink, progress)).await;
-    if let Some(session) = walk.session.get() {
+    let run = PullRun::new(built, clock, ends_at, stop);
+    let ended = tokio::time::timeout_at(ends_at, run.run(sink, progress)).await;
+    if let Some(session) = run.session.get() {
         // Courtesy to the CRM: nothing of the pull depends on it.
         let _ = tokio::time::timeout(END_OF_PAGE, session.close()).await;
     }
-    let mut fetched = ended.unwrap_or(Err(PullError::Deadline(deadline)))?;
-    fetched.requests = built.source.requests() - walk.sent_before;
+    let mut fetched = ended.unwrap_or(Err(FetchError::Deadline(deadline)))?;
+    fetched.requests = built.source.requests() - run.sent_before;
     Ok(fetched)
 }
 
@@ -192,21 +193,21 @@ pub async fn resolve_missing(
     clock: &dyn Clock,
     stop: &CancellationToken,
     outcomes: &mut BTreeMap<String, MissingDealOutcome>,
-) -> Result<(), PullError> {
+) -> Result<(), FetchError> {
     let at_once = built.source.missing_at_once();
     if at_once == 0 {
         return Ok(());
     }
-    let walk = Walk::new(built, clock, ends_at, stop);
+    let run = PullRun::new(built, clock, ends_at, stop);
     let ids: Vec<&String> = ids.iter().collect();
     for piece in ids.chunks(at_once) {
         let piece: BTreeSet<String> = piece.iter().copied().cloned().collect();
-        outcomes.extend(walk.step("ask what became of vanished deals", || built.source.missing(&piece)).await?);
+        outcomes.extend(run.step("ask what became of vanished deals", || built.source.missing(&piece)).await?);
     }
     Ok(())
 }
 
-struct Walk<'a> {
+struct PullRun<'a> {
     built: &'a Built,
     clock: &'a dyn Clock,
     ends_at: Instant,
@@ -219,7 +220,7 @@ struct Walk<'a> {
     retries: AtomicU64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PullRun<'a> {
     fn new(built: &'a Built, clock: &'a dyn Clock, ends_at: Instant, stop: &'a CancellationToken) -> Self {
         let (sent_before, retries) = (built.source.requests(), AtomicU64::new(0));
         Self { built, clock, ends_at, stop, session: OnceLock::new(), sent_before, retries }
@@ -229,7 +230,7 @@ impl<'a> Walk<'a> {
         &self,
         mut sink: impl FnMut(&[Deal]) -> io::Result<()>,
         progress: impl Fn(Progress),
-    ) -> Result<Fetched, PullError> {
+    ) -> Result<Fetched, FetchError> {
         let started_at = self.clock.now();
         let source = &self.built.source;
         let mut attempt = Attempt::First;
@@ -242,7 +243,7 @@ impl<'a> Walk<'a> {
         let mut fetched = Fetched {
             listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
             counted: opened.expected.filter(|expected| !expected.exact).map(|expected| expected.count),
-            matched: Matched::default(),
+            matched: FieldCoverage::default(),
             worth: Worth::default(),
             changed_at: None,
             names: Names::default(),
@@ -252,12 +253,12 @@ impl<'a> Walk<'a> {
             filtered: 0,
             skipped: 0,
             deleted: 0,
-            seen: Seen::default(),
+            seen: IdSet::default(),
             vanished: None,
             uncounted: 0,
             findings: Findings::default(),
-            gaps: Gaps::default(),
-            deciding: Deciding::default(),
+            gaps: MissingPathCounts::default(),
+            deciding: RulePathCoverage::default(),
             end: End::default(),
             started_at,
             finished_at: started_at,
@@ -269,7 +270,7 @@ impl<'a> Walk<'a> {
         loop {
             let step = format!("read page {}", fetched.pages + 1);
             let page = self.step(&step, || session.page(after.as_deref())).await?;
-            let wrong = |what: String| PullError::Source { step: step.clone(), source: SourceError::Paging(what) };
+            let wrong = |what: String| FetchError::Source { step: step.clone(), source: SourceError::Paging(what) };
             guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
             unreadable = unreadable.or_else(|| Some((page.skipped.first?, fetched.pages + 1)));
@@ -283,13 +284,13 @@ impl<'a> Walk<'a> {
                 break;
             }
             if self.stop.is_cancelled() {
-                return Err(PullError::Stopped);
+                return Err(FetchError::Stopped);
             }
         }
         for piece in wanted.pieces(|table| source.names_at_once(table)) {
             fetched.names.extend(self.step("look up names", || session.names(&piece)).await?);
             if self.stop.is_cancelled() {
-                return Err(PullError::Stopped);
+                return Err(FetchError::Stopped);
             }
         }
         if fetched.listed.is_some() {
@@ -312,7 +313,7 @@ impl<'a> Walk<'a> {
         fetched: &mut Fetched,
         wanted: &mut Wanted,
         sink: &mut impl FnMut(&[Deal]) -> io::Result<()>,
-    ) -> Result<(), PullError> {
+    ) -> Result<(), FetchError> {
         fetched.pages += 1;
         fetched.seen.add(page.ids.iter().filter(|id| !page.deleted.contains(*id)));
         fetched.fetched += page.fetched();
@@ -324,7 +325,7 @@ impl<'a> Walk<'a> {
         }
         fetched.worth.merge(&page.worth);
         let (matched, changed_at) = (&mut fetched.matched, &mut fetched.changed_at);
-        keep_wanted(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| {
+        apply_scope(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| {
             matched.add(deal);
             *changed_at = (*changed_at).max(deal.updated_at);
         });
@@ -339,11 +340,11 @@ impl<'a> Walk<'a> {
         if fetched.end.doubt().is_none() {
             fetched.end = page.end;
         }
-        sink(&page.deals).map_err(PullError::Spool)
+        sink(&page.deals).map_err(FetchError::Spool)
     }
 
     /// One step, tried again while that may help, ended soon after a stop.
-    async fn step<T, F, Answer>(&self, step: &str, mut ask: F) -> Result<T, PullError>
+    async fn step<T, F, Answer>(&self, step: &str, mut ask: F) -> Result<T, FetchError>
     where
         F: FnMut() -> Answer,
         Answer: Future<Output = Result<T, SourceError>>,
@@ -377,8 +378,8 @@ impl<'a> Walk<'a> {
             tokio::time::sleep(END_OF_PAGE).await;
         };
         tokio::select! {
-            answer = asking => answer.map_err(|source| PullError::Source { step: step.to_owned(), source }),
-            () = stopped => Err(PullError::Stopped),
+            answer = asking => answer.map_err(|source| FetchError::Source { step: step.to_owned(), source }),
+            () = stopped => Err(FetchError::Stopped),
         }
     }
 
@@ -418,7 +419,7 @@ fn jittered(wait: Duration) -> Duration {
 
 /// Puts the account's own currency where the CRM says nothing of a deal's, and leaves out what the configuration does;
 /// `each` sees every deal before.
-pub fn keep_wanted(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
+pub fn apply_scope(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTime<Utc>, mut each: impl FnMut(&Deal)) {
     let received = page.deals.len();
     for deal in &mut page.deals {
         if !deal.in_unknown_currency {
