@@ -1,23 +1,37 @@
-# The list of recipes.
+# List the recipes
 default:
     @just --list
 
-# Format, lints and the quick tests: the inner loop.
-quick:
-    tests/run quick
+# Format the code
+fmt:
+    cargo fmt
 
-# Everything a change must pass.
-test:
-    tests/run
+# Run the lints; warnings are errors
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --release --locked -- -D warnings
 
-# The long forms of the tests as well.
-long:
-    tests/run long
+# Run everything a change must pass: `just test quick` and `just test long` are the other forms
+test *MODE:
+    tests/run {{MODE}}
 
-# The daemon on the five demo deals.
+# Build the documentation of the code
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked --open
+
+# Run the benchmarks; they print figures and assert none
+bench:
+    cargo bench --locked
+
+# Build the program to install, and print its size
+release:
+    cargo build --profile dist --locked
+    ls -lh target/dist/sales-pipeline
+
+# Run the daemon on the demo
 demo:
     cargo run --release --locked -- --demo run
 
-# Licences, sources and advisories of the dependencies; needs cargo-deny.
+# Check licenses, sources and advisories of the dependencies; needs cargo-deny
 deny:
     cargo deny check
