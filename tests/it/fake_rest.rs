@@ -30,8 +30,6 @@ pub(crate) enum Paging {
     NextUrl,
     /// The next address in `Link`.
     Link,
-    /// The next address in a header of its own.
-    NextHeader,
     /// The next cursor in a header.
     CursorHeader,
     /// Parts, by `Range`.
@@ -47,14 +45,13 @@ pub(crate) enum Paging {
 }
 
 impl Paging {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::None,
         Self::Page,
         Self::Offset,
         Self::Cursor,
         Self::NextUrl,
         Self::Link,
-        Self::NextHeader,
         Self::CursorHeader,
         Self::Range,
         Self::BodyPage,
@@ -71,7 +68,6 @@ impl Paging {
             Self::Cursor => "cursor",
             Self::NextUrl => "next_url",
             Self::Link => "link_header",
-            Self::NextHeader => "next_header",
             Self::CursorHeader => "cursor_header",
             Self::Range => "range",
             Self::BodyPage => "body_page",
@@ -98,7 +94,6 @@ impl Paging {
             }
             Self::NextUrl => r#"type = "next_url", next = "$.meta.next_url""#.to_owned(),
             Self::Link => format!(r#"type = "link_header", size_param = "limit", size = {size}"#),
-            Self::NextHeader => r#"type = "next_url", next_header = "Next-Page""#.to_owned(),
             Self::CursorHeader => {
                 r#"type = "cursor", cursor = "X-Next", cursor_from = "header", param = "cursor""#.to_owned()
             }
@@ -493,9 +488,6 @@ fn respond(crm: &mut Crm, request: &Parts, body: &str) -> (Response, Option<Dura
     if !crm.admits(&request.headers, &params) {
         return (plain(401, "application/json", "{\"error\": \"canary\"}"), None);
     }
-    if uri.path() == "/v1/count" {
-        return (crm.count(), None);
-    }
     let Some(mut page) = crm.page(request, &params, body) else { return (plain(404, "application/json", "{}"), None) };
     if fault == Some(Fault::Cut) {
         page.body.truncate(page.body.len() / 2);
@@ -550,12 +542,6 @@ impl Crm {
         let answer = granted.unwrap_or_else(|| json!({"error": "invalid_grant canary"}));
         let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
         response.body(Body::from(answer.to_string())).unwrap()
-    }
-
-    fn count(&self) -> Response {
-        let count = self.lists["deals"].len();
-        let response = Response::builder().header(header::CONTENT_TYPE, "application/json").header("x-total", count);
-        response.body(Body::from(json!({"count": count}).to_string())).unwrap()
     }
 
     /// A page; an empty body for 204, `None` where there is no such list.
@@ -621,12 +607,6 @@ impl Crm {
                     Some(format!("<{}?ids=1,2>;rel=last", request.uri.path())),
                 ];
                 headers.push(("link", links.into_iter().flatten().collect::<Vec<_>>().join(", ")));
-            }
-            "next_header" => {
-                let link = next.map(|next| self.link(&request.uri, cut, next));
-                let host = request.headers[header::HOST].to_str().unwrap();
-                let absolute = |link: String| if link.starts_with('/') { format!("http://{host}{link}") } else { link };
-                headers.extend(link.map(|link| ("next-page", absolute(link))));
             }
             "cursor_header" => headers.extend(next.map(|next| ("x-next", format!("c+/=&{next}")))),
             "range" => {

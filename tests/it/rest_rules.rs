@@ -1,7 +1,6 @@
 //! What real list APIs taught (contract §8), a line each, over real HTTP.
 
 use std::fs;
-use std::time::Duration;
 
 use sales_pipeline::model::finding::Rule;
 use serde_json::json;
@@ -24,11 +23,9 @@ fn bare(crm: &FakeRest, fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_next_address_may_stand_in_any_header_and_a_cursor_too() {
-    for paging in [Paging::NextHeader, Paging::CursorHeader] {
-        let crm = FakeRest::start(deals(12)).await.page_size(5);
-        assert_eq!(pulled(&crm.section(paging)).await.unwrap().0.len(), 12, "{paging:?}");
-    }
+async fn a_cursor_is_read_from_a_header() {
+    let crm = FakeRest::start(deals(12)).await.page_size(5);
+    assert_eq!(pulled(&crm.section(Paging::CursorHeader)).await.unwrap().0.len(), 12);
 }
 
 #[tokio::test]
@@ -59,19 +56,17 @@ async fn a_date_given_in_parts_is_read_to_the_microsecond() {
 
 #[tokio::test]
 async fn an_answer_of_200_with_errors_beside_its_data_is_a_failure() {
-    for line in
-        [r#"success = { path = "$.errors", absent = true }"#, r#"success = { path = "$.errors", empty = true }"#]
-    {
+    for (line, fault, why) in [
+        (r#"success = { path = "$.errors", absent = true }"#, Fault::SaysNoBesideData, "`$.errors` is"),
+        (r#"success = { path = "$.success", equals = true }"#, Fault::SaysNo, "`$.success` is not `true`"),
+    ] {
         let crm = FakeRest::start(deals(3)).await;
         let section = format!("{}\n{line}", crm.section(Paging::Page));
         assert_eq!(pulled(&section).await.unwrap().0.len(), 3);
-        let crm = FakeRest::start(deals(3)).await.fail_always(Fault::SaysNoBesideData);
+        let crm = FakeRest::start(deals(3)).await.fail_always(fault);
         let told = failure(&format!("{}\n{line}", crm.section(Paging::Page))).await;
-        assert!(told.contains("the CRM says in its answer that it failed: `$.errors` is"), "{told}");
+        assert!(told.contains("the CRM says in its answer that it failed:") && told.contains(why), "{told}");
     }
-    let line = r#"success = { path = "$.success", equals = true, error_message = "$.error", retry = ["maintenance"] }"#;
-    let crm = FakeRest::start(deals(3)).await.fail(Fault::SaysNo).fail(Fault::SaysNo);
-    assert_eq!(pulled(&format!("{}\n{line}", crm.section(Paging::Page))).await.unwrap().0.len(), 3, "it passes");
 }
 
 #[tokio::test]
@@ -90,16 +85,6 @@ async fn a_list_is_cut_by_ranges_and_its_total_read_from_them() {
 }
 
 #[tokio::test]
-async fn a_status_may_mean_the_end_but_not_on_the_first_page() {
-    let crm = FakeRest::start(deals(10)).await.page_size(5).habit(Habit::MissesBehindTheEnd);
-    let keys = format!("{}, end_statuses = [404]", Paging::Page.keys(5));
-    assert_eq!(pulled(&paged(&crm, Paging::Page, &keys)).await.unwrap().0.len(), 10);
-    assert!(failure(&crm.section(Paging::Page)).await.contains("the CRM answers 404"));
-    let crm = FakeRest::start(deals(10)).await.fail_always(Fault::Status(404));
-    assert!(failure(&paged(&crm, Paging::Page, &keys)).await.contains("the CRM answers 404"));
-}
-
-#[tokio::test]
 async fn an_address_that_says_there_is_more_is_as_good_as_true() {
     let crm = FakeRest::start(deals(12)).await.page_size(5);
     let keys = r#"type = "offset", size_param = "limit", size = 5, has_more = "$.meta.next_url""#;
@@ -108,18 +93,7 @@ async fn an_address_that_says_there_is_more_is_as_good_as_true() {
 }
 
 #[tokio::test]
-async fn a_total_may_have_a_request_of_its_own_before_the_walk() {
-    for total in [
-        r#"{ method = "HEAD", path = "/count", header = "X-Total" }"#,
-        r#"{ path = "/count", value = "$.count" }"#,
-        r#"{ method = "POST", path = "/count", body = { open = true }, value = "$.count" }"#,
-    ] {
-        let crm = FakeRest::start(deals(12)).await.page_size(5);
-        let keys = format!("{}, total = {total}", Paging::Cursor.keys(5));
-        let (all, fetched) = pulled(&paged(&crm, Paging::Cursor, &keys)).await.unwrap();
-        assert_eq!((all.len(), fetched.counted, fetched.listed), (12, Some(12), None), "{total}");
-        assert_eq!(crm.requests()[0].path, "/v1/count", "it is the first");
-    }
+async fn a_total_in_a_header_may_be_wrong_by_the_tolerance() {
     let crm = FakeRest::start(deals(12)).await.page_size(5);
     let keys = format!("{}, total_header = \"X-Total-Count\"", Paging::Cursor.keys(5));
     assert_eq!(pulled(&paged(&crm, Paging::Cursor, &keys)).await.unwrap().1.listed, Some((12, 12)));
@@ -216,21 +190,14 @@ async fn a_relative_address_is_resolved_against_the_request_and_sent_as_it_is() 
 }
 
 #[tokio::test]
-async fn a_next_address_is_asked_for_as_the_first_was_unless_it_is_to_go_alone() {
+async fn a_next_address_is_requested_with_the_method_body_and_headers_of_the_first() {
     let line = r#"request = { method = "POST", path = "/next_url/deals", body = { open = true }, headers = { Prefer = "maxpagesize=5" } }"#;
-    for (keep, method, body, is_preferred) in [
-        ("", "POST", r#"{"open":true}"#, true),
-        (r#", keep = ["headers"]"#, "GET", "", true),
-        (", keep = []", "GET", "", false),
-    ] {
-        let crm = FakeRest::start(deals(12)).await.page_size(5);
-        let keys = format!("{}{keep}", Paging::NextUrl.keys(5));
-        let (all, _) = pulled(&with(&paged(&crm, Paging::NextUrl, &keys), "request", line)).await.unwrap();
-        assert_eq!(all.len(), 12);
-        let last = crm.requests().pop().unwrap();
-        assert_eq!((last.method.as_str(), last.body.as_str()), (method, body), "{keep}");
-        assert_eq!(last.headers.contains_key("prefer"), is_preferred, "{keep}");
-    }
+    let crm = FakeRest::start(deals(12)).await.page_size(5);
+    let (all, _) = pulled(&with(&crm.section(Paging::NextUrl), "request", line)).await.unwrap();
+    assert_eq!(all.len(), 12);
+    let last = crm.requests().pop().unwrap();
+    assert_eq!((last.method.as_str(), last.body.as_str()), ("POST", r#"{"open":true}"#));
+    assert!(last.headers.contains_key("prefer"));
 }
 
 #[tokio::test]
@@ -249,12 +216,12 @@ async fn a_plain_answer_that_is_labelled_gzip_is_read_as_it_is() {
 #[tokio::test]
 async fn null_and_secrets_stand_anywhere_in_body_query_and_headers() {
     let crm = FakeRest::start(deals(3)).await;
-    let line = r#"request = { method = "POST", path = "/none/deals", body = { key = { env = "TOKEN" }, after = { null = true }, list = [{ env = "TOKEN" }] }, query = { a = [1, 2], k = { env = "TOKEN" }, none = { null = true } }, array = "comma", headers = { X-Key = { env = "TOKEN" } } }"#;
+    let line = r#"request = { method = "POST", path = "/none/deals", body = { key = { env = "TOKEN" }, after = { null = true }, list = [{ env = "TOKEN" }] }, query = { a = [1, 2], k = { env = "TOKEN" }, none = { null = true } }, headers = { X-Key = { env = "TOKEN" } } }"#;
     let toml = with(&crm.section(Paging::None), "request", line);
     pulled(&toml).await.unwrap();
     let asked = crm.requests().pop().unwrap();
     assert_eq!(asked.body, r#"{"after":null,"key":"canary","list":["canary"]}"#);
-    assert_eq!((asked.query.as_str(), &asked.headers["x-key"]), ("a=1%2C2&k=canary", &"canary".parse().unwrap()));
+    assert_eq!((asked.query.as_str(), &asked.headers["x-key"]), ("a=1&a=2&k=canary", &"canary".parse().unwrap()));
     let mut secrets: Vec<String> = built(&toml).secrets.into_iter().map(|(key, _)| key).collect();
     secrets.sort();
     assert_eq!(secrets, ["request.body.key", "request.body.list.0", "request.headers.X-Key", "request.query.k"]);
@@ -291,18 +258,6 @@ async fn a_list_of_graphql_is_walked_by_its_variables() {
 }
 
 #[tokio::test]
-async fn a_form_carries_parameters_and_the_page() {
-    let crm = FakeRest::start(deals(1)).await;
-    let line = r#"request = { method = "POST", path = "/none/deals", form = { a = "b c", k = { env = "TOKEN" } } }"#;
-    let keys = r#"type = "page", in = "body", param = "page", total = "$.meta.total""#;
-    let toml = with(&with(&crm.section(Paging::None), "request", line), "paging", &format!("paging = {{ {keys} }}"));
-    pulled(&toml).await.unwrap();
-    let asked = crm.requests().pop().unwrap();
-    assert_eq!(asked.body, "a=b+c&k=canary&page=1");
-    assert_eq!(asked.headers["content-type"], "application/x-www-form-urlencoded");
-}
-
-#[tokio::test]
 async fn names_are_asked_for_by_ids_many_at_a_time_and_only_those_that_are_wanted() {
     for (keys, request) in [
         (r#"mode = "ids", path = "/none/users", ids_param = "ids", chunk = 2"#, "ids=0%2C1"),
@@ -329,9 +284,9 @@ async fn names_are_asked_for_by_ids_many_at_a_time_and_only_those_that_are_wante
     let asked: Vec<_> = crm.requests().into_iter().filter(|asked| asked.path.ends_with("/users")).collect();
     assert!(asked.len() == 2 && asked.iter().all(|asked| asked.query.contains("ids=0%2C1%2C2")), "{asked:?}");
     let crm = FakeRest::start(deals(3)).await;
-    let line = r#"lookup.users = { mode = "ids", method = "POST", path = "/none/users", body = { filter = {} }, in = "body", ids_param = "filter.ids", join = "repeat", ids_as = "int", records = "$.data", key = "$.id", value = "$.first_name" }"#;
+    let line = r#"lookup.users = { mode = "ids", method = "POST", path = "/none/users", body = { filter = {} }, in = "body", ids_param = "filter.ids", join = "repeat", records = "$.data", key = "$.id", value = "$.first_name" }"#;
     pulled(&with(&crm.section(Paging::Page), "lookup.users", line)).await.unwrap();
-    assert_eq!(crm.requests().pop().unwrap().body, r#"{"filter":{"ids":[0,1,2]}}"#);
+    assert_eq!(crm.requests().pop().unwrap().body, r#"{"filter":{"ids":["0","1","2"]}}"#);
 }
 
 #[tokio::test]
@@ -378,12 +333,6 @@ async fn the_limits_of_the_crm_are_kept_and_obeyed() {
         assert!(told(&refused).contains("the CRM answered 403 and is left alone until"), "{}", told(&refused));
     }
     assert_eq!(crm.requests().len(), 1, "the second time it is not even asked");
-
-    let crm = FakeRest::start(deals(12)).await.page_size(3);
-    let toml = format!("{}\nrate = {{ min_interval = \"20ms\", concurrency = 2 }}", crm.section(Paging::Page));
-    let begun = tokio::time::Instant::now();
-    assert_eq!(pulled(&toml).await.unwrap().1.requests, 7);
-    assert!(begun.elapsed() >= Duration::from_millis(120), "six waits between seven requests");
 }
 
 #[tokio::test]
@@ -457,7 +406,7 @@ async fn an_error_names_the_path_the_step_and_how_many_records_end_there() {
 }
 
 #[tokio::test]
-async fn records_are_unwrapped_keyed_and_nested() {
+async fn records_are_unwrapped_and_nested() {
     let crm = FakeRest::start(vec![
         json!({"data": {"id": 1, "stages": [{"id": 7, "name": "New"}]}}).to_string(),
         json!({"data": {"id": 2, "stages": [{"id": 8, "name": "Old"}], "title": false}}).to_string(),
@@ -480,13 +429,6 @@ async fn records_are_unwrapped_keyed_and_nested() {
     );
     let (all, _) = pulled(&nested).await.unwrap();
     assert_eq!(all.iter().map(|deal| deal.stage.as_deref().unwrap()).collect::<Vec<_>>(), ["New", "Old"]);
-    let keyed = with(
-        &with(&bare(&crm, ""), "fields", r#"fields = { id = "$key", value = "$.total" }"#),
-        "records",
-        r#"records = { path = "$", keyed = true, where = [{ path = "$.total", op = "exists" }] }"#,
-    );
-    let (all, _) = pulled(&keyed).await.unwrap();
-    assert_eq!(all[0].id, "meta");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,8 +27,8 @@ pub enum NoProposal {
     Empty,
     /// An object whose members are the records, perhaps below some keys.
     #[error(
-        "the answer holds no list, but an object of records: write the section by hand, with `keyed = true` under \
-         `records` and `id = \"$key\"` under `fields` (docs/rest.md)"
+        "the answer holds an object of records, which a rest source cannot read: look for an address that answers \
+         with a list"
     )]
     Keyed,
     /// A list of objects without a field that could be an id.

@@ -133,7 +133,7 @@ impl Client {
             for (key, value) in &draft.hidden {
                 request.url.query_pairs_mut().append_pair(key, value.expose_secret());
             }
-            self.limits.wait(self.clock.now()).await?;
+            self.limits.check(self.clock.now())?;
             let token = self.credentials.apply(&self.keyring, &mut request, refused).await?;
             let reply = http.send(request).await?;
             self.limits.follow(&reply, self.clock.now())?;

@@ -117,12 +117,6 @@ impl<'a> Node<'a> {
         items.get(if index < 0 { items.len().checked_sub(place)? } else { place })
     }
 
-    /// All members with their keys, if it is an object.
-    pub(super) fn members(&self) -> Option<Vec<(Option<Cow<'a, str>>, Json<'a>)>> {
-        let Parts::Object(members) = self.parts() else { return None };
-        Some(members.iter().filter_map(|(key, member)| Some((Some(key.clone()), member.json?))).collect())
-    }
-
     /// All items, if it is a list.
     pub(super) fn items(&self) -> Option<Vec<Json<'a>>> {
         let Parts::List(items) = self.parts() else { return None };

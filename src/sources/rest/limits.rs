@@ -22,17 +22,10 @@ use crate::sources::source::SourceError;
 struct Keys {
     requests: Option<u32>,
     per: Option<Span>,
-    #[serde(default = "one")]
-    concurrency: usize,
-    min_interval: Option<Span>,
     reset_header: Option<Header>,
     reset_unit: Option<ResetUnit>,
     quota: Option<Quota>,
     giveup: Option<GiveUp>,
-}
-
-fn one() -> usize {
-    1
 }
 
 /// A header's name.
@@ -96,9 +89,6 @@ const FAILURES: std::ops::Range<u16> = 400..600;
 pub(super) struct Limits {
     /// Requests in a span of time.
     pace: Option<Pace>,
-    /// How many look-ups are read side by side.
-    pub(super) concurrency: usize,
-    interval: Pacer,
     reset: Option<(HeaderName, ResetUnit)>,
     quota: Option<Quota>,
     giveup: Option<GiveUp>,
@@ -132,9 +122,6 @@ impl Limits {
         if keys.giveup.as_ref().is_some_and(|giveup| !STATUSES.contains(&giveup.status)) {
             problems.push(Problem::at("giveup.status", "is no status of HTTP").hint("for instance 403"));
         }
-        if keys.concurrency == 0 {
-            problems.push(Problem::at("concurrency", "must be at least 1"));
-        }
         let reset = match (keys.reset_header, keys.reset_unit) {
             (Some(Header(name)), Some(unit)) => Some((name, unit)),
             (None, None) => None,
@@ -151,18 +138,7 @@ impl Limits {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let interval = keys.min_interval.filter(|interval| !interval.0.is_zero());
-        Ok(Self {
-            pace,
-            concurrency: keys.concurrency,
-            interval: Pacer::new(interval.map(|Span(per)| Pace { requests: 1, per })),
-            reset,
-            quota: keys.quota,
-            giveup: keys.giveup,
-            tries,
-            left: Mutex::default(),
-            memory,
-        })
+        Ok(Self { pace, reset, quota: keys.quota, giveup: keys.giveup, tries, left: Mutex::default(), memory })
     }
 
     /// How often a failed request is tried, where it is said here.
@@ -180,8 +156,8 @@ impl Limits {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Waits for the next request's turn, or says why there is none.
-    pub(super) async fn wait(&self, now: DateTime<Utc>) -> Result<(), SourceError> {
+    /// Refuses the next request during a cool-down, or if the quota is used up.
+    pub(super) fn check(&self, now: DateTime<Utc>) -> Result<(), SourceError> {
         if let Some((status, until)) = self.left_alone(now) {
             return Err(SourceError::LeftAlone { status, until });
         }
@@ -191,7 +167,6 @@ impl Limits {
         {
             return Err(SourceError::Quota { left, floor: *floor });
         }
-        self.interval.wait().await;
         Ok(())
     }
 
@@ -334,27 +309,27 @@ mod tests {
         assert_eq!((usual.retry().unwrap().attempts, read("").unwrap().retry().is_none()), (2, true));
     }
 
-    #[tokio::test]
-    async fn what_others_need_of_the_quota_is_left_to_them() {
+    #[test]
+    fn what_others_need_of_the_quota_is_left_to_them() {
         let limits = read("quota = { remaining_header = 'X-Left', floor = 100 }").unwrap();
         limits.follow(&reply(200, &[("x-left", "100")]), now()).unwrap();
-        assert!(limits.wait(now()).await.is_ok());
+        assert!(limits.check(now()).is_ok());
         limits.follow(&reply(200, &[("x-left", "99")]), now()).unwrap();
-        assert!(matches!(limits.wait(now()).await, Err(SourceError::Quota { left: 99, floor: 100 })));
+        assert!(matches!(limits.check(now()), Err(SourceError::Quota { left: 99, floor: 100 })));
         limits.begin();
-        assert!(limits.wait(now()).await.is_ok(), "the next pull asks anew");
+        assert!(limits.check(now()).is_ok(), "the next pull asks anew");
     }
 
-    #[tokio::test]
-    async fn after_a_block_page_the_crm_is_left_alone_for_a_while() {
+    #[test]
+    fn after_a_block_page_the_crm_is_left_alone_for_a_while() {
         let toml = "giveup = { status = 403, content_type = 'text/html', cooloff = '15m' }";
         let limits = read(toml).unwrap();
         assert!(limits.follow(&reply(403, &[("content-type", "application/json")]), now()).is_ok());
         let blocked = limits.follow(&reply(403, &[("content-type", "text/html; charset=utf-8")]), now());
         assert!(matches!(blocked, Err(SourceError::LeftAlone { status: 403, .. })));
         limits.begin();
-        assert!(limits.wait(now() + TimeDelta::minutes(14)).await.is_err());
-        assert!(limits.wait(now() + TimeDelta::minutes(15)).await.is_ok());
+        assert!(limits.check(now() + TimeDelta::minutes(14)).is_err());
+        assert!(limits.check(now() + TimeDelta::minutes(15)).is_ok());
     }
 
     #[test]
@@ -364,7 +339,6 @@ mod tests {
             ("requests = 1", "per"),
             ("per = '1s'", "requests"),
             ("requests = 1\nper = '0s'", "per"),
-            ("concurrency = 0", "concurrency"),
             ("reset_header = 'X'", "reset_unit"),
             ("reset_unit = 'seconds'", "reset_header"),
             ("quota = { floor = 1 }", "quota"),

@@ -67,22 +67,19 @@ impl List {
         &self.paging
     }
 
-    /// Whether an address of the list is not one of this CRM, with the key that says so.
-    pub(super) fn check_addresses(&self, http: &Http) -> impl Iterator<Item = (&'static str, Problem)> {
-        let own = self.request.check_address(http).map(|problem| ("request", problem));
-        let count = self.paging.count().and_then(|count| count.request.check_address(http));
-        own.into_iter().chain(count.map(|problem| ("paging", problem.under(&["total"]))))
+    /// Reports an address on another host than the endpoint's.
+    pub(super) fn check_address(&self, http: &Http) -> Option<Problem> {
+        self.request.check_address(http)
     }
 
-    /// The secrets of its requests, each with its place: the one of the request, and of the paging.
-    pub(super) fn secrets(&self) -> (Secrets, Secrets) {
-        let count = self.paging.count().map(|count| count.request.secrets()).unwrap_or_default();
-        (self.request.secrets(), count)
+    /// The secrets of its requests, each with its key.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.request.secrets()
     }
 
     /// Asks for the page at `after`.
     pub(super) async fn ask(&self, client: &Client, after: Option<&str>) -> Result<Answer, SourceError> {
-        self.send(client, &self.request, &self.paging.turn(after)).await
+        self.send(client, &self.paging.turn(after)).await
     }
 
     /// Reads the table behind it to its end, all rows or those `asked` for; how the end is known. Fails where fewer came
@@ -94,7 +91,7 @@ impl List {
         mut take: impl FnMut(&[Record<'_>]),
     ) -> Result<End, SourceError> {
         let mut guards = Guards::new(self.paging.bounds());
-        let mut total = if asked.is_none() { self.count(client).await? } else { None };
+        let mut total = None;
         let mut rows = 0;
         let mut after: Option<String> = None;
         let end = loop {
@@ -102,7 +99,7 @@ impl List {
             if let Some(asked) = asked {
                 asked.put(&mut turn);
             }
-            let answer = self.send(client, &self.request, &turn).await?;
+            let answer = self.send(client, &turn).await?;
             let document = answer.document()?;
             let batch = self.split(client, &answer, &document, after.as_deref())?;
             let prints: Vec<String> = batch.records.iter().map(Record::fingerprint).collect();
@@ -121,26 +118,10 @@ impl List {
         }
     }
 
-    async fn send(&self, client: &Client, request: &Request, turn: &Turn) -> Result<Answer, SourceError> {
+    async fn send(&self, client: &Client, turn: &Turn) -> Result<Answer, SourceError> {
         let http = client.http().await?;
-        let draft = request.draft(&http, &client.keyring, &client.headers, turn)?;
+        let draft = self.request.draft(&http, &client.keyring, &client.headers, turn)?;
         client.send(&http, &draft).await
-    }
-
-    /// How many records there are, where a request of its own says so.
-    pub(super) async fn count(&self, client: &Client) -> Result<Option<u64>, SourceError> {
-        let Some(count) = self.paging.count() else { return Ok(None) };
-        let part = |source| SourceError::Part { part: "count the records".to_owned(), source: Box::new(source) };
-        let asked = async {
-            let answer = self.send(client, &count.request, &Turn::default()).await?;
-            let document = answer.document()?;
-            if !answer.is_nothing() {
-                client.check(&document)?;
-            }
-            let total = count.spot.read(&document, &answer.headers);
-            total.ok_or_else(|| SourceError::Mapping("the answer holds no count".to_owned()))
-        };
-        asked.await.map(Some).map_err(part)
     }
 
     /// Finds the records of an answer, and where the next page is.

@@ -1,6 +1,5 @@
-//! Where the records of an answer are: a list, an object of records, or the lists inside one list.
+//! Where the records of an answer are: a list, or the lists inside one list.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, de};
@@ -24,12 +23,7 @@ pub(super) struct Leniency {
     pub(super) null: bool,
     /// Nothing at all is an empty one.
     pub(super) missing: bool,
-    /// An object's members are its items, and each has a key.
-    pub(super) keyed: bool,
 }
-
-/// A record as it stands in the answer, and its key where the list is an object.
-pub(super) type Item<'a> = (Option<Cow<'a, str>>, Json<'a>);
 
 impl ListPath {
     /// The whole answer is the list.
@@ -43,15 +37,15 @@ impl ListPath {
     }
 
     /// The records. What is no list is an error that names the step.
-    pub(super) fn records<'a>(&self, document: &Node<'a>, lenient: Leniency) -> Result<Vec<Item<'a>>, SourceError> {
+    pub(super) fn records<'a>(&self, document: &Node<'a>, lenient: Leniency) -> Result<Vec<Json<'a>>, SourceError> {
         let Some(each) = &self.each else { return self.list_at(&self.list, self.list.follow(document), lenient) };
-        let outer = self.list_at(&self.list, self.list.follow(document), Leniency { keyed: false, ..lenient })?;
+        let outer = self.list_at(&self.list, self.list.follow(document), lenient)?;
         let mut records = Vec::with_capacity(outer.len());
-        for (_, item) in outer {
+        for item in outer {
             let item = Node::of(item);
             match each.follow(&item).map(Node::json) {
-                Ok(Some(found)) if !lenient.keyed && !found.is_null() && !found.text().starts_with('[') => {
-                    records.push((None, found));
+                Ok(Some(found)) if !found.is_null() && !found.text().starts_with('[') => {
+                    records.push(found);
                 }
                 _ => records.extend(self.list_at(each, each.follow(&item), lenient)?),
             }
@@ -67,7 +61,7 @@ impl ListPath {
         path: &Path,
         found: Result<&Node<'a>, Stop>,
         lenient: Leniency,
-    ) -> Result<Vec<Item<'a>>, SourceError> {
+    ) -> Result<Vec<Json<'a>>, SourceError> {
         let last = path.step_name(path.steps().len().saturating_sub(1));
         match found {
             Ok(found) if found.json().is_some_and(Json::is_null) => {
@@ -78,13 +72,7 @@ impl ListPath {
                 }
             }
             Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_IN_ONE)),
-            Ok(found) if lenient.keyed => {
-                found.members().ok_or_else(|| self.wrong(&last, "is not an object of records"))
-            }
-            Ok(found) => {
-                let items = found.items().ok_or_else(|| self.wrong(&last, "is not a list"))?;
-                Ok(items.into_iter().map(|item| (None, item)).collect())
-            }
+            Ok(found) => found.items().ok_or_else(|| self.wrong(&last, "is not a list")),
             Err(Stop { null: true, .. }) if lenient.null => Ok(Vec::new()),
             Err(Stop { null: false, .. }) if lenient.missing => Ok(Vec::new()),
             Err(Stop { step, null }) => {
@@ -135,25 +123,21 @@ mod tests {
         let node = Node::document(document).unwrap();
         let path: ListPath = serde_json::from_str(path).map_err(|error| error.to_string())?;
         let records = path.records(&node, lenient).map_err(|error| error.to_string())?;
-        let shown = |(key, record): &Item<'_>| format!("{}{}", key.as_deref().unwrap_or_default(), record.text());
-        Ok(records.iter().map(shown).collect())
+        Ok(records.iter().map(|record| record.text().to_owned()).collect())
     }
 
     fn records(path: &str, document: &str, null: bool) -> Result<Vec<String>, String> {
-        read(&format!("{path:?}"), document, Leniency { null, ..Leniency::default() })
+        read(&format!("{path:?}"), document, Leniency { null, missing: false })
     }
 
     #[test]
-    fn two_paths_lead_through_a_list_and_an_object_of_records_gives_its_keys() {
+    fn two_paths_lead_through_a_list() {
         let nested = r#"[{"stages": [1, 2]}, {"stages": [3]}]"#;
         assert_eq!(read(r#"["$", "$.stages"]"#, nested, Leniency::default()).unwrap(), ["1", "2", "3"]);
-        let keyed = Leniency { keyed: true, ..Leniency::default() };
-        assert_eq!(read(r#""$.d""#, r#"{"d": {"a": 1, "b": 2}}"#, keyed).unwrap(), ["a1", "b2"]);
-        assert!(read(r#""$.d""#, r#"{"d": [1]}"#, keyed).is_err());
         for path in [r#"["$"]"#, r#"["$", "$.a", "$.b"]"#, r#""$.a[*].b[*]""#, r#""$[*]x""#] {
             assert!(read(path, "[]", Leniency::default()).is_err(), "{path}");
         }
-        let missing = Leniency { missing: true, ..Leniency::default() };
+        let missing = Leniency { null: false, missing: true };
         assert_eq!(read(r#""$.users""#, "{}", missing), Ok(Vec::new()));
     }
 

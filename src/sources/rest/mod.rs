@@ -40,7 +40,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::task::JoinSet;
 
 use crate::http::Http;
 use crate::model::deal::{STATUS, WHERE};
@@ -58,7 +57,7 @@ use crate::sources::rest::record::Record;
 use crate::sources::rest::settings::{KEYS, Settings, keep};
 use crate::sources::rest::status::StatusRule;
 use crate::sources::source::{
-    Attempt, Bounds, Expected, Mapped, Names, Opened, Page, RulePathCoverage, Session, Source, SourceError, Wanted,
+    Attempt, Bounds, Mapped, Names, Opened, Page, RulePathCoverage, Session, Source, SourceError, Wanted,
 };
 
 /// How long one request is tried in all where the section does not say (contract §2.1).
@@ -116,7 +115,7 @@ struct Rest {
     client: Arc<Client>,
     deals: List,
     mapping: Mapping,
-    lookups: Arc<Lookups>,
+    lookups: Lookups,
     status: Option<StatusRule>,
 }
 
@@ -140,7 +139,7 @@ impl Rest {
             keyring: Arc::clone(&context.keyring),
             clock: Arc::clone(&context.clock),
         };
-        Ok(Self { client: Arc::new(client), deals, mapping, lookups: Arc::new(lookups), status })
+        Ok(Self { client: Arc::new(client), deals, mapping, lookups, status })
     }
 }
 
@@ -150,11 +149,8 @@ impl Source for Rest {
         if attempt == Attempt::First {
             self.client.limits.begin();
         }
-        let count = self.deals.count(&self.client).await?;
-        // A count of its own may lag behind the list.
-        let expected = count.map(|count| Expected { count, exact: false });
         let (names, warnings) = self.tables().await?;
-        let opened = Opened { expected, warnings, ..Opened::default() };
+        let opened = Opened { warnings, ..Opened::default() };
         Ok(Box::new(RestSession { rest: self, opened, names }))
     }
 
@@ -228,29 +224,17 @@ fn part<T>(name: &str, read: Result<T, SourceError>) -> Result<T, SourceError> {
 }
 
 impl Rest {
-    /// The tables that are read before the first page, as many side by side as the limits allow, and what is odd
-    /// about them.
+    /// The tables that are read before the first page, with warnings about them.
     async fn tables(&self) -> Result<(Names, Vec<String>), SourceError> {
         let used = self.mapping.tables();
-        let mut waiting = self.lookups.keys().filter(|name| used.contains(name.as_str())).cloned();
-        let mut reading = JoinSet::new();
         let mut names = Names::default();
         let mut warnings = BTreeSet::new();
-        loop {
-            while reading.len() < self.client.limits.concurrency
-                && let Some(name) = waiting.next()
-            {
-                let (client, lookups) = (Arc::clone(&self.client), Arc::clone(&self.lookups));
-                reading.spawn(async move {
-                    let read = part(&name, lookups[&name].fetch(&client).await);
-                    (name, read)
-                });
+        for (name, lookup) in &self.lookups {
+            if used.contains(name.as_str()) {
+                let (table, odd) = part(name, lookup.fetch(&self.client).await)?;
+                names.extend(table);
+                warnings.extend(odd.into_iter().map(|odd| format!("Look-up `{name}` {odd}")));
             }
-            let Some(read) = reading.join_next().await else { break };
-            let (name, read) = read.map_err(|_| SourceError::Malformed("a look-up ended in a panic".to_owned()))?;
-            let (table, odd) = read?;
-            names.extend(table);
-            warnings.extend(odd.into_iter().map(|odd| format!("Look-up `{name}` {odd}")));
         }
         Ok((names, warnings.into_iter().collect()))
     }

@@ -53,8 +53,6 @@ struct Keys {
     client_auth: ClientAuth,
     #[serde(default = "access_token")]
     token_path: Path,
-    #[serde(default = "expires_in")]
-    expires_path: Path,
     #[serde(default = "bearer")]
     scheme: String,
     endpoint_path: Option<Path>,
@@ -62,10 +60,6 @@ struct Keys {
 
 fn access_token() -> Path {
     "$.access_token".parse().expect("it is a path")
-}
-
-fn expires_in() -> Path {
-    "$.expires_in".parse().expect("it is a path")
 }
 
 fn bearer() -> String {
@@ -246,7 +240,8 @@ impl OAuth {
             // Zoho says 200 to a grant that it does not accept.
             return Err(SourceError::Refused { status: 200 });
         };
-        let seconds = word(&self.keys.expires_path).and_then(|seconds| seconds.parse::<u64>().ok());
+        let seconds = document.member("expires_in").and_then(Node::json).and_then(Json::scalar);
+        let seconds = seconds.and_then(|seconds| seconds.text()?.parse::<u64>().ok());
         let lasts = seconds.map_or(UNSAID, |seconds| Duration::from_secs(seconds.min(LONGEST)));
         let token = Token {
             text: SecretString::from(access),

@@ -46,9 +46,6 @@ pub(super) struct Stop {
     pub(super) null: bool,
 }
 
-/// What a path looks like that means the key of a record in an object of records.
-const KEY: &str = "$key";
-
 impl Path {
     /// The value there; `None` where it is null or something on the way is missing.
     pub(super) fn find<'a>(&self, node: &Node<'a>) -> Option<Json<'a>> {
@@ -83,11 +80,6 @@ impl Path {
         &self.steps
     }
 
-    /// Whether it means the key of a record, not a place in it.
-    pub(super) fn is_key(&self) -> bool {
-        self.text == KEY
-    }
-
     /// Where a way ends, in words: `` `$.account.name`: `account` is null ``.
     pub(super) fn ends(&self, stop: Stop) -> String {
         format!("`{self}`: `{}` {}", self.step_name(stop.step), if stop.null { "is null" } else { "is missing" })
@@ -111,9 +103,6 @@ impl FromStr for Path {
     type Err = NotAPath;
 
     fn from_str(text: &str) -> Result<Self, NotAPath> {
-        if text == KEY {
-            return Ok(Self { text: text.to_owned(), steps: Vec::new() });
-        }
         let mut reader = Reader::new(text);
         let steps = reader.steps()?;
         match reader.rest() {

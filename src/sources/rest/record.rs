@@ -1,6 +1,5 @@
 //! One record of an answer: the values at its paths.
 
-use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -14,8 +13,6 @@ pub(super) struct Record<'a> {
     pub(super) node: Node<'a>,
     /// As it came.
     pub(super) json: Json<'a>,
-    /// Its key, in an object of records.
-    pub(super) key: Option<Cow<'a, str>>,
     /// Whether this CRM writes `false` for nothing.
     pub(super) false_is_null: bool,
 }
@@ -24,7 +21,7 @@ impl<'a> Record<'a> {
     /// A record that is what it looks like.
     #[cfg(test)]
     pub(super) fn of(json: Json<'a>) -> Self {
-        Self { node: Node::of(json), json, key: None, false_is_null: false }
+        Self { node: Node::of(json), json, false_is_null: false }
     }
 
     /// What tells it from another where its id cannot be read.
@@ -47,9 +44,6 @@ impl<'a> Record<'a> {
     /// The value, or the step at which it is null or missing.
     pub(super) fn reach(&self, path: &Path) -> Result<Scalar<'a>, Stop> {
         let null = Stop { step: path.steps().len().saturating_sub(1), null: true };
-        if path.is_key() {
-            return self.key.clone().map(Scalar::Text).ok_or(null);
-        }
         let value = path.reach(&self.node)?.scalar().ok_or(null)?;
         if self.false_is_null && value == Scalar::Bool(false) { Err(null) } else { Ok(value) }
     }

@@ -1,7 +1,5 @@
 //! Which values of an answer are records: where they are, what is unwrapped, what counts as nothing.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 
 use crate::settings::Problem;
@@ -33,14 +31,12 @@ pub(super) struct Keys {
     null_is_empty: bool,
     #[serde(default)]
     false_is_null: bool,
-    #[serde(default)]
-    keyed: bool,
     #[serde(default, rename = "where")]
     conditions: Vec<conditions::Keys>,
 }
 
 /// The keys beside the path, which a look-up has too.
-pub(super) const KEYS: [&str; 5] = ["unwrap", "null_is_empty", "false_is_null", "keyed", "where"];
+pub(super) const KEYS: [&str; 4] = ["unwrap", "null_is_empty", "false_is_null", "where"];
 
 impl Keys {
     /// Checks that every test has the value its operation needs.
@@ -59,7 +55,7 @@ impl Keys {
         Ok(Records {
             path: self.path,
             unwrap: self.unwrap,
-            lenient: Leniency { null: self.null_is_empty, missing: false, keyed: self.keyed },
+            lenient: Leniency { null: self.null_is_empty, missing: false },
             false_is_null: self.false_is_null,
             conditions: checked,
         })
@@ -69,17 +65,17 @@ impl Keys {
 impl Records {
     /// The same, where a list that is not there is an empty one: a table beside the records of a page.
     pub(super) fn that_may_be_missing(mut self) -> Self {
-        self.lenient = Leniency { null: true, missing: true, ..self.lenient };
+        self.lenient = Leniency { null: true, missing: true };
         self
     }
 
     /// All records of an answer, wanted or not.
     pub(super) fn all<'a>(&self, document: &Node<'a>) -> Result<Vec<Record<'a>>, SourceError> {
         let items = self.path.records(document, self.lenient)?;
-        items.into_iter().map(|(key, json)| self.record(key, json)).collect()
+        items.into_iter().map(|json| self.record(json)).collect()
     }
 
-    fn record<'a>(&self, key: Option<Cow<'a, str>>, json: Json<'a>) -> Result<Record<'a>, SourceError> {
+    fn record<'a>(&self, json: Json<'a>) -> Result<Record<'a>, SourceError> {
         let outer = Node::of(json);
         if outer.is_too_large() {
             return Err(SourceError::TooManyParts(MAX_IN_ONE));
@@ -88,7 +84,7 @@ impl Records {
             None => outer,
             Some(path) => Node::of(path.reach(&outer).map_err(|stop| SourceError::Mapping(path.ends(stop)))?),
         };
-        Ok(Record { node, key, json, false_is_null: self.false_is_null })
+        Ok(Record { node, json, false_is_null: self.false_is_null })
     }
 
     /// The paths without which a record is left out.
@@ -111,9 +107,8 @@ mod tests {
         let records = section(toml).read::<Keys>(&[]).unwrap().check().unwrap();
         let node = Node::document(document).unwrap();
         let id: Path = "$.id".parse().unwrap();
-        let key: Path = "$key".parse().unwrap();
         let all = records.all(&node).map_err(|error| error.to_string())?;
-        let shown = |record: &Record<'_>| record.value(&id).or_else(|| record.value(&key))?.text().map(str::to_owned);
+        let shown = |record: &Record<'_>| record.value(&id)?.text().map(str::to_owned);
         Ok(all.iter().map(shown).collect())
     }
 
@@ -122,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_unwrapped_and_keys_of_an_object_are_read_as_key() {
+    fn records_are_unwrapped() {
         let wrapped = r#"{"items": [{"data": {"id": 1}}, {"data": {"id": 2}}]}"#;
         assert_eq!(
             ids(
@@ -139,14 +134,6 @@ unwrap = '$.date.x'",
         )
         .unwrap_err();
         assert_eq!(broken, "`$.date.x`: `date` is missing");
-        assert_eq!(
-            ids(
-                "path = 'd'
-keyed = true",
-                r#"{"d": {"a": {}, "b": {"id": 3}}}"#
-            ),
-            Ok(some(&["a", "3"]))
-        );
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use form_urlencoded::Serializer;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +19,7 @@ use crate::sources::source::SourceError;
 use crate::telemetry::Escaped;
 
 /// The keys of a request.
-pub(super) const KEYS: [&str; 7] = ["method", "path", "query", "array", "headers", "body", "form"];
+pub(super) const KEYS: [&str; 5] = ["method", "path", "query", "headers", "body"];
 
 /// The keys of `[sources.x.request]`, and the same of a look-up.
 #[derive(Deserialize)]
@@ -33,11 +32,8 @@ pub(super) struct Keys {
     #[serde(default)]
     query: BTreeMap<String, Template>,
     #[serde(default)]
-    array: Array,
-    #[serde(default)]
     headers: Headers,
     body: Option<Template>,
-    form: Option<BTreeMap<String, Template>>,
 }
 
 /// How it is asked.
@@ -47,18 +43,6 @@ enum Verb {
     #[default]
     Get,
     Post,
-    /// Only of a count: the answer has no body.
-    Head,
-}
-
-/// How a list stands in a query: `a=1&a=2`, `a=1,2` or `a[]=1&a[]=2`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Array {
-    #[default]
-    Repeat,
-    Comma,
-    Brackets,
 }
 
 /// A request, checked.
@@ -66,15 +50,8 @@ pub(super) struct Request {
     method: Method,
     path: String,
     query: BTreeMap<String, Template>,
-    array: Array,
     headers: Headers,
-    payload: Payload,
-}
-
-enum Payload {
-    None,
-    Json(Template),
-    Form(BTreeMap<String, Template>),
+    body: Option<Template>,
 }
 
 /// A request that is ready to be sent, but for its credentials.
@@ -99,38 +76,23 @@ impl Keys {
         let mut problems = check_headers(&self.headers);
         problems.extend(key_in(&self.path));
         let verb = self.method;
-        let payload = match (self.body, self.form) {
-            (Some(_), Some(_)) => {
-                problems.push(Problem::at("form", "stands beside `body`").hint("one of the two"));
-                Payload::None
-            }
-            (Some(_), None) if verb != Verb::Post => {
-                problems.push(Problem::at("body", "needs `method = \"POST\"`"));
-                Payload::None
-            }
-            (None, Some(_)) if verb != Verb::Post => {
-                problems.push(Problem::at("form", "needs `method = \"POST\"`"));
-                Payload::None
-            }
-            (Some(body), None) => Payload::Json(body.with_secrets("")),
-            (None, Some(form)) => Payload::Form(with_secrets(form)),
-            (None, None) if verb == Verb::Post => Payload::Json(Template::empty()),
-            (None, None) => Payload::None,
+        if self.body.is_some() && verb != Verb::Post {
+            problems.push(Problem::at("body", "needs `method = \"POST\"`"));
+        }
+        let body = match self.body {
+            Some(body) => Some(body.with_secrets("")),
+            None => (verb == Verb::Post).then(Template::empty),
         };
         problems.extend(wrong_values("query", &self.query));
-        if let Payload::Form(form) = &payload {
-            problems.extend(wrong_values("form", form));
-        }
         if !problems.is_empty() {
             return Err(problems);
         }
         let method = match verb {
             Verb::Get => Method::GET,
             Verb::Post => Method::POST,
-            Verb::Head => Method::HEAD,
         };
         let query = with_secrets(self.query);
-        Ok(Request { method, path: self.path, query, array: self.array, headers: self.headers, payload })
+        Ok(Request { method, path: self.path, query, headers: self.headers, body })
     }
 }
 
@@ -170,14 +132,9 @@ impl Request {
         }
     }
 
-    /// Whether it asks for nothing but a head.
-    pub(super) fn is_head(&self) -> bool {
-        self.method == Method::HEAD
-    }
-
     /// Whether something can be put into its body.
     pub(super) fn has_body(&self) -> bool {
-        !matches!(self.payload, Payload::None)
+        self.body.is_some()
     }
 
     /// Whether a parameter of the query is set here.
@@ -192,35 +149,22 @@ impl Request {
 
     /// Whether a place of the body is set here.
     pub(super) fn sets_place(&self, place: &Path) -> bool {
-        match &self.payload {
-            Payload::None => false,
-            Payload::Json(body) => body.holds(place),
-            Payload::Form(form) => form.contains_key(&place.to_string()),
-        }
+        self.body.as_ref().is_some_and(|body| body.holds(place))
     }
 
     /// Whether a value can be put at a place of the body.
     pub(super) fn takes_place(&self, place: &Path) -> bool {
-        match &self.payload {
-            Payload::None => false,
-            Payload::Json(body) => put(&mut body.shape(), place, Value::Null),
-            Payload::Form(_) => true,
-        }
+        self.body.as_ref().is_some_and(|body| put(&mut body.shape(), place, Value::Null))
     }
 
     /// The secrets and their keys.
     pub(super) fn secrets(&self) -> Secrets {
         let mut found = header_secrets(&self.headers);
-        let mut of = |place: &str, values: &BTreeMap<String, Template>| {
-            for (key, value) in values {
-                value.secrets(&format!("{place}.{key}"), &mut found);
-            }
-        };
-        of("query", &self.query);
-        match &self.payload {
-            Payload::None => {}
-            Payload::Form(form) => of("form", form),
-            Payload::Json(body) => body.secrets("body", &mut found),
+        for (key, value) in &self.query {
+            value.secrets(&format!("query.{key}"), &mut found);
+        }
+        if let Some(body) = &self.body {
+            body.secrets("body", &mut found);
         }
         found
     }
@@ -241,46 +185,32 @@ impl Request {
         let hidden = self.revealed_params(keyring)?;
         let url = match &turn.link {
             // Letter by letter as the server gave it.
-            Some(link) => self.linked(http.url(link)?, keyring, turn)?,
+            Some(link) => http.url(link)?,
             None => self.url(http, keyring, turn)?,
         };
-        let is_kept = turn.link.is_none() || turn.along.body;
-        let (method, mut headers, body) = match &self.payload {
-            Payload::Json(body) if is_kept => {
-                (self.method.clone(), content("application/json"), Some(json(body, keyring, turn)?))
-            }
-            Payload::Form(form) if is_kept => {
-                let kind = content("application/x-www-form-urlencoded");
-                (self.method.clone(), kind, Some(encode(form, keyring, turn)?))
-            }
-            Payload::None if is_kept => (self.method.clone(), HeaderMap::new(), None),
-            _ => (Method::GET, HeaderMap::new(), None),
-        };
-        let own = self.headers.iter().filter(|_| turn.link.is_none() || turn.along.headers);
-        for (name, value) in extra.iter().chain(own) {
+        let mut headers = HeaderMap::new();
+        let mut body = None;
+        if let Some(template) = &self.body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            body = Some(json(template, keyring, turn)?);
+        }
+        for (name, value) in extra.iter().chain(&self.headers) {
             insert(&mut headers, name, keyring.reveal(value)?.expose_secret())?;
         }
         for (name, value) in &turn.headers {
             insert(&mut headers, name, value)?;
         }
+        let method = self.method.clone();
         Ok(Draft { method, url, hidden, headers, body, ends: turn.ends.clone(), is_part: turn.is_part })
     }
 
     fn url(&self, http: &Http, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
         let mut url = http.url(&self.path)?;
-        add(&mut url, self.pairs(keyring, turn)?);
-        Ok(url)
-    }
-
-    /// A next address, with the parameters of the first request that it lacks where those are to go along.
-    fn linked(&self, mut link: Url, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
-        if turn.along.query {
-            let there: Vec<String> = link.query_pairs().map(|(key, _)| key.into_owned()).collect();
-            let mut pairs = self.pairs(keyring, turn)?;
-            pairs.retain(|(key, _)| !there.contains(key));
-            add(&mut link, pairs);
+        let pairs = self.pairs(keyring, turn)?;
+        if !pairs.is_empty() {
+            url.query_pairs_mut().extend_pairs(pairs);
         }
-        Ok(link)
+        Ok(url)
     }
 
     /// The parameters that are no secrets, the page's own last.
@@ -288,7 +218,7 @@ impl Request {
         let mut pairs = Vec::new();
         for (key, value) in self.query.iter().filter(|(_, value)| !value.is_secret()) {
             let texts = value.texts(keyring)?;
-            pairs.extend(self.array.pairs(key, texts, matches!(value, Template::List(_))));
+            pairs.extend(texts.into_iter().map(|text| (key.clone(), text)));
         }
         pairs.extend(turn.query.iter().cloned());
         Ok(pairs)
@@ -303,27 +233,6 @@ impl Request {
     }
 }
 
-impl Array {
-    /// The pairs of a query for one key.
-    pub(super) fn pairs(self, key: &str, texts: Vec<String>, is_list: bool) -> Vec<(String, String)> {
-        match self {
-            Self::Comma if is_list => vec![(key.to_owned(), texts.join(","))],
-            Self::Brackets if is_list => texts.into_iter().map(|text| (format!("{key}[]"), text)).collect(),
-            _ => texts.into_iter().map(|text| (key.to_owned(), text)).collect(),
-        }
-    }
-}
-
-fn add(url: &mut Url, pairs: Vec<(String, String)>) {
-    if !pairs.is_empty() {
-        url.query_pairs_mut().extend_pairs(pairs);
-    }
-}
-
-fn content(kind: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))])
-}
-
 fn json(body: &Template, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, SourceError> {
     let mut body = body.reveal(keyring)?;
     for (place, value) in &turn.body {
@@ -332,16 +241,4 @@ fn json(body: &Template, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, Sour
         }
     }
     Ok(serde_json::to_vec(&body).expect("texts, numbers and lists are JSON"))
-}
-
-fn encode(form: &BTreeMap<String, Template>, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, SourceError> {
-    let mut encoded = Serializer::new(String::new());
-    for (key, value) in form {
-        encoded.extend_pairs(value.texts(keyring)?.iter().map(|text| (key, text)));
-    }
-    for (place, value) in &turn.body {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        encoded.append_pair(&place.to_string(), &text);
-    }
-    Ok(encoded.finish().into_bytes())
 }

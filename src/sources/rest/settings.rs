@@ -134,14 +134,13 @@ impl Settings {
 
     /// Addresses that are not this CRM's.
     pub(super) fn wrong_addresses(&self, http: &Http) -> Vec<Problem> {
-        let deals = self.deals.check_addresses(http).map(|(key, problem)| problem.under(&[key]));
-        let tables = self.lookups.iter().filter_map(|(name, lookup)| Some((name, lookup.list()?)));
-        let tables = tables.flat_map(|(name, list)| {
-            let at =
-                |key: &'static str| if key == "request" { vec!["lookup", name] } else { vec!["lookup", name, key] };
-            list.check_addresses(http).map(move |(key, problem)| problem.under(&at(key))).collect::<Vec<_>>()
-        });
-        deals.chain(tables).collect()
+        let mut problems = Vec::new();
+        problems.extend(self.deals.check_address(http).map(|problem| problem.under(&["request"])));
+        for (name, lookup) in &self.lookups {
+            let wrong = lookup.list().and_then(|list| list.check_address(http));
+            problems.extend(wrong.map(|problem| problem.under(&["lookup", name])));
+        }
+        problems
     }
 
     /// The secrets and their keys.
@@ -152,13 +151,9 @@ impl Settings {
         let mut add = |place: &str, found: Vec<(String, Secret)>| {
             secrets.extend(found.into_iter().map(|(key, secret)| (format!("{place}.{key}"), secret)));
         };
-        let (request, count) = self.deals.secrets();
-        add("request", request);
-        add("paging.total", count);
+        add("request", self.deals.secrets());
         for (name, list) in self.lookups.iter().filter_map(|(name, lookup)| Some((name, lookup.list()?))) {
-            let (request, count) = list.secrets();
-            add(&format!("lookup.{name}"), request);
-            add(&format!("lookup.{name}.paging.total"), count);
+            add(&format!("lookup.{name}"), list.secrets());
         }
         secrets
     }

@@ -56,8 +56,6 @@ pub enum SourceError {
     Failed {
         /// What it says, in words of the configuration.
         what: String,
-        /// Whether another try may help.
-        passes: bool,
     },
     /// So much of the day's limit is used that the rest is left to others.
     #[error("{used} of the account's {limit} requests a day are used: the rest is left to others{}", until(Some(*.resets)))]
@@ -232,7 +230,7 @@ impl SourceError {
             Self::Http(error) => {
                 matches!(error, HttpError::Broken(_) | HttpError::Incomplete(_) | HttpError::TimedOut(_))
             }
-            Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) | Self::Failed { passes: true, .. } => true,
+            Self::Limit { .. } | Self::Server { .. } | Self::Cut(_) => true,
             _ => false,
         }
     }

@@ -10,7 +10,7 @@ use crate::sources::rest::lookup::Rows;
 use crate::sources::rest::lookup::list::read_request;
 use crate::sources::rest::paging::Paging;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::{Array, Request};
+use crate::sources::rest::request::Request;
 use crate::sources::source::{Names, SourceError};
 
 /// What a table of ids says beside its rows.
@@ -30,8 +30,6 @@ struct OwnKeys {
     join: Join,
     #[serde(default, rename = "in")]
     place: In,
-    #[serde(default)]
-    ids_as: IdsAs,
 }
 
 fn hundred() -> usize {
@@ -57,15 +55,6 @@ enum In {
     Body,
 }
 
-/// What an id in a list of a body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum IdsAs {
-    #[default]
-    String,
-    Int,
-}
-
 /// The table.
 pub(super) struct ByIds {
     pub(super) list: List,
@@ -73,11 +62,12 @@ pub(super) struct ByIds {
     /// How many ids stand in one request.
     pub(super) chunk: usize,
     place: Place,
+    join: Join,
 }
 
 enum Place {
-    Query(String, Array),
-    Body(Path, Join, IdsAs),
+    Query(String),
+    Body(Path),
 }
 
 impl Keys {
@@ -93,36 +83,36 @@ impl Keys {
 
     /// The table of these rows.
     pub(super) fn table(self, rows: Rows) -> Result<ByIds, Vec<Problem>> {
-        let OwnKeys { ids_param, chunk, join, place, ids_as } = self.own;
+        let OwnKeys { ids_param, chunk, join, place } = self.own;
         if chunk == 0 {
             return Err(vec![Problem::at("chunk", "must be at least 1")]);
         }
-        let place = match (place, join) {
-            (In::Query, _) if self.request.sets_param(&ids_param) => {
+        let place = match place {
+            In::Query if self.request.sets_param(&ids_param) => {
                 return Err(vec![Problem::at("ids_param", "is set by `query` too")]);
             }
-            (In::Query, Join::Comma) => Place::Query(ids_param, Array::Comma),
-            (In::Query, Join::Repeat) => Place::Query(ids_param, Array::Repeat),
-            (In::Body, _) => match ids_param.parse::<Path>() {
-                Ok(path) if self.request.takes_place(&path) => Place::Body(path, join, ids_as),
+            In::Query => Place::Query(ids_param),
+            In::Body => match ids_param.parse::<Path>() {
+                Ok(path) if self.request.takes_place(&path) => Place::Body(path),
                 Ok(_) => return Err(vec![Problem::at("ids_param", "is no place in the request's body")]),
                 Err(why) => return Err(vec![Problem::at("ids_param", format!("is no place in a body: {why}"))]),
             },
         };
         let list = List::new(self.request, self.paging, rows.records.clone())?;
-        Ok(ByIds { list, rows, chunk, place })
+        Ok(ByIds { list, rows, chunk, place, join })
     }
 }
 
 impl ByIds {
     /// The names of some ids; an id that the CRM does not know has none.
     pub(super) async fn fetch(&self, client: &Client, ids: Vec<String>) -> Result<Names, SourceError> {
-        let asked = match &self.place {
-            Place::Query(param, array) => Asked::Query(array.pairs(param, ids, true)),
-            Place::Body(place, Join::Comma, _) => Asked::Body(place.clone(), Value::from(ids.join(","))),
-            Place::Body(place, Join::Repeat, ids_as) => {
-                Asked::Body(place.clone(), ids.into_iter().map(|id| ids_as.value(id)).collect())
+        let asked = match (&self.place, self.join) {
+            (Place::Query(param), Join::Comma) => Asked::Query(vec![(param.clone(), ids.join(","))]),
+            (Place::Query(param), Join::Repeat) => {
+                Asked::Query(ids.into_iter().map(|id| (param.clone(), id)).collect())
             }
+            (Place::Body(place), Join::Comma) => Asked::Body(place.clone(), Value::from(ids.join(","))),
+            (Place::Body(place), Join::Repeat) => Asked::Body(place.clone(), Value::from(ids)),
         };
         let mut names = Names::default();
         self.list
@@ -131,15 +121,5 @@ impl ByIds {
             })
             .await?;
         Ok(names)
-    }
-}
-
-impl IdsAs {
-    /// An id that is no whole number stays a text.
-    fn value(self, id: String) -> Value {
-        match self {
-            Self::Int => id.parse::<u64>().map_or_else(|_| Value::from(id), Value::from),
-            Self::String => Value::from(id),
-        }
     }
 }

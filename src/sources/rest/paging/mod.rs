@@ -20,10 +20,9 @@ use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
 use crate::sources::rest::paging::link::Link;
 pub(super) use crate::sources::rest::paging::place::Turn;
-use crate::sources::rest::paging::place::{Along, PageSize, Place};
+use crate::sources::rest::paging::place::{PageSize, Place};
 use crate::sources::rest::paging::range::Range;
-pub(super) use crate::sources::rest::paging::total::Count;
-use crate::sources::rest::paging::total::Total;
+use crate::sources::rest::paging::total::Spot;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
 use crate::sources::source::Bounds;
@@ -33,11 +32,9 @@ use crate::sources::source::Bounds;
 pub(super) struct Paging {
     way: Way,
     size: Option<PageSize>,
-    total: Option<Total>,
+    total: Option<Spot>,
     total_tolerance: u64,
     has_more: Option<Path>,
-    end_statuses: Vec<u16>,
-    along: Along,
     bounds: Bounds,
 }
 
@@ -105,10 +102,7 @@ impl Paging {
 
     /// A page's own part of the request; `None` is the first page.
     pub(super) fn turn(&self, after: Option<&str>) -> Turn {
-        let mut turn = Turn { along: self.along, ..Turn::default() };
-        if after.is_some() {
-            turn.ends.clone_from(&self.end_statuses);
-        }
+        let mut turn = Turn::default();
         match &self.way {
             Way::One | Way::Unsaid => {}
             Way::Counted(counted) => counted.ask(after, &mut turn),
@@ -116,19 +110,13 @@ impl Paging {
             Way::Link(_) => turn.link = after.map(str::to_owned),
             Way::Range(range) => range.ask(after, &mut turn),
         }
-        let goes_along = |size: &&PageSize| turn.link.is_none() || size.place.goes_with_a_link(&turn);
-        if let Some(size) = self.size.as_ref().filter(goes_along) {
+        // An address from the server has the query of its own.
+        if let Some(size) = &self.size
+            && (turn.link.is_none() || !matches!(size.place, Place::Query(_)))
+        {
             size.ask(&mut turn);
         }
         turn
-    }
-
-    /// The request that counts, where there is one.
-    pub(super) fn count(&self) -> Option<&Count> {
-        match &self.total {
-            Some(Total::Asked(count)) => Some(count),
-            _ => None,
-        }
     }
 
     /// How long the list may be.
@@ -144,7 +132,7 @@ impl Paging {
     /// How many records the answer says there are in all.
     pub(super) fn total(&self, document: &Node<'_>, headers: &HeaderMap) -> Option<u64> {
         match (&self.total, &self.way) {
-            (Some(Total::InAnswer(spot)), _) => spot.read(document, headers),
+            (Some(spot), _) => spot.read(document, headers),
             (None, Way::Range(_)) => range::total(headers),
             _ => None,
         }

@@ -41,23 +41,10 @@ pub(in crate::sources::rest) struct Turn {
     pub(in crate::sources::rest) headers: Vec<(String, String)>,
     /// Values in its body.
     pub(in crate::sources::rest) body: Vec<(Path, Value)>,
-    /// What goes with a link.
-    pub(in crate::sources::rest) along: Along,
     /// Statuses that mean that this page is behind the last one.
     pub(in crate::sources::rest) ends: Vec<u16>,
     /// Whether a part is asked for, which 206 answers.
     pub(in crate::sources::rest) is_part: bool,
-}
-
-/// What of the first request goes with an address that the server gave.
-#[derive(Debug, Clone, Copy, Default)]
-pub(in crate::sources::rest) struct Along {
-    /// The request's own headers.
-    pub(in crate::sources::rest) headers: bool,
-    /// Its method and body.
-    pub(in crate::sources::rest) body: bool,
-    /// Its parameters, those that the address lacks.
-    pub(in crate::sources::rest) query: bool,
 }
 
 impl Place {
@@ -81,15 +68,6 @@ impl Place {
             Self::Query(name) => turn.query.push((name.clone(), text(value))),
             Self::Header(name) => turn.headers.push((name.clone(), text(value))),
             Self::Body(path) => turn.body.push((path.clone(), value)),
-        }
-    }
-
-    /// Whether this is sent again beside an address that the server gave, which mostly has what stands in the query.
-    pub(super) fn goes_with_a_link(&self, turn: &Turn) -> bool {
-        match self {
-            Self::Query(_) => turn.along.query,
-            Self::Header(_) => turn.along.headers,
-            Self::Body(_) => turn.along.body,
         }
     }
 
