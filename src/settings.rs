@@ -109,6 +109,18 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Both values, or the problems of both.
+pub fn both<A, B>(one: Result<A, Vec<Problem>>, other: Result<B, Vec<Problem>>) -> Result<(A, B), Vec<Problem>> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (one, other) => {
+            let mut problems = one.err().unwrap_or_default();
+            problems.extend(other.err().unwrap_or_default());
+            Err(problems)
+        }
+    }
+}
+
 impl Problem {
     /// A problem at `key` (dots go down).
     pub fn at(key: &str, message: impl Into<String>) -> Self {

@@ -12,7 +12,7 @@ use crate::http::{self, Clients};
 use crate::memory::Memory;
 use crate::model::deal::{Deal, MANDATORY, PAGING, STATUS, Status, WHERE};
 use crate::secret::{Keyring, Secret};
-use crate::settings::{Problem, Section, Span, Words, nearest_key};
+use crate::settings::{Problem, Section, Span, Words, both, nearest_key};
 use crate::sources::source::Source;
 
 /// What every source is built with.
@@ -199,17 +199,44 @@ impl Common {
             let problem = || Problem::at("timeout", "must be longer than nothing").hint("for instance `\"120s\"`");
             if http.timeout.0.is_zero() { Err(vec![problem()]) } else { Ok(http) }
         });
-        match (asked, http) {
-            (Ok(asked), Ok(http)) => Ok(Self {
-                endpoint: asked.endpoint,
-                scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },
-                http,
-                retry: asked.retry,
-                allow: Allow { empty: asked.allow_empty, unmatched: asked.allow_unmatched.0 },
-            }),
-            (asked, http) => Err([asked.err(), http.err()].into_iter().flatten().flatten().collect()),
+        let (asked, http) = both(asked, http)?;
+        Ok(Self {
+            endpoint: asked.endpoint,
+            scope: Scope { pipelines: asked.pipelines.0, closed_within: asked.closed_within.0 },
+            http,
+            retry: asked.retry,
+            allow: Allow { empty: asked.allow_empty, unmatched: asked.allow_unmatched.0 },
+        })
+    }
+
+    /// The source that was built with these keys and these secrets, by key.
+    pub fn into_built(self, source: Arc<dyn Source>, secrets: Vec<(String, Secret)>) -> Built {
+        Built {
+            source,
+            scope: self.scope,
+            retry: self.retry,
+            allow: self.allow,
+            scope_hash: String::new(),
+            demo: false,
+            secrets,
+            warnings: Vec::new(),
         }
     }
+}
+
+/// Reads the three parts of a built-in CRM's section: `fields`, the common keys and the CRM's own settings.
+pub(super) fn read_section<M, S>(
+    mut section: Section,
+    read_mapping: impl FnOnce(Section) -> Result<M, Vec<Problem>>,
+    read_settings: impl FnOnce(&Section, &[&str]) -> Result<S, Vec<Problem>>,
+) -> Result<(M, Common, S), Vec<Problem>> {
+    let under = |found: Vec<Problem>| found.into_iter().map(|problem| problem.under(&["fields"])).collect();
+    let mapping = section.table("fields").and_then(|table| read_mapping(table).map_err(under));
+    let common = Common::split_off(&mut section);
+    let known: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&["fields"]).copied().collect();
+    let settings = read_settings(&section, &known);
+    let ((mapping, common), settings) = both(both(mapping, common), settings)?;
+    Ok((mapping, common, settings))
 }
 
 /// Only what would hold a pull can be allowed to match nothing. No problem shows a value.

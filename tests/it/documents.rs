@@ -382,13 +382,6 @@ fn the_page_on_adding_a_crm_uses_names_and_signatures_that_the_code_has() {
     for method in ["fn mapping(&self) -> Vec<Mapped>", "fn requests(&self) -> u64"] {
         assert!(seam.contains(method) && code.contains(method), "{method}");
     }
-    let sources = document("src/sources/common.rs");
-    let fields = sources.split_once("pub struct Built {").expect("it is there").1.split_once("\n}").expect("its end").0;
-    let fields = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
-    let literal = code.split_once("Ok(Built {").expect("it is built").1.split_once("\n    })").expect("its end").0;
-    for (field, _) in fields {
-        assert!(literal.lines().any(|line| line.trim().starts_with(field)), "`Built` has `{field}`");
-    }
     for path in prose(&page)
         .flat_map(quoted)
         .filter(|word| Path::new(word).extension().is_some_and(|kind| kind == "rs") && word.contains('/'))

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
-use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+use crate::sources::common::{Built, Context, read_section};
 use crate::sources::kept::DailyCache;
 use crate::sources::labels::{StageHistory, StageIndex};
 use crate::sources::pipedrive::account::Account;
@@ -26,18 +26,9 @@ use crate::sources::source::{
 };
 
 /// Builds the source; everything wrong with its section at once.
-pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let under = |found: Vec<Problem>| found.into_iter().map(|problem| problem.under(&["fields"])).collect();
-    let mapping = section.table("fields").and_then(|table| Mapping::read(table, context.zone).map_err(under));
-    let common = Common::split_off(&mut section);
-    let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&["fields"]).copied().collect();
-    let settings = Settings::read(&section, &also);
-    let mut keep = |found: Vec<Problem>| problems.extend(found);
-    let mapping = mapping.map_err(&mut keep).ok();
-    let common = common.map_err(&mut keep).ok();
-    let settings = settings.map_err(&mut keep).ok();
-    let (Some(mapping), Some(common), Some(settings)) = (mapping, common, settings) else { return Err(problems) };
+pub(in crate::sources) fn build(section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
+    let read_mapping = |table| Mapping::read(table, context.zone);
+    let (mapping, common, settings) = read_section(section, read_mapping, Settings::read)?;
     let secrets = settings.credentials.secrets();
     let address = Address::new(common.endpoint.as_deref());
     let client = Client::new(address, &common.http, settings.credentials, context).map_err(|problem| vec![problem])?;
@@ -54,16 +45,7 @@ pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Resu
         unlisted: Unlisted::new(Arc::clone(&context.memory)),
         seen: StageHistory::new(context.memory.clone()),
     };
-    Ok(Built {
-        source: Arc::new(source),
-        scope: common.scope,
-        retry: common.retry,
-        allow: common.allow,
-        scope_hash: String::new(),
-        demo: false,
-        secrets,
-        warnings: Vec::new(),
-    })
+    Ok(common.into_built(Arc::new(source), secrets))
 }
 
 struct Pipedrive {

@@ -89,16 +89,8 @@ fn built(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>>
     let (secrets, warnings) = (settings.secrets(), settings.warnings());
     let rest = Rest::new(settings, connected, context).map_err(|found| problems.extend(found)).ok();
     let Some(rest) = rest.filter(|_| problems.is_empty()) else { return Err(problems) };
-    Ok(Built {
-        source: Arc::new(rest),
-        scope: common.scope,
-        retry,
-        allow: common.allow.clone(),
-        scope_hash: String::new(),
-        demo: false,
-        secrets,
-        warnings,
-    })
+    let built = common.into_built(Arc::new(rest), secrets);
+    Ok(Built { retry, warnings, ..built })
 }
 
 /// A client of the configured address, and what another one is connected with.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::clock::Clock;
 use crate::settings::{Problem, Section};
 use crate::sources::answer::{part, pipeline_ids};
-use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS};
+use crate::sources::common::{Built, Context, read_section};
 use crate::sources::kept::DailyCache;
 use crate::sources::salesforce::bulk::Export;
 use crate::sources::salesforce::client::Client;
@@ -32,19 +32,11 @@ use crate::sources::source::{
 const TOO_SLOW: u32 = 2;
 
 /// Builds the source; everything wrong with its section at once.
-pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let under = |found: Vec<Problem>| found.into_iter().map(|problem| problem.under(&["fields"])).collect();
-    let mapping = section.table("fields").and_then(|table| Mapping::read(table, context.zone).map_err(under));
+pub(in crate::sources) fn build(section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     let endpoint = section.text("endpoint").map(ToOwned::to_owned);
-    let common = Common::split_off(&mut section);
-    let also: Vec<&str> = OWN_KEYS.iter().chain(&COMMON_KEYS).chain(&["fields"]).copied().collect();
-    let settings = Settings::read(&section, endpoint.as_deref(), &also);
-    let mut keep = |found: Vec<Problem>| problems.extend(found);
-    let mapping = mapping.map_err(&mut keep).ok();
-    let common = common.map_err(&mut keep).ok();
-    let settings = settings.map_err(&mut keep).ok();
-    let (Some(mapping), Some(mut common), Some(settings)) = (mapping, common, settings) else { return Err(problems) };
+    let read_mapping = |table| Mapping::read(table, context.zone);
+    let (mapping, mut common, settings) =
+        read_section(section, read_mapping, |section, known| Settings::read(section, endpoint.as_deref(), known))?;
     let client = Client::new(&common.http, &settings, context).map_err(|problem| vec![problem])?;
     // Deals have ids of 18 characters, whatever the configuration writes.
     common.scope.pipelines.iter_mut().filter(|name| name.starts_with("012")).for_each(|name| *name = long(name));
@@ -62,16 +54,7 @@ pub(in crate::sources) fn build(mut section: Section, context: &Context) -> Resu
         timeouts: AtomicU32::new(0),
         has_no_exports: AtomicBool::new(false),
     };
-    Ok(Built {
-        source: Arc::new(source),
-        scope: common.scope,
-        retry: common.retry,
-        allow: common.allow,
-        scope_hash: String::new(),
-        demo: false,
-        secrets,
-        warnings: Vec::new(),
-    })
+    Ok(common.into_built(Arc::new(source), secrets))
 }
 
 pub(super) struct Salesforce {

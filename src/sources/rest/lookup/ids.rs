@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::settings::{Problem, Section};
+use crate::settings::{Problem, Section, both};
 use crate::sources::rest::client::Client;
 use crate::sources::rest::list::{Asked, List};
 use crate::sources::rest::lookup::Rows;
@@ -75,10 +75,8 @@ impl Keys {
     pub(super) fn read(section: &mut Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
         let asked = read_request(section);
         let own = section.read::<OwnKeys>(also);
-        match (asked, own) {
-            (Ok((request, paging)), Ok(own)) => Ok(Self { request, paging, own }),
-            (asked, own) => Err([asked.err(), own.err()].into_iter().flatten().flatten().collect()),
-        }
+        let ((request, paging), own) = both(asked, own)?;
+        Ok(Self { request, paging, own })
     }
 
     /// The table of these rows.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::settings::{Problem, Section, Span};
+use crate::settings::{Problem, Section, Span, both};
 use crate::sources::rest::client::Client;
 use crate::sources::rest::list::List;
 use crate::sources::rest::lookup::{Rows, Taken, is_empty};
@@ -45,10 +45,8 @@ pub(super) fn read_request(section: &mut Section) -> Result<(Request, Paging), V
     } else {
         Err(vec![Problem::at("path", "is missing").hint("where the table is, or `entries` for one written here")])
     };
-    match (paging, request) {
-        (Ok(paging), Ok(request)) => Ok((request, paging)),
-        (paging, request) => Err([paging.err(), request.err()].into_iter().flatten().flatten().collect()),
-    }
+    let (paging, request) = both(paging, request)?;
+    Ok((request, paging))
 }
 
 impl Keys {
@@ -56,10 +54,8 @@ impl Keys {
     pub(super) fn read(section: &mut Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
         let asked = read_request(section);
         let own = section.read::<OwnKeys>(also);
-        match (asked, own) {
-            (Ok((request, paging)), Ok(OwnKeys { ttl })) => Ok(Self { request, paging, ttl }),
-            (asked, own) => Err([asked.err(), own.err()].into_iter().flatten().flatten().collect()),
-        }
+        let ((request, paging), OwnKeys { ttl }) = both(asked, own)?;
+        Ok(Self { request, paging, ttl })
     }
 
     /// The table of these rows.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::settings::{Problem, Section};
+use crate::settings::{Problem, Section, both};
 use crate::sources::rest::auth::Nothing;
 use crate::sources::rest::client::Client;
 use crate::sources::rest::json::Node;
@@ -217,13 +217,9 @@ impl Rows {
             problems.into_iter().map(named).collect::<Vec<_>>()
         });
         let own = section.split_off(&ROW_KEYS).read::<RowKeys>(&[]);
-        match (records, own) {
-            (Ok(records), Ok(RowKeys { key, value, missing })) => {
-                let columns = vec![Column { name: column(name, None), paths: value.0 }];
-                Ok((Self { records, key, columns }, missing))
-            }
-            (records, own) => Err([records.err(), own.err()].into_iter().flatten().flatten().collect()),
-        }
+        let (records, RowKeys { key, value, missing }) = both(records, own)?;
+        let columns = vec![Column { name: column(name, None), paths: value.0 }];
+        Ok((Self { records, key, columns }, missing))
     }
 
     fn beside_a_page(self) -> Self {
