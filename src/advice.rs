@@ -1,22 +1,25 @@
-//! What to do about an error: one sentence, and the heading of the runbook that says more.
+//! The suggested fix for each error: a slug, which `explain` takes, and one sentence.
 //!
-//! Errors belong to their modules; the cures are shared, so that stderr, log and page say the same and a test can
-//! hold every one against `docs/runbook.md`.
+//! `docs/runbook.md` has an entry for each slug and is part of the program.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
 
-/// A cure. Each has a heading in `docs/runbook.md`.
+/// The runbook; `explain` prints its entries.
+pub const RUNBOOK: &str = include_str!("../docs/runbook.md");
+
+/// A suggested fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
-    /// The CRM does not know the credentials.
+    /// The CRM refuses the credentials.
     RenewCredentials,
     /// The credentials may not read this.
     GrantPermission,
-    /// A secret that the config points at is not there.
+    /// A configured secret is missing.
     ProvideSecret,
-    /// No connection, no answer, or a server's own failure.
+    /// No connection, no answer, or an error of the server.
     CheckNetwork,
     /// The server's certificate is not trusted.
     CheckCertificate,
@@ -28,9 +31,9 @@ pub enum Advice {
     PayAccount,
     /// The CRM blocks all requests for a while.
     WaitForBlock,
-    /// The address answers, but not as this CRM does.
+    /// The answer does not come from this CRM's API.
     CheckAddress,
-    /// The CRM answers that it failed.
+    /// The CRM reports an error.
     HearTheCrm,
     /// The pages of the list do not add up.
     CheckPaging,
@@ -38,7 +41,7 @@ pub enum Advice {
     CheckMapping,
     /// An answer or a pull is larger than its cap.
     RaiseCap,
-    /// One answer holds more records or keys than fit into memory.
+    /// One answer has more records or keys than fit into memory.
     AskForLess,
     /// A pull took longer than its deadline.
     RaiseDeadline,
@@ -46,7 +49,7 @@ pub enum Advice {
     FixConfig,
     /// A file or directory cannot be written.
     MakeWritable,
-    /// Something of another kind stands where a file or folder should: a folder for a file, or the reverse.
+    /// Expected a file, found a folder, or the reverse.
     ClearTheWay,
     /// The process may open no more files.
     AllowMoreFiles,
@@ -54,20 +57,64 @@ pub enum Advice {
     FreeDisk,
     /// Another user owns the cache.
     RunAsOwner,
-    /// Another instance works here.
+    /// Another instance uses this cache.
     StopOtherInstance,
-    /// A file of ours was set aside because it could not be read.
+    /// A summary could not be read and was renamed.
     InspectSetAside,
     /// The clock looks wrong, so nothing was deleted.
     CheckClock,
     /// A complete pull is held.
     AcceptOrMend,
-    /// Invented deals would stand over live ones.
+    /// Demo deals would replace live ones.
     KeepDemoApart,
 }
 
+/// What is known about an [`Advice`].
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    advice: Advice,
+    slug: &'static str,
+    text: &'static str,
+}
+
+const fn entry(advice: Advice, slug: &'static str, text: &'static str) -> Entry {
+    Entry { advice, slug, text }
+}
+
+/// In the order of the variants; a test holds it to that.
+#[rustfmt::skip]
+const TABLE: [Entry; 27] = [
+    entry(Advice::RenewCredentials, "credentials-refused", "renew the key in the CRM and put it where the config points"),
+    entry(Advice::GrantPermission, "permission-missing", "give the key the missing permission in the CRM"),
+    entry(Advice::ProvideSecret, "secret-missing", "provide the secret where the config points, or change the config"),
+    entry(Advice::CheckNetwork, "crm-unreachable", "check the endpoint, the network and the CRM's status page; the next run tries again"),
+    entry(Advice::CheckCertificate, "certificate", "check the host name and the clock, or name your own authority with `ca_file`"),
+    entry(Advice::WaitForLimit, "rate-limit", "wait for the limit to reset, or pull less often"),
+    entry(Advice::WaitForMove, "account-moving", "wait until the CRM has moved the account; the next run tries again"),
+    entry(Advice::PayAccount, "account-unpaid", "pay the CRM's bill, or end its trial; the last good data stays"),
+    entry(Advice::WaitForBlock, "blocked", "wait until the CRM accepts requests again; pull less often, and check what else uses the key"),
+    entry(Advice::CheckAddress, "wrong-address", "check `endpoint`, `path` and `proxy`: the answer does not come from this CRM"),
+    entry(Advice::HearTheCrm, "crm-error", "read the answer with `sales-pipeline pull SOURCE --dry-run --show-http`; if it is not an error, fix `success` of the source"),
+    entry(Advice::CheckPaging, "paging", "let the next run try again; if it stays, fix `paging` of a `rest` source, or ask the CRM's support"),
+    entry(Advice::CheckMapping, "mapping", "compare `fields`, `records` and `pipelines` of the source with the CRM"),
+    entry(Advice::RaiseCap, "answer-too-large", "ask for smaller pages; if the size is right, raise `max_body`"),
+    entry(Advice::AskForLess, "answer-too-complex", "ask for smaller pages (`paging.size`) or for a part of the list; no setting raises this limit"),
+    entry(Advice::RaiseDeadline, "deadline", "raise `limits.pull_deadline`, or find out why the CRM is slow"),
+    entry(Advice::FixConfig, "config", "run `sales-pipeline check` and fix what it lists"),
+    entry(Advice::MakeWritable, "not-writable", "make the folder writable for the user who runs this"),
+    entry(Advice::ClearTheWay, "wrong-file-type", "move the file or folder at this path away"),
+    entry(Advice::AllowMoreFiles, "open-files", "let the process open more files (`ulimit -n`, `LimitNOFILE=`)"),
+    entry(Advice::FreeDisk, "disk-full", "free space or inodes; the last good data is untouched"),
+    entry(Advice::RunAsOwner, "other-owner", "run the command as the user who owns the cache"),
+    entry(Advice::StopOtherInstance, "other-instance", "stop the other instance, or give this one its own --output"),
+    entry(Advice::InspectSetAside, "broken-summary", "look at the renamed file, then delete it"),
+    entry(Advice::CheckClock, "clock", "set the clock; if it is right, run `sales-pipeline snapshots prune --force`"),
+    entry(Advice::AcceptOrMend, "held", "fix the source, or accept the held snapshot if it is right: `sales-pipeline snapshots accept SOURCE --note TEXT`"),
+    entry(Advice::KeepDemoApart, "demo-over-live", "choose --output DIR: demo deals do not replace live data"),
+];
+
 impl Advice {
-    /// The cure for a file that cannot be read or written.
+    /// The advice for a file that cannot be read or written.
     pub fn on_io(error: &io::Error) -> Self {
         match (error.kind(), Errno::from_io_error(error)) {
             (ErrorKind::StorageFull | ErrorKind::QuotaExceeded, _) => Self::FreeDisk,
@@ -77,115 +124,32 @@ impl Advice {
         }
     }
 
-    /// Every cure, for the runbook's test.
-    pub const ALL: [Self; 27] = [
-        Self::RenewCredentials,
-        Self::GrantPermission,
-        Self::ProvideSecret,
-        Self::CheckNetwork,
-        Self::CheckCertificate,
-        Self::WaitForLimit,
-        Self::WaitForMove,
-        Self::PayAccount,
-        Self::WaitForBlock,
-        Self::CheckAddress,
-        Self::HearTheCrm,
-        Self::CheckPaging,
-        Self::CheckMapping,
-        Self::RaiseCap,
-        Self::AskForLess,
-        Self::RaiseDeadline,
-        Self::FixConfig,
-        Self::MakeWritable,
-        Self::ClearTheWay,
-        Self::AllowMoreFiles,
-        Self::FreeDisk,
-        Self::RunAsOwner,
-        Self::StopOtherInstance,
-        Self::InspectSetAside,
-        Self::CheckClock,
-        Self::AcceptOrMend,
-        Self::KeepDemoApart,
-    ];
-
-    /// The heading in `docs/runbook.md`.
-    pub fn heading(self) -> &'static str {
-        match self {
-            Self::RenewCredentials => "The CRM refuses the credentials",
-            Self::GrantPermission => "The credentials lack a permission",
-            Self::ProvideSecret => "A secret is not there",
-            Self::CheckNetwork => "The CRM cannot be reached",
-            Self::CheckCertificate => "The certificate is not trusted",
-            Self::WaitForLimit => "The CRM's limit is reached",
-            Self::WaitForMove => "The CRM is moving the account",
-            Self::PayAccount => "The account is not paid for",
-            Self::WaitForBlock => "The CRM blocks the requests",
-            Self::CheckAddress => "The address answers with something else",
-            Self::HearTheCrm => "The CRM says that it failed",
-            Self::CheckPaging => "The pages do not add up",
-            Self::CheckMapping => "A field does not fit",
-            Self::RaiseCap => "An answer is too large",
-            Self::AskForLess => "An answer has too many parts",
-            Self::RaiseDeadline => "A pull takes too long",
-            Self::FixConfig => "The configuration is wrong",
-            Self::MakeWritable => "A file cannot be written",
-            Self::ClearTheWay => "Something else stands in the way",
-            Self::AllowMoreFiles => "Too many open files",
-            Self::FreeDisk => "The disk is full",
-            Self::RunAsOwner => "Another user owns the cache",
-            Self::StopOtherInstance => "Another instance works here",
-            Self::InspectSetAside => "A broken file was set aside",
-            Self::CheckClock => "The clock looks wrong",
-            Self::AcceptOrMend => "A pull is held",
-            Self::KeepDemoApart => "The folder holds live data",
-        }
+    fn entry(self) -> &'static Entry {
+        let entry = &TABLE[self as usize];
+        debug_assert_eq!(entry.advice, self, "the table is in the order of the variants");
+        entry
     }
 
-    /// What to do now, in a sentence.
+    /// The slug of every advice.
+    pub fn slugs() -> impl Iterator<Item = &'static str> {
+        TABLE.iter().map(|entry| entry.slug)
+    }
+
+    /// The code that `explain` takes.
+    pub fn slug(self) -> &'static str {
+        self.entry().slug
+    }
+
+    /// One sentence, imperative.
     pub fn text(self) -> &'static str {
-        match self {
-            Self::RenewCredentials => "renew the key in the CRM and put it where the config points",
-            Self::GrantPermission => {
-                "give the key the permission in the CRM; the source's page in docs/ lists all it needs"
-            }
-            Self::ProvideSecret => "provide the secret where the config points, or point the config elsewhere",
-            Self::CheckNetwork => "check the endpoint, the network and the CRM's status page; the next run tries again",
-            Self::CheckCertificate => "check the host name and the clock, or name your authority with `ca_file`",
-            Self::WaitForLimit => "wait for the limit to reset, or pull less often",
-            Self::WaitForMove => "wait until the CRM has moved the account; the next run tries again",
-            Self::PayAccount => "pay the CRM's bill, or end its trial; the last good data stays until then",
-            Self::WaitForBlock => {
-                "wait until the CRM lets requests through again; pull less often, and look who else uses the key"
-            }
-            Self::CheckAddress => {
-                "check where the requests go (`endpoint`, `path`, `proxy`): the answer is not this CRM's"
-            }
-            Self::HearTheCrm => {
-                "read what it says with `pull NAME --dry-run --show-http`; if it is no failure, mend `success` of the source"
-            }
-            Self::CheckPaging => {
-                "let the next run try again; if it stays so, tell the CRM's support, or mend `paging` of a `rest` source"
-            }
-            Self::CheckMapping => "check `fields`, `records` and `pipelines` of the source against what the CRM has",
-            Self::RaiseCap => "ask for smaller pages; if the size is right, raise `max_body`",
-            Self::AskForLess => {
-                "ask for smaller pages (`paging.size`), or for a part of the list; no setting raises this cap"
-            }
-            Self::RaiseDeadline => "raise `limits.pull_deadline`, or find out why the CRM is slow",
-            Self::FixConfig => "run `sales-pipeline check` and mend what it lists",
-            Self::MakeWritable => "make the directory writable for the user who runs this",
-            Self::ClearTheWay => "move away what stands there: a folder where a file should be, or the reverse",
-            Self::AllowMoreFiles => "let the process open more files (`ulimit -n`, `LimitNOFILE=`)",
-            Self::FreeDisk => "free space or inodes; the last good data is untouched",
-            Self::RunAsOwner => "run the command as the user who owns the cache",
-            Self::StopOtherInstance => "stop the other instance, or give this one its own --output",
-            Self::InspectSetAside => "look at the file that was set aside, then delete it",
-            Self::AcceptOrMend => {
-                "mend the source, or look at what is held and run `snapshots accept SOURCE --note TEXT` if it is right"
-            }
-            Self::KeepDemoApart => "choose --output DIR: a demo does not replace live data",
-            Self::CheckClock => "set the clock right; if it is right, run `snapshots prune --force`",
-        }
+        self.entry().text
+    }
+}
+
+/// The whole hint: the sentence, and the command that explains it.
+impl fmt::Display for Advice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}; run `sales-pipeline explain {}`", self.text(), self.slug())
     }
 }
 
@@ -194,8 +158,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_says_of_a_file_has_a_cure_of_its_own() {
-        for (errno, cure) in [
+    fn each_error_of_the_system_has_its_advice() {
+        for (errno, advice) in [
             (Errno::NOSPC, Advice::FreeDisk),
             (Errno::DQUOT, Advice::FreeDisk),
             (Errno::ISDIR, Advice::ClearTheWay),
@@ -206,7 +170,14 @@ mod tests {
             (Errno::ACCESS, Advice::MakeWritable),
             (Errno::ROFS, Advice::MakeWritable),
         ] {
-            assert_eq!(Advice::on_io(&errno.into()), cure, "{errno}");
+            assert_eq!(Advice::on_io(&errno.into()), advice, "{errno}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_variants() {
+        for (index, entry) in TABLE.iter().enumerate() {
+            assert_eq!(entry.advice as usize, index, "{}", entry.slug);
         }
     }
 }

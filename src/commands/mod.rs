@@ -6,6 +6,7 @@ mod connect;
 mod dry_run;
 mod exchange;
 mod exit;
+mod explain;
 mod probe;
 mod pull;
 mod run;
@@ -89,6 +90,8 @@ enum Command {
     /// Sends at most 46 requests to find out how the list is paged. The secret comes from a variable or a file, never from
     /// the command line.
     Probe(probe::Arguments),
+    /// Explain a hint's code or a rule, and how to fix it
+    Explain(explain::Arguments),
     /// Print a shell's completions
     Completions(completions::Arguments),
 }
@@ -146,6 +149,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
         Command::Summary(arguments) => summary::run(inputs, &arguments, out),
         Command::Snapshots(command) => snapshots::run(inputs, &command, out),
         Command::Probe(arguments) => probe::run(&inputs, &arguments, out),
+        Command::Explain(arguments) => explain::run(&arguments, out),
         Command::Completions(arguments) => completions::run(&arguments, out),
     }
 }
@@ -229,7 +233,7 @@ fn complain(what: &str, advice: Option<Advice>, exit: Exit) -> Exit {
     // Nobody is left to tell where even stderr is closed.
     let _ = writeln!(err, "{red}error{plain}: {what}");
     if let Some(advice) = advice {
-        let _ = writeln!(err, "{bold}hint{plain}: {} (docs/runbook.md, \"{}\")", advice.text(), advice.heading());
+        let _ = writeln!(err, "{bold}hint{plain}: {advice}");
     }
     exit
 }

@@ -72,7 +72,7 @@ fn write_status(status: &Status, out: &mut impl Write) -> io::Result<()> {
     }
     for path in &status.set_aside {
         writeln!(out, "\nwarning: a summary could not be read and was set aside as {path}")?;
-        writeln!(out, "  hint: {}", Advice::InspectSetAside.text())?;
+        writeln!(out, "  hint: {}", Advice::InspectSetAside)?;
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ fn write_notes(source: &SourceStatus, now: DateTime<Utc>, out: &mut impl Write) 
     if let Some(hold) = &source.hold {
         let (since, reasons) = (table::age(hold.since, now), hold.reasons.join("; "));
         writeln!(out, "\n{name}: held since {since} ago ({}): {}", hold.snapshot, Escaped(&reasons))?;
-        writeln!(out, "  hint: {}", Advice::AcceptOrMend.text())?;
+        writeln!(out, "  hint: {}", Advice::AcceptOrMend)?;
     }
     if let Some(accepted) = &source.accepted {
         let (since, note) = (table::age(accepted.at, now), Escaped(&accepted.note));

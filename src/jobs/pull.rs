@@ -109,7 +109,7 @@ pub async fn pull(
             remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await
         }
         Err(failure) => {
-            let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.text().to_owned()));
+            let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.to_string()));
             remember(jobs, target, move |state| state.fail(now, error, advice)).await
         }
     };

@@ -81,18 +81,38 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
+/// The rules that the code knows: variants such as `R02`.
+fn rules() -> BTreeSet<String> {
+    let code = document("src/model/finding.rs") + &document("src/analysis/gate.rs");
+    let variants = code.lines().filter_map(|line| line.strip_prefix("    ")?.strip_suffix(','));
+    let is_rule = |name: &&str| name.len() == 3 && name.starts_with(['D', 'R']);
+    variants.filter(is_rule).map(ToOwned::to_owned).collect()
+}
+
 #[test]
-fn every_advice_has_its_heading_in_the_runbook_and_every_heading_is_an_advice() {
+fn every_advice_and_every_rule_has_one_entry_in_the_runbook_and_explain_prints_it() {
     let runbook = document("docs/runbook.md");
-    let written: Vec<&str> = prose(&runbook).filter_map(|line| line.strip_prefix("## ")).collect();
-    let given = Advice::ALL.map(Advice::heading);
-    assert_eq!(written.iter().collect::<BTreeSet<_>>(), given.iter().collect::<BTreeSet<_>>());
-    assert_eq!(written.len(), given.len(), "a heading stands twice");
-    for section in runbook.split("\n## ").skip(1) {
-        for part in ["**Means:**", "**Look at:**", "**Do:**", "**Exit code:**"] {
-            assert!(section.contains(part), "{part} in:\n{section}");
+    let headings = prose(&runbook).filter_map(|line| line.strip_prefix("## "));
+    let written: Vec<String> = headings.map(|line| line.split(':').next().unwrap_or(line).to_owned()).collect();
+    let rules = rules();
+    assert!(rules.len() > 8, "{rules:?}");
+    let known: BTreeSet<String> = Advice::slugs().map(ToOwned::to_owned).chain(rules.iter().cloned()).collect();
+    assert_eq!(written.iter().cloned().collect::<BTreeSet<_>>(), known);
+    assert_eq!(written.len(), known.len(), "two entries have the same code");
+    let list = stdout(&run(root(), &["explain"], &[]));
+    for code in known {
+        let output = run(root(), &["explain", &code.to_lowercase()], &[]);
+        let text = stdout(&output);
+        assert!(text.starts_with(&format!("{code}: ")) && list.contains(&code), "{code}: {text}");
+        let parts = ["Means:", "Look at:", "Do:", "Exit code:"];
+        let wanted = if rules.contains(&code) { &["Means:", "Do:"][..] } else { &parts };
+        for part in wanted {
+            assert!(text.contains(part), "{part} in:\n{text}");
         }
     }
+    let refused = run(root(), &["explain", "disk-ful"], &[]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(stderr(&refused).contains("did you mean `disk-full`?"), "{}", stderr(&refused));
 }
 
 #[test]

@@ -441,7 +441,7 @@ fn a_call_that_fails_anywhere_in_a_pull_is_told_and_leaves_the_old_data_whole() 
             Some(73) if ended.stderr.contains("error: ") && ended.stderr.contains("hint: ") => {
                 refused.fetch_add(1, Ordering::Relaxed);
                 let is_full = *error == "ENOSPC";
-                if ended.stderr.contains("(docs/runbook.md, \"The disk is full\")") != is_full {
+                if ended.stderr.contains("explain disk-full") != is_full {
                     found.push(format!("the advice does not fit: {}", ended.stderr));
                 }
             }
@@ -564,7 +564,7 @@ fn a_full_disk_is_told_and_once_it_is_freed_the_daemon_goes_on() {
     let refused = folder.run(&["pull", "--demo"]);
     refused.assert_code(73);
     assert!(refused.stderr.contains("No space left on device"), "{refused:?}");
-    assert!(refused.stderr.contains("(docs/runbook.md, \"The disk is full\")"), "{refused:?}");
+    assert!(refused.stderr.contains("explain disk-full"), "{refused:?}");
     assert_eq!(folder.read("output/sales_pipeline.json"), latest, "the old data stays");
 
     fs::remove_file(&filler).expect("a file can be removed");
