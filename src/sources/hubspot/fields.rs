@@ -3,22 +3,23 @@
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 
 use crate::model::deal::{Deal, MissingName, NameField, Status, UNTITLED, WantedName};
 use crate::model::finding::{Findings, Rule};
 use crate::model::money::Currency;
-use crate::model::number;
 use crate::sources::hubspot::associations::{Choice, choose};
 use crate::sources::hubspot::mapping::{MERGED, Mapping, PRIMARY_COMPANY};
 use crate::sources::hubspot::pipelines::DEFAULT;
-use crate::sources::hubspot::wire::{Link, Record, day, instant};
+use crate::sources::hubspot::wire::{Link, Record, instant};
 use crate::sources::labels::{KnownStage, StageIndex};
-use crate::sources::wire::{Unreadable, said, text};
+use crate::sources::values::cast::Unit;
+use crate::sources::values::record_reader::{RecordReader, status_of};
+use crate::sources::wire::said;
 
 /// The table of `Deal::wanted` that holds the names of companies.
 pub(super) const COMPANIES: &str = "companies";
@@ -52,14 +53,13 @@ impl Reader<'_> {
         deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
         let place = self.place(&mut deal, &mut reading);
         deal.status = reading.status(place);
-        reading.money(&mut deal, self.reference.currency);
+        let code = reading.field("currency");
+        reading.money(&mut deal, code.as_deref(), self.reference.currency);
         deal.probability = reading.probability(place);
         self.owner(&mut deal, &mut reading);
         Self::company(&mut deal, links, &mut reading);
+        reading.plain_fields(&mut deal);
         reading.times(&mut deal);
-        deal.forecast_category = reading.field("forecast_category");
-        deal.deal_type = reading.field("deal_type");
-        deal.lost_reason = reading.field("lost_reason");
         deal.url = self.url(&mut reading);
         reading.custom(&mut deal);
         deal
@@ -130,45 +130,37 @@ struct Reading<'a> {
     findings: &'a mut Findings,
 }
 
-impl Reading<'_> {
+impl RecordReader for Reading<'_> {
     fn find(&mut self, rule: Rule, field: &str) {
         self.findings.add(rule, field, &self.record.id.0);
     }
 
-    /// A property as text, for `field`.
-    fn property(&mut self, property: &str, field: &str) -> Option<String> {
-        let value = self.record.properties.get(property)?;
-        text(value).unwrap_or_else(|Unreadable| {
-            self.find(Rule::D26, field);
-            None
-        })
-    }
-
-    /// The property of a field as text.
     fn field(&mut self, field: &str) -> Option<String> {
         let mapping = self.mapping;
         self.property(mapping.properties.get(field)?, field)
     }
 
-    /// The property of a field as something else; what cannot be read is a finding.
-    fn read<T>(&mut self, field: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.field(field)?;
-        let read = read(&text);
-        if read.is_none() {
-            self.find(Rule::D26, field);
-        }
-        read
+    fn day_zone(&self) -> Tz {
+        self.mapping.zone
+    }
+
+    fn instant(&self, text: &str) -> Option<DateTime<Utc>> {
+        instant(text)
+    }
+}
+
+impl Reading<'_> {
+    /// A property as text, for `field`.
+    fn property(&mut self, property: &str, field: &str) -> Option<String> {
+        let value = self.record.properties.get(property)?;
+        self.text_of(value, field)
     }
 
     /// HubSpot's own word, else the stage's. A deal that nobody says it of is in none of the totals: a finding.
     fn status(&mut self, place: Option<KnownStage<'_>>) -> Option<Status> {
         let is_won = self.property("hs_is_closed_won", "status");
         let is_closed = self.property("hs_is_closed", "status");
-        let of_stage = place.map(|KnownStage { stage, .. }| match (stage.is_won, stage.is_closed) {
-            (true, _) => Status::Won,
-            (false, true) => Status::Lost,
-            (false, false) => Status::Open,
-        });
+        let of_stage = place.map(|KnownStage { stage, .. }| status_of(stage.is_won, stage.is_closed));
         let status = match (is_won.as_deref(), is_closed.as_deref()) {
             (Some("true"), _) => Some(Status::Won),
             (_, Some("false")) => Some(Status::Open),
@@ -183,74 +175,39 @@ impl Reading<'_> {
         status
     }
 
-    /// Amount and currency. An amount in an unknown currency is left empty.
-    fn money(&mut self, deal: &mut Deal, of_account: Option<Currency>) {
-        deal.value = self.read("value", number::exact);
-        let code = self.field("currency");
-        deal.currency = code.as_deref().and_then(|code| Currency::from_str(code).ok());
-        deal.in_unknown_currency = code.is_some() && deal.currency.is_none();
-        if deal.in_unknown_currency {
-            self.find(Rule::D09, "currency");
-            deal.value = None;
-        } else if deal.value.is_some() && deal.currency.or(of_account).is_none() {
-            self.find(Rule::D09, "currency");
-        }
-    }
-
-    /// The deal's own probability, of any number of digits; the stage's where it has none.
+    /// The deal's own probability; the stage's if it has none.
     fn probability(&mut self, place: Option<KnownStage<'_>>) -> Option<Decimal> {
         let own = self.field("probability");
         let Some(own) = own else { return place.and_then(|place| place.stage.probability) };
-        // Rounded once: 20 digits leave every tie of the last step where it was.
-        let Some(read) = number::rounded(&own, 20) else {
-            self.find(Rule::D26, "probability");
-            return None;
-        };
-        if (Decimal::ZERO..=Decimal::ONE).contains(&read) {
-            Some(read.round_dp(6))
-        } else {
-            self.find(Rule::D06, "probability");
-            None
-        }
+        self.chance(&own, Unit::Fraction)
     }
 
     fn times(&mut self, deal: &mut Deal) {
         let (created, updated) = (&self.record.created_at, &self.record.updated_at);
-        deal.created_at = self.stamp("created_at", created.as_deref(), "createdate");
-        deal.updated_at = self.stamp("updated_at", updated.as_deref(), "hs_lastmodifieddate");
-        let zone = self.mapping.zone;
-        deal.close_date = self.read("close_date", |text| day(text, zone));
-        if matches!(deal.status, Some(Status::Won | Status::Lost)) {
-            deal.closed_at = self.read("closed_at", instant);
+        if !self.mapping.properties.contains_key("created_at") {
+            deal.created_at = self.stamp("created_at", created.as_deref(), "createdate");
         }
-        deal.stage_entered_at = self.read("stage_entered_at", instant);
-        deal.last_activity_at = self.read("last_activity_at", instant);
-        deal.next_activity_at = self.read("next_activity_at", instant);
+        if !self.mapping.properties.contains_key("updated_at") {
+            deal.updated_at = self.stamp("updated_at", updated.as_deref(), "hs_lastmodifieddate");
+        }
+        if matches!(deal.status, Some(Status::Won | Status::Lost)) {
+            deal.closed_at = self.read("closed_at", Self::instant);
+        }
     }
 
-    /// The configured property; without one the record's own stamp, else the property that says the same.
-    fn stamp(&mut self, field: &str, own: Option<&RawValue>, else_property: &str) -> Option<DateTime<Utc>> {
-        if self.mapping.properties.contains_key(field) {
-            return self.read(field, instant);
-        }
+    /// The record's own stamp, else the property that holds the same.
+    fn stamp(&mut self, field: &str, own: Option<&RawValue>, property: &str) -> Option<DateTime<Utc>> {
         if let Some(stamp) = said(own).as_deref().and_then(instant) {
             return Some(stamp);
         }
-        let text = self.property(else_property, field)?;
-        let stamp = instant(&text);
-        if stamp.is_none() {
-            self.find(Rule::D26, field);
-        }
-        stamp
+        let text = self.property(property, field)?;
+        self.convert(&text, field, Self::instant)
     }
 
     /// Custom fields as HubSpot has them, null where it has nothing; what a merged deal absorbed stands there too.
     fn custom(&mut self, deal: &mut Deal) {
         let mapping = self.mapping;
-        for (field, property) in &mapping.custom {
-            let value = self.exact(property, &format!("custom.{field}"));
-            deal.custom.insert(field.clone(), value.unwrap_or_else(|| RawValue::NULL.to_owned()));
-        }
+        mapping.fill_custom(deal, |property, field| self.exact(property, field));
         if let Some(merged) = self.exact(MERGED, "custom") {
             deal.custom.insert(MERGED.to_owned(), merged);
         }
@@ -265,9 +222,8 @@ impl Reading<'_> {
 
 #[cfg(test)]
 mod tests {
-    use chrono_tz::Tz;
-
     use super::*;
+    use crate::model::number;
     use crate::model::pipeline::Stage;
     use crate::settings::section;
     use crate::sources::labels::Labels;

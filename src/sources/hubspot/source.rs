@@ -222,13 +222,13 @@ impl HubSpot {
     /// What is wrong with the properties that the configuration names; nothing is asked where it names none.
     async fn unknown_properties(&self, identity: u64) -> Result<Vec<String>, SourceError> {
         let now = self.clock.instant();
-        if self.mapping.named().is_empty() {
+        if self.mapping.named.is_empty() {
             return Ok(Vec::new());
         }
         if let Some(unknown) = self.unknown.get(identity, now) {
             return Ok(unknown);
         }
-        match account::unknown_properties(&self.client, self.mapping.named()).await? {
+        match account::unknown_properties(&self.client, &self.mapping.named).await? {
             Checked::Known(unknown) => {
                 self.unknown.put(identity, now, unknown.clone());
                 Ok(unknown)

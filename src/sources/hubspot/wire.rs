@@ -4,11 +4,13 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+use crate::sources::values::dates;
+use crate::sources::values::moment::is_likely;
 use crate::sources::wire::Id;
 
 /// The id of a record: digits alone. It stands in logs and addresses, and ids are compared as numbers.
@@ -127,24 +129,13 @@ impl Inline {
     }
 }
 
-/// An instant: RFC 3339 with or without decimals, a day (its midnight, UTC), or milliseconds since 1970.
+/// An instant: RFC 3339, a day (its midnight, UTC), or milliseconds since 1970.
 pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let instant = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        DateTime::from_timestamp_millis(text.parse().ok()?)
-    } else if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        Some(instant.to_utc())
-    } else {
-        text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc())
-    };
-    instant.filter(|instant| (0..=9999).contains(&instant.year()))
-}
-
-/// The day of an instant in `zone`; a text that names a day alone means that one.
-pub(super) fn day(text: &str, zone: Tz) -> Option<NaiveDate> {
-    let named = text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()));
-    named.or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
+    let digits = text.trim().strip_prefix('-').unwrap_or(text.trim());
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return dates::instant(text, Tz::UTC);
+    }
+    DateTime::from_timestamp_millis(text.trim().parse().ok()?).filter(|at| is_likely(at.date_naive()))
 }
 
 #[cfg(test)]

@@ -62,9 +62,8 @@ const OWN: [&str; 35] = [
     "won_time",
 ];
 
-impl Property {
-    /// What a text of the configuration names.
-    pub(super) fn new(text: &str) -> Self {
+impl From<&str> for Property {
+    fn from(text: &str) -> Self {
         if is_key(text) {
             Self::Key(text.to_owned())
         } else if OWN.contains(&text) {
@@ -73,14 +72,17 @@ impl Property {
             Self::Called(text.to_owned())
         }
     }
+}
 
-    /// As the configuration names it.
-    pub(super) fn shown(&self) -> &str {
+impl AsRef<str> for Property {
+    fn as_ref(&self) -> &str {
         match self {
             Self::Own(text) | Self::Key(text) | Self::Called(text) => text,
         }
     }
+}
 
+impl Property {
     /// Whether the list of fields must be asked for it.
     pub(super) fn needs_fields(&self) -> bool {
         !matches!(self, Self::Own(_))
@@ -156,7 +158,7 @@ impl Fields {
     fn of(known: &[Field], named: &[(String, Property)]) -> Self {
         let mut fields = Self::default();
         for (field, property) in named.iter().filter(|(_, property)| property.needs_fields()) {
-            let wanted = property.shown();
+            let wanted = property.as_ref();
             let is_called =
                 |known: &&Field| matches!(property, Property::Called(name) if known.name.as_ref() == Some(name));
             let mut found: Vec<&Field> = known.iter().filter(is_called).collect();
@@ -214,7 +216,7 @@ mod tests {
             "b".repeat(40),
         );
         let known: Vec<Field> = serde_json::from_str(&known).unwrap();
-        let named: Vec<_> = named.iter().map(|(field, text)| ((*field).to_owned(), Property::new(text))).collect();
+        let named: Vec<_> = named.iter().map(|(field, text)| ((*field).to_owned(), Property::from(*text))).collect();
         Fields::of(&known, &named)
     }
 
@@ -223,18 +225,18 @@ mod tests {
         for text in [KEY, "Segment"] {
             let fields = fields(&[("segment", text)]);
             assert_eq!(fields.warnings, Vec::<String>::new());
-            assert_eq!(Property::new(text).key(&fields), Some(KEY));
+            assert_eq!(Property::from(text).key(&fields), Some(KEY));
             assert_eq!(fields.label(KEY, "12"), Label::Known("SMB"));
             assert_eq!(fields.label(KEY, "13"), Label::Known("13"));
             assert_eq!(fields.label(KEY, "99"), Label::Unknown, "an option that is gone");
         }
         let channel = fields(&[("channel", "Channel")]);
-        assert_eq!(Property::new("Channel").key(&channel), Some("channel"), "a built-in one has a key that is a word");
+        assert_eq!(Property::from("Channel").key(&channel), Some("channel"), "a built-in one has a key that is a word");
         assert_eq!(channel.label("channel", "web"), Label::Known("Web"), "and its options have texts as ids");
         assert_eq!(channel.label("value", "1"), Label::NoChoice);
         let label = fields(&[("label", "label")]);
         assert_eq!(
-            (Property::new("label").key(&label), label.warnings.len()),
+            (Property::from("label").key(&label), label.warnings.len()),
             (Some("label"), 0),
             "a word not known here"
         );
@@ -253,7 +255,7 @@ mod tests {
                     .to_owned(),
             ]
         );
-        assert_eq!(Property::new("Twice").key(&fields), None);
-        assert_eq!(Property::new("arr"), Property::Own("arr".to_owned()));
+        assert_eq!(Property::from("Twice").key(&fields), None);
+        assert_eq!(Property::from("arr"), Property::Own("arr".to_owned()));
     }
 }

@@ -3,8 +3,8 @@
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
 use std::collections::{HashMap, HashSet};
-use std::str::FromStr;
 
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -12,13 +12,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::model::deal::{Deal, MissingName, NameField, Status, UNTITLED, WantedName};
 use crate::model::finding::{Findings, Rule};
 use crate::model::money::Currency;
-use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::labels::StageIndex;
 use crate::sources::pipedrive::custom::{self, Fields, Label, Property};
 use crate::sources::pipedrive::mapping::Mapping;
-use crate::sources::pipedrive::pipelines::{fraction, is_chance};
-use crate::sources::pipedrive::wire::{Record, day, instant};
+use crate::sources::pipedrive::wire::Record;
+use crate::sources::values::cast::Unit;
+use crate::sources::values::record_reader::RecordReader;
 use crate::sources::wire::{Unreadable, text};
 
 /// The table of `Deal::wanted` that holds the names of organizations.
@@ -60,14 +60,13 @@ impl<'a> Reader<'a> {
         deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
         let stage = self.place(&mut deal, &mut reading);
         deal.status = reading.status();
-        reading.money(&mut deal, reference.currency);
+        let code = reading.currency_code();
+        reading.money(&mut deal, code.as_deref(), reference.currency);
         deal.probability = reading.probability(&deal, stage);
         self.owner(&mut deal, &mut reading);
         Self::company(&mut deal, &mut reading);
-        reading.times(&mut deal);
-        deal.forecast_category = reading.field("forecast_category");
-        deal.deal_type = reading.field("deal_type");
-        deal.lost_reason = reading.field("lost_reason");
+        reading.plain_fields(&mut deal);
+        reading.closed_at(&mut deal);
         deal.url = reference.domain.as_ref().map(|domain| format!("https://{domain}.pipedrive.com/deal/{id}"));
         reading.custom(&mut deal);
         deal
@@ -141,18 +140,26 @@ struct Reading<'a> {
     findings: &'a mut Findings,
 }
 
-impl Reading<'_> {
+impl RecordReader for Reading<'_> {
     fn find(&mut self, rule: Rule, field: &str) {
         self.findings.add(rule, field, self.id);
     }
 
+    fn field(&mut self, field: &str) -> Option<String> {
+        let mapping = self.mapping;
+        self.text(mapping.properties.get(field)?, field)
+    }
+
+    fn day_zone(&self) -> Tz {
+        self.mapping.zone
+    }
+}
+
+impl Reading<'_> {
     /// A key of the record itself as text, for `field`.
     fn own(&mut self, key: &str, field: &str) -> Option<String> {
         let value = self.record.get(key)?;
-        text(value).unwrap_or_else(|Unreadable| {
-            self.find(Rule::D26, field);
-            None
-        })
+        self.text_of(value, field)
     }
 
     /// The JSON of a property, and its key.
@@ -178,11 +185,7 @@ impl Reading<'_> {
 
     /// One value as text; that of a choice is its label, and its id where nobody knows the option.
     fn label(&mut self, key: &str, value: &RawValue, field: &str) -> Option<String> {
-        let Ok(shown) = text(value) else {
-            self.find(Rule::D26, field);
-            return None;
-        };
-        let shown = shown?;
+        let shown = self.text_of(value, field)?;
         match self.reference.fields.label(key, &shown) {
             Label::NoChoice => Some(shown),
             Label::Known(label) => Some(label.to_owned()),
@@ -191,22 +194,6 @@ impl Reading<'_> {
                 Some(shown)
             }
         }
-    }
-
-    /// The property of a field as text.
-    fn field(&mut self, field: &str) -> Option<String> {
-        let mapping = self.mapping;
-        self.text(mapping.properties.get(field)?, field)
-    }
-
-    /// The property of a field as something else; what cannot be read is a finding.
-    fn read<T>(&mut self, field: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.field(field)?;
-        let read = read(&text);
-        if read.is_none() {
-            self.find(Rule::D26, field);
-        }
-        read
     }
 
     fn status(&mut self) -> Option<Status> {
@@ -222,25 +209,15 @@ impl Reading<'_> {
         }
     }
 
-    /// Amount and currency, which a field of the account's own brings along. An amount in a currency that is none has
-    /// no worth: it is left empty.
-    fn money(&mut self, deal: &mut Deal, of_account: Option<Currency>) {
+    /// The currency's code; a monetary custom field brings its own.
+    fn currency_code(&mut self) -> Option<String> {
         let mapping = self.mapping;
-        deal.value = self.read("value", number::exact);
-        let brought = mapping.properties.get("value").and_then(|property| self.raw(property));
-        let brought = brought.and_then(|(_, value)| serde_json::from_str::<Compound>(value.get()).ok());
-        let code = brought.and_then(|compound| compound.currency).or_else(|| self.field("currency"));
-        deal.currency = code.as_deref().and_then(|code| Currency::from_str(code).ok());
-        deal.in_unknown_currency = code.is_some() && deal.currency.is_none();
-        if deal.in_unknown_currency {
-            self.find(Rule::D09, "currency");
-            deal.value = None;
-        } else if deal.value.is_some() && deal.currency.or(of_account).is_none() {
-            self.find(Rule::D09, "currency");
-        }
+        let value = mapping.properties.get("value").and_then(|property| self.raw(property));
+        let compound = value.and_then(|(_, value)| serde_json::from_str::<Compound>(value.get()).ok());
+        compound.and_then(|compound| compound.currency).or_else(|| self.field("currency"))
     }
 
-    /// The four steps (contract §9.1): what came of it; its own where its pipeline allows one; the stage's; none.
+    /// Won 1, lost 0; else the deal's own where its pipeline allows one; else the stage's.
     fn probability(&mut self, deal: &Deal, stage: Option<&Stage>) -> Option<Decimal> {
         match deal.status {
             Some(Status::Won) => return Some(Decimal::ONE),
@@ -256,43 +233,26 @@ impl Reading<'_> {
             None
         };
         let Some(own) = own else { return stage.and_then(|stage| stage.probability) };
-        let chance = fraction(&own);
-        if chance.is_none_or(|chance| !is_chance(&chance)) {
-            self.find(if chance.is_none() { Rule::D26 } else { Rule::D06 }, "probability");
-        }
-        chance.filter(is_chance)
+        self.chance(&own, Unit::Percent)
     }
 
-    fn times(&mut self, deal: &mut Deal) {
-        let zone = self.mapping.zone;
-        deal.created_at = self.read("created_at", instant);
-        deal.updated_at = self.read("updated_at", instant);
-        deal.close_date = self.read("close_date", |text| day(text, zone));
-        deal.stage_entered_at = self.read("stage_entered_at", instant);
-        deal.last_activity_at = self.read("last_activity_at", instant);
-        deal.next_activity_at = self.read("next_activity_at", instant);
+    fn closed_at(&mut self, deal: &mut Deal) {
         let closing = match deal.status {
             Some(Status::Won) => "won_time",
             Some(Status::Lost) => "lost_time",
             Some(Status::Open) | None => return,
         };
         if self.mapping.properties.contains_key("closed_at") {
-            deal.closed_at = self.read("closed_at", instant);
+            deal.closed_at = self.read("closed_at", Self::instant);
         } else if let Some(text) = self.own(closing, "closed_at").or_else(|| self.own("close_time", "closed_at")) {
-            deal.closed_at = instant(&text);
-            if deal.closed_at.is_none() {
-                self.find(Rule::D26, "closed_at");
-            }
+            deal.closed_at = self.convert(&text, "closed_at", Self::instant);
         }
     }
 
     /// Custom fields as Pipedrive has them, choices by their labels; null where it has nothing.
     fn custom(&mut self, deal: &mut Deal) {
         let mapping = self.mapping;
-        for (field, property) in &mapping.custom {
-            let value = self.exact(property, &format!("custom.{field}"));
-            deal.custom.insert(field.clone(), value.unwrap_or_else(|| RawValue::NULL.to_owned()));
-        }
+        mapping.fill_custom(deal, |property, field| self.exact(property, field));
     }
 
     /// A property's JSON as it is, choices by their labels; nothing where it is empty.

@@ -191,7 +191,7 @@ impl Pipedrive {
         if let Some(fields) = self.fields.get(identity, now) {
             return Ok(fields);
         }
-        let fields = Fields::ask(&self.client, self.mapping.named()).await?;
+        let fields = Fields::ask(&self.client, &self.mapping.named).await?;
         self.fields.put(identity, now, fields.clone());
         Ok(fields)
     }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
-use chrono_tz::Tz;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -98,21 +96,6 @@ impl<T> Answer<T> {
     }
 }
 
-/// An instant: RFC 3339, the older `YYYY-MM-DD HH:MM:SS` (UTC, though it does not say so), or a day (its midnight, UTC).
-pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    let instant = DateTime::parse_from_rfc3339(text).ok().map(|instant| instant.to_utc());
-    let older = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").ok().map(|instant| instant.and_utc());
-    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    instant.or_else(older).or_else(day).filter(|instant| (0..=9999).contains(&instant.year()))
-}
-
-/// A day; that of an instant is a day in `zone`.
-pub(super) fn day(text: &str, zone: Tz) -> Option<NaiveDate> {
-    let named = text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()));
-    named.or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,20 +155,5 @@ mod tests {
         for text in ["[]", "7", r#"{"success": true, "data": {}}"#] {
             assert!(!next(text).unwrap_err().is_transient(), "{text}");
         }
-    }
-
-    #[test]
-    fn times_of_both_versions_are_utc() {
-        for text in
-            ["2026-08-03T09:12:44Z", "2026-08-03 09:12:44", "2026-08-03T11:12:44+02:00", "2026-08-03T09:12:44.000Z"]
-        {
-            assert_eq!(instant(text), "2026-08-03T09:12:44Z".parse().ok(), "{text}");
-        }
-        assert_eq!(instant("2026-08-03"), "2026-08-03T00:00:00Z".parse().ok());
-        for text in ["", "soon", "0000-00-00 00:00:00", "2026-13-01"] {
-            assert_eq!(instant(text), None, "{text}");
-        }
-        assert_eq!(day("2026-12-31", Tz::Asia__Tokyo).unwrap().to_string(), "2026-12-31", "a day has no zone");
-        assert_eq!(day("2026-12-31T20:00:00Z", Tz::Asia__Tokyo).unwrap().to_string(), "2027-01-01");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use chrono_tz::Tz;
 use serde::Deserialize;
 
 use crate::sources::rest::json::Node;
@@ -100,12 +101,10 @@ fn compare(value: &Scalar<'_>, other: &Scalar<'_>) -> Option<Ordering> {
     if let Some((value, other)) = value.number().zip(other.number()) {
         return Some(value.cmp(&other));
     }
-    if let Some((value, other)) = dates::instant(value).zip(dates::instant(other)) {
-        return Some(value.cmp(&other));
-    }
-    match (value, other) {
-        (Scalar::Text(value), Scalar::Text(other)) => Some(value.cmp(other)),
-        _ => None,
+    let (Scalar::Text(value), Scalar::Text(other)) = (value, other) else { return None };
+    match (dates::instant(value, Tz::UTC), dates::instant(other, Tz::UTC)) {
+        (Some(value), Some(other)) => Some(value.cmp(&other)),
+        _ => Some(value.cmp(other)),
     }
 }
 

@@ -116,7 +116,7 @@ fn needed(path: &str) -> SourceError {
 
 /// What a column that cannot be read leaves empty.
 fn lost(path: &str, mapping: &Mapping) -> String {
-    let fields: Vec<String> = mapping.fed_by(path).map(|field| format!("`{field}`")).collect();
+    let fields: Vec<String> = mapping.fed_by(path).iter().map(|field| format!("`{field}`")).collect();
     let lost = match &fields[..] {
         [] => "it is done without".to_owned(),
         [one] => format!("{one} stays empty"),

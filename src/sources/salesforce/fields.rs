@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use serde_json::value::{RawValue, to_raw_value};
@@ -12,14 +12,16 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::model::deal::{Deal, Status, UNTITLED};
 use crate::model::finding::{Findings, Rule};
 use crate::model::money::Currency;
-use crate::model::number;
 use crate::model::pipeline::Stage;
 use crate::sources::salesforce::columns::Columns;
 use crate::sources::salesforce::describe::Kind;
 use crate::sources::salesforce::id::long;
 use crate::sources::salesforce::mapping::Mapping;
-use crate::sources::salesforce::rows::{Row, instant};
-use crate::sources::wire::{Unreadable, text};
+use crate::sources::salesforce::rows::Row;
+use crate::sources::values::cast::Unit;
+use crate::sources::values::dates;
+use crate::sources::values::record_reader::{RecordReader, status_of};
+use crate::sources::wire::text;
 
 /// What a row is read with.
 pub(super) struct Reader<'a> {
@@ -58,13 +60,12 @@ impl Reader<'_> {
         deal.name = reading.field("name").unwrap_or_else(|| UNTITLED.to_owned());
         let stage = reading.place(&mut deal);
         deal.status = reading.status(stage);
-        reading.money(&mut deal);
+        let code = reading.field("currency");
+        reading.money(&mut deal, code.as_deref(), self.currency);
         deal.probability = reading.probability();
         reading.people(&mut deal);
-        reading.times(&mut deal);
-        deal.forecast_category = reading.field("forecast_category");
-        deal.deal_type = reading.field("deal_type");
-        deal.lost_reason = reading.field("lost_reason");
+        reading.plain_fields(&mut deal);
+        reading.closed_at(&mut deal);
         deal.url = Some(format!("{}/lightning/r/Opportunity/{id}/view", self.origin));
         reading.custom(&mut deal);
         Read::Deal(Box::new(deal))
@@ -79,11 +80,26 @@ struct Reading<'a> {
     findings: &'a mut Findings,
 }
 
-impl<'a> Reading<'a> {
+impl RecordReader for Reading<'_> {
     fn find(&mut self, rule: Rule, field: &str) {
         self.findings.add(rule, field, self.id);
     }
 
+    fn field(&mut self, field: &str) -> Option<String> {
+        let reader = self.reader;
+        self.column(reader.mapping.properties.get(field)?, field)
+    }
+
+    fn day_zone(&self) -> Tz {
+        self.reader.mapping.zone
+    }
+
+    fn instant(&self, text: &str) -> Option<DateTime<Utc>> {
+        dates::instant(text, self.day_zone())
+    }
+}
+
+impl<'a> Reading<'a> {
     fn cell(&self, path: &str) -> Option<(&'a RawValue, Kind)> {
         let place = self.reader.columns.place(path)?;
         Some((self.row.cell(place)?, self.reader.columns.fields()[place].kind))
@@ -92,26 +108,7 @@ impl<'a> Reading<'a> {
     /// A column as text, for `field`; a parent or a list is none.
     fn column(&mut self, path: &str, field: &str) -> Option<String> {
         let (cell, _) = self.cell(path)?;
-        text(cell).unwrap_or_else(|Unreadable| {
-            self.find(Rule::D26, field);
-            None
-        })
-    }
-
-    /// The column of a field as text.
-    fn field(&mut self, field: &str) -> Option<String> {
-        let reader = self.reader;
-        self.column(reader.mapping.paths.get(field)?, field)
-    }
-
-    /// The column of a field as something else; what cannot be read is a finding.
-    fn as_a<T>(&mut self, field: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.field(field)?;
-        let read = read(&text);
-        if read.is_none() {
-            self.find(Rule::D26, field);
-        }
-        read
+        self.text_of(cell, field)
     }
 
     fn truth(&mut self, path: &str, field: &str) -> Option<bool> {
@@ -133,7 +130,7 @@ impl<'a> Reading<'a> {
         if deal.stage_id.is_some() && stage.is_none() && !reader.stages.is_empty() {
             self.find(Rule::R09, "stage");
         }
-        deal.stage = match reader.mapping.paths.get("stage") {
+        deal.stage = match reader.mapping.properties.get("stage") {
             Some(path) => self.column(path, "stage"),
             None => stage.map(|stage| stage.label.clone()).or_else(|| deal.stage_id.clone()),
         };
@@ -153,40 +150,15 @@ impl<'a> Reading<'a> {
     fn status(&mut self, stage: Option<&Stage>) -> Option<Status> {
         let won = self.truth("IsWon", "status").or_else(|| stage.map(|stage| stage.is_won));
         let closed = self.truth("IsClosed", "status").or_else(|| stage.map(|stage| stage.is_closed));
-        Some(match (won?, closed?) {
-            (true, _) => Status::Won,
-            (false, true) => Status::Lost,
-            (false, false) => Status::Open,
-        })
+        Some(status_of(won?, closed?))
     }
 
-    /// Amount and currency. An amount in something that is no currency is none.
-    fn money(&mut self, deal: &mut Deal) {
-        deal.value = self.as_a("value", number::exact);
-        if let Some(code) = self.field("currency") {
-            deal.currency = code.parse().ok();
-            deal.in_unknown_currency = deal.currency.is_none();
-            if deal.in_unknown_currency {
-                deal.value = None;
-                self.find(Rule::D09, "currency");
-            }
-        } else if deal.value.is_some() && self.reader.currency.is_none() {
-            self.find(Rule::D09, "currency");
-        }
-    }
-
-    /// Percent as a fraction; outside of 0 to 1 nothing.
+    /// A percent column is 0 to 100, any other 0 to 1.
     fn probability(&mut self) -> Option<Decimal> {
-        let path = self.reader.mapping.paths.get("probability")?;
+        let path = self.reader.mapping.properties.get("probability")?;
         let is_percent = self.cell(path).is_some_and(|(_, kind)| kind == Kind::Percent);
-        let digits = if is_percent { 4 } else { 6 };
-        let told = self.as_a("probability", |text| number::rounded(text, digits))?;
-        let chance = if is_percent { told.checked_div(Decimal::ONE_HUNDRED)? } else { told };
-        if (Decimal::ZERO..=Decimal::ONE).contains(&chance) {
-            return Some(chance);
-        }
-        self.find(Rule::D06, "probability");
-        None
+        let text = self.field("probability")?;
+        self.chance(&text, if is_percent { Unit::Percent } else { Unit::Fraction })
     }
 
     /// The names of company and owner; one that cannot be read is nothing, and a finding.
@@ -202,51 +174,33 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn times(&mut self, deal: &mut Deal) {
-        let zone = self.reader.mapping.zone;
-        let moment = |text: &str| instant(text).or_else(|| Some(start_of(day_of(text)?, zone)));
-        deal.created_at = self.as_a("created_at", moment);
-        deal.updated_at = self.as_a("updated_at", moment);
-        deal.close_date = self
-            .as_a("close_date", |text| day_of(text).or_else(|| Some(instant(text)?.with_timezone(&zone).date_naive())));
-        deal.stage_entered_at = self.as_a("stage_entered_at", moment);
-        deal.last_activity_at = self.as_a("last_activity_at", moment);
-        deal.next_activity_at = self.as_a("next_activity_at", moment);
-        if matches!(deal.status, Some(Status::Won | Status::Lost)) {
-            deal.closed_at = if self.reader.mapping.has_own("closed_at") {
-                self.as_a("closed_at", moment)
-            } else {
-                let told = |reading: &mut Self, path| reading.column(path, "closed_at").as_deref().and_then(moment);
-                told(self, "LastStageChangeDate").or_else(|| told(self, "CloseDate"))
-            };
+    fn closed_at(&mut self, deal: &mut Deal) {
+        if !matches!(deal.status, Some(Status::Won | Status::Lost)) {
+            return;
+        }
+        if self.reader.mapping.named("closed_at").is_some() {
+            deal.closed_at = self.read("closed_at", Self::instant);
+            return;
+        }
+        for path in ["LastStageChangeDate", "CloseDate"] {
+            let text = self.column(path, "closed_at");
+            deal.closed_at = deal.closed_at.or_else(|| self.instant(&text?));
         }
     }
 
     /// Custom fields as Salesforce has them, null where it has nothing; instants in one spelling.
     fn custom(&mut self, deal: &mut Deal) {
-        for (field, path) in &self.reader.mapping.custom {
-            let value = self.exact(path, &format!("custom.{field}"));
-            deal.custom.insert(field.clone(), value.unwrap_or_else(|| RawValue::NULL.to_owned()));
-        }
+        let mapping = self.reader.mapping;
+        mapping.fill_custom(deal, |path, field| self.exact(path, field));
     }
 
     fn exact(&mut self, path: &str, field: &str) -> Option<Box<RawValue>> {
         let text = self.column(path, field)?;
         let (cell, kind) = self.cell(path)?;
-        let at = if kind == Kind::Instant { instant(&text) } else { None };
+        let at = if kind == Kind::Instant { dates::instant(&text, Tz::UTC) } else { None };
         match at {
             Some(at) => to_raw_value(&at.to_rfc3339_opts(SecondsFormat::AutoSi, true)).ok(),
             None => Some(cell.to_owned()),
         }
     }
-}
-
-fn day_of(text: &str) -> Option<NaiveDate> {
-    text.trim().parse::<NaiveDate>().ok().filter(|day| (0..=9999).contains(&day.year()))
-}
-
-/// When a day begins in a zone; where the clocks skip that moment, when it begins in UTC.
-fn start_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
-    let midnight = day.and_time(NaiveTime::MIN);
-    midnight.and_local_timezone(zone).earliest().map_or_else(|| midnight.and_utc(), |at| at.to_utc())
 }

@@ -40,7 +40,7 @@ pub(super) fn recent(
     now: DateTime<Utc>,
 ) -> Option<String> {
     let has = |path: &str| columns.place(path).is_some();
-    if mapping.has_own("closed_at") || !has("IsClosed") || !has("CloseDate") {
+    if mapping.named("closed_at").is_some() || !has("IsClosed") || !has("CloseDate") {
         return None;
     }
     let since = now.checked_sub_signed(TimeDelta::from_std(within?).ok()?)?.checked_sub_signed(TimeDelta::days(1))?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use crate::sources::salesforce::columns::Columns;
@@ -62,32 +61,9 @@ fn typed(text: &str, kind: Kind) -> Option<Box<RawValue>> {
     bare.or_else(|| serde_json::value::to_raw_value(text).ok())
 }
 
-/// An instant of either: with `+0000`, which RFC 3339 does not know, or with `Z` (contract §6).
-pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
-    let read = DateTime::parse_from_str(text.trim(), "%Y-%m-%dT%H:%M:%S%.f%#z").ok()?;
-    Some(read.to_utc()).filter(|at| (0..=9999).contains(&chrono::Datelike::year(at)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn instants_of_lists_and_exports_are_the_same() {
-        let expected = "2025-11-15T10:00:00Z".parse::<DateTime<Utc>>().ok();
-        for text in [
-            "2025-11-15T10:00:00.000+0000",
-            "2025-11-15T10:00:00.000Z",
-            "2025-11-15T10:00:00Z",
-            "2025-11-15T11:00:00.000+0100",
-            "2025-11-15T11:00:00+01:00",
-        ] {
-            assert_eq!(instant(text), expected, "{text}");
-        }
-        for text in ["", "2025-11-15", "2025-11-15T10:00:00", "soon", "2025-13-15T10:00:00Z"] {
-            assert_eq!(instant(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_text_of_an_export_is_what_the_list_would_have_sent() {

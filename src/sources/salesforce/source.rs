@@ -147,7 +147,8 @@ impl Salesforce {
     }
 
     async fn described(&self, identity: u64) -> Result<Arc<Known>, SourceError> {
-        let through_parents = self.mapping.paths().filter(|path| path.contains('.') && !is_name_of_parent(path));
+        let through_parents =
+            self.mapping.paths().into_iter().filter(|path| path.contains('.') && !is_name_of_parent(path));
         let filtered = self.filters.iter().map(|filter| filter.field.as_str());
         let described = Described::ask(&self.client, through_parents.chain(filtered)).await?;
         let (columns, warnings) = Columns::choose(&self.mapping, &described)?;

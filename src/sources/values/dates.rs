@@ -61,9 +61,16 @@ fn is_doubtful(value: &Scalar<'_>, casting: &Casting) -> bool {
     zone.from_local_datetime(&local).single().is_none()
 }
 
-/// The instant a text means, for comparing dates with dates; times without a zone are in UTC.
-pub(crate) fn instant(value: &Scalar<'_>) -> Option<DateTime<Utc>> {
-    DateTime::<Utc>::of(value, &Casting::of(Some(Cast::Datetime), Tz::UTC)).ok()?
+/// The instant that a text names; times and days without a zone are in `zone`.
+pub(crate) fn instant(text: &str, zone: Tz) -> Option<DateTime<Utc>> {
+    let casting = Casting { zone: Some(zone), ..Casting::of(Some(Cast::Datetime), Tz::UTC) };
+    DateTime::<Utc>::of(&Scalar::Text(text.into()), &casting).ok()?
+}
+
+/// The day of a text in `day_zone`; times without a zone are in UTC.
+pub(crate) fn day(text: &str, day_zone: Tz) -> Option<NaiveDate> {
+    let casting = Casting { zone: Some(Tz::UTC), ..Casting::of(Some(Cast::Date), day_zone) };
+    NaiveDate::of(&Scalar::Text(text.into()), &casting).ok()?
 }
 
 #[cfg(test)]
@@ -95,6 +102,7 @@ mod tests {
             ("2026-01-31T10:00:00.123456789+02:00", Some("2026-01-31T08:00:00.123456789Z")),
             ("2026-01-31T10:00:00.12345678987Z", Some("2026-01-31T10:00:00.123456789Z")),
             ("2026-01-31T10:00:00.000+0000", Some("2026-01-31T10:00:00Z")),
+            ("2026-01-31T11:00:00.000+0100", Some("2026-01-31T10:00:00Z")),
             ("2026-01-31 10:00:00", Some("2026-01-31T10:00:00Z")),
             ("2026-01-31T10:00:00", Some("2026-01-31T10:00:00Z")),
             ("2026-01-31T10:00", Some("2026-01-31T10:00:00Z")),
@@ -186,5 +194,23 @@ mod tests {
         assert_eq!(day(&text("2026-01-31T23:30:00"), Cast::Date, None).as_deref(), Some("2026-01-31"));
         assert_eq!(day(&text("2026-01-31T23:30:00"), Cast::Date, Some(Tz::UTC)).as_deref(), Some("2026-02-01"));
         assert_eq!(day(&number("1769902200"), Cast::EpochS, None).as_deref(), Some("2026-02-01"));
+    }
+
+    #[test]
+    fn an_instant_without_a_zone_is_in_the_given_one_and_a_day_has_no_zone() {
+        for text in
+            ["2026-08-03T09:12:44Z", "2026-08-03 09:12:44", "2026-08-03T11:12:44+02:00", "2026-08-03T09:12:44.000Z"]
+        {
+            assert_eq!(instant(text, Tz::UTC), "2026-08-03T09:12:44Z".parse().ok(), "{text}");
+        }
+        assert_eq!(instant("2026-08-03", Tz::UTC), "2026-08-03T00:00:00Z".parse().ok());
+        for text in ["", "soon", "0000-00-00 00:00:00", "2026-13-01"] {
+            assert_eq!(instant(text, Tz::UTC), None, "{text}");
+        }
+        assert_eq!(day("2026-12-31", Tz::Asia__Tokyo).unwrap().to_string(), "2026-12-31", "a day has no zone");
+        assert_eq!(day("2026-12-31T20:00:00Z", Tz::Asia__Tokyo).unwrap().to_string(), "2027-01-01");
+        for (zone, expected) in [(Tz::Europe__Berlin, "2026-08-02T22:00:00Z"), (Tz::UTC, "2026-08-03T00:00:00Z")] {
+            assert_eq!(instant("2026-08-03", zone), expected.parse().ok());
+        }
     }
 }
