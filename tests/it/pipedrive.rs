@@ -439,7 +439,7 @@ async fn a_page_that_says_in_other_words_that_there_is_more_is_not_the_last() {
     ] {
         let crm = FakePipedrive::start(deals(3)).await.fail_at(Route::Deals, 1, page(3, &beside));
         let (told, advice) = failure(&with(&crm, "verify = false")).await;
-        assert!(told.contains("no word of where the next page is") && advice == Advice::CheckPaging, "{told}");
+        assert!(told.contains("the answer names no next page") && advice == Advice::CheckPaging, "{told}");
     }
 }
 

@@ -65,7 +65,7 @@ impl Reader<'_> {
         deal
     }
 
-    /// Pipeline and stage, by label. What nobody lists is a finding, and keeps the label it had or stands as its id.
+    /// Pipeline and stage, by label. An unlisted one is a finding and keeps its last known label, else its id.
     fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<KnownStage<'_>> {
         let pipeline = reading.property("pipeline", "pipeline_id").unwrap_or_else(|| DEFAULT.to_owned());
         let stage = reading.property("dealstage", "stage_id");
@@ -123,7 +123,7 @@ fn late(field: NameField, table: &'static str, key: String) -> WantedName {
     WantedName { field, table: table.into(), key, missing: MissingName::Key }
 }
 
-/// One record being read: what is odd about it is counted under its id.
+/// One record being read; findings are counted under its id.
 struct Reading<'a> {
     record: &'a Record,
     mapping: &'a Mapping,
@@ -156,7 +156,7 @@ impl Reading<'_> {
         self.text_of(value, field)
     }
 
-    /// HubSpot's own word, else the stage's. A deal that nobody says it of is in none of the totals: a finding.
+    /// HubSpot's flags, else the stage's. A deal without a status is in no total: a finding.
     fn status(&mut self, place: Option<KnownStage<'_>>) -> Option<Status> {
         let is_won = self.property("hs_is_closed_won", "status");
         let is_closed = self.property("hs_is_closed", "status");
@@ -165,7 +165,7 @@ impl Reading<'_> {
             (Some("true"), _) => Some(Status::Won),
             (_, Some("false")) => Some(Status::Open),
             (Some("false"), Some("true")) => Some(Status::Lost),
-            // Closed, and only the stage may say how.
+            // Closed; only the stage says how.
             (_, Some("true")) => of_stage.filter(|status| *status != Status::Open),
             _ => of_stage,
         };
@@ -204,7 +204,7 @@ impl Reading<'_> {
         self.convert(&text, field, Self::instant)
     }
 
-    /// Custom fields as HubSpot has them, null where it has nothing; what a merged deal absorbed stands there too.
+    /// Custom fields as exact JSON, null if empty; also the ids of deals that were merged into this one.
     fn custom(&mut self, deal: &mut Deal) {
         let mapping = self.mapping;
         mapping.fill_custom(deal, |property, field| self.exact(property, field));

@@ -1,4 +1,4 @@
-//! The account behind the credentials: whose it is, what its user sees, and which currencies it knows. Asked once a day.
+//! The account behind the credentials: its company, what its user can see, and its currencies. Asked once a day.
 
 use serde::Deserialize;
 
@@ -8,16 +8,15 @@ use crate::sources::pipedrive::settings::{CURRENCIES, ME};
 use crate::sources::source::SourceError;
 use crate::sources::wire::Id;
 
-/// Whose deals these are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
     /// The company's id.
     pub(super) id: Option<String>,
-    /// The currency of the token's user, which new deals are in: Pipedrive names no other for the company.
+    /// The currency of the token's user, which new deals get: Pipedrive names none for the company.
     pub(super) currency: Option<Currency>,
     /// The company's own host, without `.pipedrive.com`.
     pub(super) domain: Option<String>,
-    /// What these credentials do not show, and what cannot be priced.
+    /// What these credentials cannot see, and which currencies have no price.
     pub(super) warnings: Vec<String>,
 }
 
@@ -48,7 +47,7 @@ impl Account {
         let me: Me = client.one(ME, "").await?;
         match client.whole::<KnownCurrency>(CURRENCIES).await {
             Ok(currencies) => Ok(Self::of(me, &currencies)),
-            // They are asked for what is said of them and nothing else.
+            // They are needed for warnings only.
             Err(error @ (SourceError::Forbidden { .. } | SourceError::Unexpected { .. })) => {
                 let mut account = Self::of(me, &[]);
                 account.warnings.push(format!("The currencies of the account's own are unknown: {error}"));
@@ -77,7 +76,7 @@ impl Account {
 }
 
 impl Me {
-    /// Whether the user sees every deal: an administrator of both the account and its deals (contract §3.7).
+    /// Whether the user sees every deal: an administrator of both the account and its deals.
     fn sees_all(&self) -> bool {
         let access = self.access.as_deref().unwrap_or_default();
         let is_admin =
@@ -87,7 +86,7 @@ impl Me {
 }
 
 impl KnownCurrency {
-    /// What is not said of money in this currency: the account can invent some of its own.
+    /// A warning if amounts in this currency are not exact or have no price: accounts can add currencies.
     fn warning(&self) -> Option<String> {
         let digits = self.decimal_points.unwrap_or_default();
         match self.code.parse::<Currency>() {
@@ -100,7 +99,7 @@ impl KnownCurrency {
         }
     }
 
-    /// The code, as far as it is a word.
+    /// The letters and digits of the code, 20 at most.
     fn shown(&self) -> String {
         self.code.chars().filter(|letter| letter.is_alphanumeric()).take(20).collect()
     }

@@ -1,5 +1,5 @@
-//! The block that the proxy in front of Pipedrive puts on those who went on asking: nothing is asked while it lasts, not
-//! even by the next process (contract §6).
+//! Pipedrive's proxy blocks clients that ignore its rate limit. We send nothing while a block lasts, also after a
+//! restart.
 
 use std::sync::Arc;
 
@@ -8,32 +8,30 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use crate::memory::Memory;
 use crate::sources::source::SourceError;
 
-/// Where the block is remembered.
 const KEY: &str = "block";
-/// How long nothing is asked. Nobody documents how long a block lasts.
+/// How long we wait. Pipedrive does not document how long a block lasts.
 const LASTS: TimeDelta = TimeDelta::minutes(15);
 
-/// The block of one source's credentials, if there is one.
+/// Remembers a block of one source's credentials.
 pub(super) struct Block {
     memory: Arc<dyn Memory>,
 }
 
 impl Block {
-    /// The block that is remembered.
     pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
         Self { memory }
     }
 
-    /// Refuses to ask while it lasts.
+    /// Returns an error while the block lasts.
     pub(super) fn check(&self, identity: u64, now: DateTime<Utc>) -> Result<(), SourceError> {
-        // One that ends later than it can was noted by a clock that was wrong.
+        // A later end was written by a wrong clock.
         match self.until(identity).filter(|until| now < *until && *until - now <= LASTS) {
             Some(until) => Err(SourceError::Blocked { status: 403, ends: Some(until) }),
             None => Ok(()),
         }
     }
 
-    /// It begins; when it ends, UTC.
+    /// Starts a block; returns its end, UTC.
     pub(super) fn begins(&self, identity: u64, now: DateTime<Utc>) -> DateTime<Utc> {
         let until = now + LASTS;
         self.memory.put(KEY, &format!("{identity:016x} {}", until.to_rfc3339_opts(SecondsFormat::Millis, true)));

@@ -23,7 +23,7 @@ use crate::sources::day::DayLimit;
 use crate::sources::pipedrive::block::Block;
 use crate::sources::pipedrive::errors::{WINDOW, number, refusal};
 use crate::sources::pipedrive::settings::{Address, Path, TOKEN};
-use crate::sources::pipedrive::wire::{self, Answer, Last};
+use crate::sources::pipedrive::wire::{self, Answer, EndMarker};
 use crate::sources::source::SourceError;
 
 /// Half of the smallest limit there is, until an answer names the account's own.
@@ -156,14 +156,14 @@ impl Client {
         self.get(path, "", query).await?.data()
     }
 
-    /// One page of a list. A list without anything in it can be null.
+    /// One page of a list. An empty list can be null.
     pub(super) async fn page(&self, path: Path, query: &[(&str, &str)]) -> Result<Listed, SourceError> {
-        let Answer { data, next, last } = self.get::<Vec<Box<RawValue>>>(path, "", query).await?;
-        if next.is_none() && last == Last::Denied {
-            let what = "there is more of the list, and no word of where the next page is";
+        let Answer { data, next, end } = self.get::<Vec<Box<RawValue>>>(path, "", query).await?;
+        if next.is_none() && end == EndMarker::Contradicted {
+            let what = "the list continues, but the answer names no next page";
             return Err(SourceError::Paging(what.to_owned()));
         }
-        Ok(Listed { records: data.unwrap_or_default(), next, is_end_said: last == Last::Said })
+        Ok(Listed { records: data.unwrap_or_default(), next, is_end_said: end == EndMarker::Explicit })
     }
 
     /// All of a list of version 1, which comes whole and knows no parameters.

@@ -1,7 +1,7 @@
-//! The account's own fields of deals: which key a name stands for, and what the options of a choice are called.
+//! Custom fields of deals: their keys by name, and the labels of their options.
 //!
-//! Keys are hashes that differ from account to account, and values of a choice are the ids of its options
-//! (contract §3.10), so the list of fields is asked for once a day where the configuration names any.
+//! Keys are hashes that differ between accounts, and the value of a choice is the id of an option. So we read the list
+//! of fields once a day if the configuration names any.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,13 @@ use crate::sources::wire::Id;
 pub(super) enum Property {
     /// A key of the record itself.
     Own(String),
-    /// The key of a field of the account's own.
+    /// The key of a custom field.
     Key(String),
-    /// A field by the name that people see.
+    /// A field by its displayed name.
     Called(String),
 }
 
-/// The keys of a record that a field of ours can come from (contract §3.1).
+/// The keys of a record, except custom fields.
 const OWN: [&str; 35] = [
     "acv",
     "add_time",
@@ -83,12 +83,12 @@ impl AsRef<str> for Property {
 }
 
 impl Property {
-    /// Whether the list of fields must be asked for it.
+    /// Whether the list of fields is needed to read it.
     pub(super) fn needs_fields(&self) -> bool {
         !matches!(self, Self::Own(_))
     }
 
-    /// The key in a record; nothing where the account has no field of that name.
+    /// The key in a record; `None` if the account has no field of that name.
     pub(super) fn key<'a>(&'a self, fields: &'a Fields) -> Option<&'a str> {
         match self {
             Self::Own(key) | Self::Key(key) => Some(key),
@@ -97,19 +97,18 @@ impl Property {
     }
 }
 
-/// Whether a key is that of a field of the account's own: forty digits of a hash.
+/// Whether a key is that of a custom field: 40 hexadecimal digits.
 pub(super) fn is_key(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// What a value of a field is called.
+/// The label of a field's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Label<'a> {
-    /// The field has no options: as it is.
+    /// The field has no options; the value is its own label.
     NoChoice,
-    /// An option's label.
     Known(&'a str),
-    /// An option that the field does not have any more.
+    /// An option that the field no longer has.
     Unknown,
 }
 
@@ -128,19 +127,19 @@ struct Choice {
     label: Option<String>,
 }
 
-/// What is known of the fields that the configuration names.
+/// The fields that the configuration names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     /// Keys by name.
     keys: HashMap<String, String>,
     /// Labels by key and option id.
     options: HashMap<String, HashMap<String, String>>,
-    /// Which of them there are not, in words.
+    /// Fields that do not exist or are ambiguous.
     pub(super) warnings: Vec<String>,
 }
 
 impl Fields {
-    /// Asks for the fields; `named` are those of the configuration with their properties.
+    /// Asks for the fields; `named` are the configured fields with their properties.
     pub(super) async fn ask(client: &Client, named: &[(String, Property)]) -> Result<Self, SourceError> {
         match client.all::<Field>(DEAL_FIELDS).await {
             Ok(known) => Ok(Self::of(&known, named)),
@@ -163,7 +162,7 @@ impl Fields {
                 |known: &&Field| matches!(property, Property::Called(name) if known.name.as_ref() == Some(name));
             let mut found: Vec<&Field> = known.iter().filter(is_called).collect();
             if found.is_empty() {
-                // A field that this was written without may be named by its key too.
+                // A built-in field that is not in `OWN` can be named by its key.
                 found = known.iter().filter(|known| known.code == wanted).collect();
             }
             let [found] = found.as_slice() else {

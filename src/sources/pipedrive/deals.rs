@@ -1,6 +1,7 @@
-//! The pages of deals, in the order of their ids: nothing moves in that order whatever happens meanwhile, new deals come
-//! last (contract §3.1). Archived ones are a list of their own, read behind the other (contract §3.2): a deal that is
-//! archived on the way then comes twice rather than not at all.
+//! Reads the pages of deals in the order of their ids, which is stable: new deals come last.
+//!
+//! Archived deals have their own list, which is read second. A deal that is archived during the pull comes twice rather
+//! than not at all.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +22,7 @@ pub(super) const AT_ONCE: u64 = 500;
 pub(super) struct DealScope {
     /// Whether archived deals are read too.
     pub(super) archived: bool,
-    /// The ids of the wanted pipelines; none: all. The list can be cut to one, not to several.
+    /// The ids of the wanted pipelines; empty for all. The API filters by one pipeline at most.
     pub(super) pipelines: Vec<String>,
 }
 
@@ -31,9 +32,9 @@ pub(super) struct DealsRead(Mutex<SoFar>);
 
 #[derive(Debug, Clone, Default)]
 struct SoFar {
-    /// The highest id of the list that is read, which every further one is held against.
+    /// The highest id so far; later ids must be higher.
     last: String,
-    /// How many records came that the summary counts.
+    /// The number of records that the summary counts too.
     counted: u64,
 }
 
@@ -43,8 +44,7 @@ impl DealsRead {
     }
 }
 
-/// Where a page begins: what `Page::next` holds. Nothing stands beside the cursor that would make a repeated one look
-/// like another.
+/// Where a page begins, as `Page::next` holds it. It contains only list and cursor, so that a repeated cursor is noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     archived: bool,
@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-/// A page of deals.
+/// Reads a page of deals.
 pub(super) async fn page(
     client: &Client,
     reader: &Reader<'_>,
@@ -105,17 +105,17 @@ pub(super) async fn page(
     let last = records.last.clone();
     let mut page = records.into_page(reader, scope, place.archived, next.map(|next| next.to_string()))?;
     let counted = before.counted + page.fetched().saturating_sub(page.uncounted);
-    // That the summary counts as many proves the end of the list that it counts.
+    // The list is complete if it has as many deals as the summary.
     let is_proven = !place.archived && expected.is_some_and(|expected| expected <= counted);
     if is_doubtful && !is_proven {
-        let why = "a full page has no word of a next one, and none that it is the last (`next_cursor`)".to_owned();
+        let why = "a full page has no `next_cursor`, not even null".to_owned();
         page.end = End::Unproven { why, blocks_publish: true };
     }
     *read.so_far() = SoFar { last, counted };
     Ok(page)
 }
 
-/// What came, as far as it can be read.
+/// The readable records of a page.
 #[derive(Default)]
 struct Records {
     all: Vec<(String, Record)>,
@@ -125,7 +125,7 @@ struct Records {
 }
 
 impl Records {
-    /// Adds a record. Ids only ever grow: anything else is a page that came before, or an order nobody asked for.
+    /// Adds a record. Ids must increase; if not, a page was repeated or the order is wrong.
     fn add(&mut self, json: &str, number: u64) -> Result<(), SourceError> {
         let record = serde_json::from_str::<Record>(json).ok();
         let id = record.as_ref().and_then(|record| serde_json::from_str::<Id>(record.get("id")?.get()).ok());
@@ -141,7 +141,6 @@ impl Records {
         Ok(())
     }
 
-    /// The page they make.
     fn into_page(
         self,
         reader: &Reader<'_>,
@@ -176,7 +175,7 @@ impl Records {
     }
 }
 
-/// A list that comes back empty while deals name what stands on it was not answered right, whatever its status said.
+/// Returns an error if deals name a stage or pipeline but the list of those came back empty.
 fn check_lists(reader: &Reader<'_>, deal: &Deal) -> Result<(), SourceError> {
     for (what, is_named, is_listed) in [
         ("stage", deal.stage_id.is_some(), reader.stages.has_listed()),
@@ -189,7 +188,7 @@ fn check_lists(reader: &Reader<'_>, deal: &Deal) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// Whether a record is of a deal that is not wanted on this list, which the list should not hold.
+/// Whether a deal is deleted, or is archived although this is not the archive's list.
 fn is_gone(record: &Record, archived: bool) -> bool {
     let is = |key: &str, json: &str| record.get(key).is_some_and(|value| value.get() == json);
     is("is_deleted", "true") || is("status", "\"deleted\"") || (!archived && is("is_archived", "true"))

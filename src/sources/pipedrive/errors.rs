@@ -1,6 +1,6 @@
-//! What an answer of Pipedrive's that is no 2xx means (contract §5, §6).
+//! What an answer outside 2xx means.
 //!
-//! Nothing of its text is repeated: what is JSON and what is a page for people is all that is looked at.
+//! Errors never repeat its text; the body only shows whether it is JSON or an HTML page.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::sources::source::SourceError;
 
 /// The window of the burst limit.
 pub(super) const WINDOW: Duration = Duration::from_secs(2);
-/// The longest wait that a 429 is believed: its `retry-after` has been seen to name no moment of any use.
+/// The longest wait of a 429: some answers have an unusable `retry-after`.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// The class of an answer.
+/// The error of an answer.
 pub(super) fn refusal(reply: &Reply, now: DateTime<Utc>) -> SourceError {
     let status = reply.status;
     match status {
@@ -26,7 +26,7 @@ pub(super) fn refusal(reply: &Reply, now: DateTime<Utc>) -> SourceError {
     }
 }
 
-/// Both kinds of 429 have one body; only the headers tell them apart, and those may be missing.
+/// Both kinds of 429 have the same body. Only the headers differ, and they may be missing.
 fn limit(reply: &Reply, now: DateTime<Utc>) -> SourceError {
     let status = reply.status;
     let is_spent = number(reply, "x-daily-ratelimit-token-remaining") == Some(0);
@@ -39,12 +39,12 @@ fn limit(reply: &Reply, now: DateTime<Utc>) -> SourceError {
     SourceError::Limit { status, wait: Some(wait) }
 }
 
-/// A header that is a whole number. Each of them is missing on some accounts (contract §5).
+/// A header that is a whole number. Some accounts lack some headers.
 pub(super) fn number(reply: &Reply, name: &str) -> Option<u64> {
     reply.header(name)?.trim().parse().ok()
 }
 
-/// Whether Pipedrive itself says so, rather than the proxy in front of it.
+/// Whether Pipedrive itself answered, not the proxy in front of it.
 fn is_json(reply: &Reply) -> bool {
     let labelled = reply.header(CONTENT_TYPE.as_str()).is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
     labelled && reply.body.trim_ascii_start().first() == Some(&b'{')

@@ -1,4 +1,4 @@
-//! A record as a deal: each property read into the field that the mapping gives it (contract §9, product B2).
+//! Makes a deal from a record: reads each property into the field that the mapping names.
 //!
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
@@ -49,10 +49,9 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// One record as a deal.
     pub(super) fn deal(&self, id: &str, record: &Record, findings: &mut Findings) -> Deal {
         let (mapping, reference) = (self.mapping, self.reference);
-        // Most of them are null, and there can be a hundred: read only where one is wanted.
+        // There can be a hundred, most of them null: read them only if one is wanted.
         let custom = record.get("custom_fields").filter(|_| mapping.needs_fields());
         let custom = custom.and_then(|fields| serde_json::from_str(fields.get()).ok());
         let mut reading = Reading { id, record, custom: custom.unwrap_or_default(), mapping, reference, findings };
@@ -72,8 +71,8 @@ impl<'a> Reader<'a> {
         deal
     }
 
-    /// Pipeline and stage, by name; a listed stage's own. What nobody lists is a finding, and keeps the name it had or
-    /// stands as its id.
+    /// Pipeline and stage, by name. An unlisted one is a finding and keeps its last known name, else its id. Returns the
+    /// stage if it is listed.
     fn place(&self, deal: &mut Deal, reading: &mut Reading<'_>) -> Option<&'a Stage> {
         deal.pipeline_id = reading.own("pipeline_id", "pipeline_id");
         deal.stage_id = reading.own("stage_id", "stage_id");
@@ -95,7 +94,7 @@ impl<'a> Reader<'a> {
         listed
     }
 
-    /// The owner's name, looked up late if the list of users lacks him. A property of texts stands as it is.
+    /// The owner's name; looked up after the last page if the list of users lacks it. A text property is copied.
     fn owner(&self, deal: &mut Deal, reading: &mut Reading<'_>) {
         deal.owner_id = reading.own("owner_id", "owner_id");
         if self.mapping.properties.contains_key("owner") {
@@ -109,7 +108,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The organization's name, looked up late; nothing where it is deleted or these credentials do not see it.
+    /// The organization's name, looked up after the last page; empty if it is deleted or hidden from these credentials.
     fn company(deal: &mut Deal, reading: &mut Reading<'_>) {
         if !reading.mapping.wants_companies() {
             deal.company = reading.field("company");
@@ -123,14 +122,14 @@ fn late(field: NameField, table: &'static str, key: String) -> WantedName {
     WantedName { field, table: table.into(), key, missing: MissingName::Null }
 }
 
-/// An amount, a time or a place of the account's own, as Pipedrive writes them: the value with what belongs to it.
+/// A custom amount, time or place: the value and what belongs to it.
 #[derive(Deserialize)]
 struct Compound {
     value: Option<Box<RawValue>>,
     currency: Option<String>,
 }
 
-/// One record being read: what is odd about it is counted under its id.
+/// One record being read; findings are counted under its id.
 struct Reading<'a> {
     id: &'a str,
     record: &'a Record,
@@ -169,7 +168,7 @@ impl Reading<'_> {
         Some((key.to_owned(), from.get(key)?.clone()))
     }
 
-    /// A property as text: a choice by its label, several by theirs, a compound by its value.
+    /// A property as text: choices by their labels, a compound by its value.
     fn text(&mut self, property: &Property, field: &str) -> Option<String> {
         let (key, value) = self.raw(property)?;
         if let Ok(chosen) = serde_json::from_str::<Vec<Box<RawValue>>>(value.get()) {
@@ -183,7 +182,7 @@ impl Reading<'_> {
         }
     }
 
-    /// One value as text; that of a choice is its label, and its id where nobody knows the option.
+    /// One value as text; a choice by its label, or by its id if the option is unknown.
     fn label(&mut self, key: &str, value: &RawValue, field: &str) -> Option<String> {
         let shown = self.text_of(value, field)?;
         match self.reference.fields.label(key, &shown) {
@@ -201,7 +200,6 @@ impl Reading<'_> {
             "open" => Some(Status::Open),
             "won" => Some(Status::Won),
             "lost" => Some(Status::Lost),
-            // A word that nobody knew when this was written.
             _ => {
                 self.find(Rule::R09, "status");
                 None
@@ -249,13 +247,13 @@ impl Reading<'_> {
         }
     }
 
-    /// Custom fields as Pipedrive has them, choices by their labels; null where it has nothing.
+    /// Custom fields as exact JSON, choices by their labels; null if empty.
     fn custom(&mut self, deal: &mut Deal) {
         let mapping = self.mapping;
         mapping.fill_custom(deal, |property, field| self.exact(property, field));
     }
 
-    /// A property's JSON as it is, choices by their labels; nothing where it is empty.
+    /// A property's exact JSON, choices by their labels; `None` if it is empty.
     fn exact(&mut self, property: &Property, field: &str) -> Option<Box<RawValue>> {
         let (key, value) = self.raw(property)?;
         if self.reference.fields.has_options(&key) {
@@ -266,7 +264,7 @@ impl Reading<'_> {
         }
         let compound = serde_json::from_str::<Record>(value.get()).ok();
         if compound.is_some_and(|parts| parts.get("value").is_some_and(|value| value.get() == "null")) {
-            // An amount of nothing in no currency.
+            // An empty amount has neither value nor currency.
             return None;
         }
         match text(&value) {

@@ -1,9 +1,9 @@
-//! The names of the companies, by whichever way costs fewer requests: all organizations by the list, 500 a page, or the
-//! wanted ones by their ids, 100 a batch.
+//! Names of companies, with as few requests as possible: all organizations as a list, 500 a page, or the wanted ones by
+//! id, 100 a batch.
 //!
-//! Nobody says how many organizations there are. Until that is known, the list is read for as many pages as the batches
-//! would take; if it has not ended by then, the batches fetch what is left. That is never more than twice the better
-//! way, and the next pull knows which one that is (contract §8).
+//! The API does not say how many organizations there are. Until we know, we read as many pages as the batches would
+//! take; if the list is longer, batches fetch the rest. This costs at most twice the minimum, and the next pull knows
+//! the better strategy.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,8 +20,7 @@ use crate::sources::wire::Id;
 /// The most organizations of one batch.
 pub(super) const BATCH: usize = 100;
 
-/// Of so many organizations one at least is to be seen: that none came was no right answer, whatever its status said
-/// (contract §7). Fewer may all be deleted.
+/// If deals name this many organizations and none comes, the answer is wrong. Fewer may all be deleted.
 const ENOUGH: usize = 20;
 
 #[derive(Deserialize)]
@@ -30,14 +29,14 @@ struct Organization {
     name: Option<String>,
 }
 
-/// What is known of the list, and a look-up that was cut.
+/// The list's length, and an interrupted look-up.
 #[derive(Default)]
 pub(super) struct Organizations {
     length: Mutex<Length>,
     begun: Mutex<Option<(u64, Lookup)>>,
 }
 
-/// How many pages the list has.
+/// The number of pages of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
     Exactly(usize),
@@ -50,23 +49,23 @@ impl Default for Length {
     }
 }
 
-/// A look-up on its way.
+/// A look-up in progress.
 #[derive(Debug, Default)]
 struct Lookup {
     names: HashMap<String, String>,
-    /// Those that nobody has told yet.
+    /// Ids without a name so far.
     missing: BTreeSet<String>,
     pages: usize,
     cursor: Option<String>,
     cursors: HashSet<String>,
     is_list_done: bool,
-    /// Whether any organization came, wanted or not.
+    /// Whether any organization came.
     has_any: bool,
 }
 
 impl Organizations {
-    /// The names of all that are wanted; those that cannot be seen have none. A failure on the way loses nothing: the
-    /// next call for the same ones goes on where it was.
+    /// The names of the wanted organizations; deleted and hidden ones have none. After an error, the next call for the
+    /// same ids continues.
     pub(super) async fn names(
         &self,
         client: &Client,
@@ -96,7 +95,7 @@ impl Organizations {
             *lock(&self.length) = length.learn(lookup);
         }
         if lookup.is_list_done {
-            // Who is on no page cannot be seen, or is deleted.
+            // The rest is deleted or hidden.
             return Ok(());
         }
         while let Some(batch) = lookup.next_batch() {
@@ -107,7 +106,7 @@ impl Organizations {
 }
 
 impl Length {
-    /// Whether to read one more page of the list after `pages`, where batches alone would take `batches`.
+    /// Whether to read another page after `pages`, if batches alone would take `batches` requests.
     fn is_worth_a_page(self, batches: usize, pages: usize) -> bool {
         match self {
             Self::Exactly(length) => length <= batches,
@@ -115,7 +114,7 @@ impl Length {
         }
     }
 
-    /// What a look-up teaches of it.
+    /// Updates the length from a look-up.
     fn learn(self, lookup: &Lookup) -> Self {
         match self {
             _ if lookup.is_list_done => Self::Exactly(lookup.pages),
@@ -136,21 +135,21 @@ impl Lookup {
         if let Some(next) = &page.next
             && !self.cursors.insert(next.clone())
         {
-            return Err(SourceError::Paging("the list of organizations goes in a circle".to_owned()));
+            return Err(SourceError::Paging("the list of organizations repeats a cursor".to_owned()));
         }
         self.is_list_done = page.next.is_none();
         self.cursor = page.next;
         Ok(())
     }
 
-    /// The ids of the next batch, of those that are still missing; nothing at the end.
+    /// The next ids to ask for; `None` at the end.
     fn next_batch(&self) -> Option<Vec<String>> {
         Some(self.missing.iter().take(BATCH).cloned().collect::<Vec<_>>()).filter(|batch| !batch.is_empty())
     }
 
     async fn read_batch(&mut self, client: &Client, batch: Vec<String>) -> Result<(), SourceError> {
         let ids = batch.join(",");
-        // One page holds them all, so there is no next one to look at.
+        // One page holds a whole batch.
         let page = client.page(ORGANIZATIONS, &[("limit", PAGE), ("ids", &ids)]).await?;
         self.take(&page);
         for id in &batch {

@@ -1,4 +1,4 @@
-//! The pipelines and their stages, and whether a pipeline's deals have a probability of their own.
+//! The pipelines and their stages, and whether a pipeline's deals may have their own probability.
 
 use std::collections::{HashMap, HashSet};
 
@@ -33,13 +33,12 @@ struct StageRecord {
 /// All pipelines of the account.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
-    /// Their stages in order, pipeline after pipeline.
+    /// The stages in order, pipeline by pipeline.
     pub(super) stages: Vec<Stage>,
-    /// Their names by id.
+    /// Names by id.
     pub(super) labels: HashMap<String, String>,
-    /// Those whose deals may have a probability of their own.
+    /// Ids of pipelines whose deals may have their own probability.
     pub(super) with_probability: HashSet<String>,
-    /// What is odd about them.
     pub(super) warnings: Vec<String>,
 }
 
@@ -64,7 +63,7 @@ impl Pipelines {
             shown.push((id, label));
         }
         for Id(id) in stages.iter().map(|stage| &stage.pipeline_id) {
-            // Nobody lists its pipeline, and the stage has a name and a chance all the same.
+            // The pipeline is not listed, but the stage still has a name and a probability.
             if shown.iter().all(|(known, _)| known != id) {
                 shown.push((id.clone(), id.clone()));
             }
@@ -79,7 +78,7 @@ impl Pipelines {
 }
 
 impl StageRecord {
-    /// A stage of an open deal: in Pipedrive a deal is won or lost in whatever stage it stands.
+    /// Stages are never closed: a deal can be won or lost in any stage.
     fn stage(&self, pipeline: &str, order: u32) -> Stage {
         Stage {
             pipeline: pipeline.to_owned(),
@@ -87,7 +86,7 @@ impl StageRecord {
             id: self.id.0.clone(),
             label: self.name.clone().unwrap_or_else(|| self.id.0.clone()),
             order,
-            probability: self.percent().and_then(|percent| fraction(&percent)).filter(is_chance),
+            probability: self.percent().and_then(|percent| fraction(&percent)).filter(is_probability),
             is_closed: false,
             is_won: false,
         }
@@ -97,27 +96,23 @@ impl StageRecord {
         text(self.deal_probability.as_deref()?).unwrap_or_else(|Unreadable| Some(String::new()))
     }
 
-    /// What is said of a chance that is none (contract §9.1).
+    /// A warning if the stage's probability is unusable.
     fn warning(&self) -> Option<String> {
-        let chance = fraction(&self.percent()?).filter(is_chance);
-        let told = || {
-            format!(
-                "The probability of the stage {} is none between 0 and 100 per cent: deals have none of it",
-                self.id.0
-            )
-        };
+        let chance = fraction(&self.percent()?).filter(is_probability);
+        let told =
+            || format!("The probability of stage {} is not between 0 and 100 percent: its deals have none", self.id.0);
         chance.is_none().then(told)
     }
 }
 
-/// Per cent as a fraction; nothing for what is no number.
+/// Percent as a fraction; `None` if it is not a number.
 pub(super) fn fraction(percent: &str) -> Option<Decimal> {
     // Rounded once: 20 digits leave every tie of the last step where it was.
     Some((number::rounded(percent, 20)? / Decimal::ONE_HUNDRED).round_dp(6).normalize())
 }
 
-/// Whether a fraction can be a chance.
-pub(super) fn is_chance(fraction: &Decimal) -> bool {
+/// Whether a fraction is a probability.
+pub(super) fn is_probability(fraction: &Decimal) -> bool {
     (Decimal::ZERO..=Decimal::ONE).contains(fraction)
 }
 

@@ -1,4 +1,4 @@
-//! What a section with `kind = "pipedrive"` says: credentials, address, what is read beside the usual; and the paths.
+//! The settings of a section with `kind = "pipedrive"`, and the API's paths with their costs.
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -8,17 +8,17 @@ use crate::settings::{Problem, Section};
 use crate::sources::credentials::{Credentials, Given};
 use crate::sources::source::SourceError;
 
-/// The host for everybody; a company's own is the same (contract §2).
+/// The host for all companies; a company's own host gives the same answers.
 const ENDPOINT: &str = "https://api.pipedrive.com";
-/// Where an app's tokens are given.
+/// The host that issues the tokens of an app.
 const ACCOUNTS: &str = "https://oauth.pipedrive.com";
 
-/// A path, and what the CRM counts for one request against its limit for the day (contract §3, in tokens).
+/// A path, and what one request costs of the daily limit, in tokens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Path {
     pub(super) text: &'static str,
     pub(super) tokens: u64,
-    /// What an app needs for it (contract §2).
+    /// The OAuth scope that an app needs for it.
     pub(super) scope: &'static str,
 }
 
@@ -31,14 +31,14 @@ pub(super) const ORGANIZATIONS: Path = Path { text: "/api/v2/organizations", tok
 pub(super) const PIPELINES: Path = Path { text: "/api/v2/pipelines", tokens: 5, scope: "deals:read" };
 pub(super) const STAGES: Path = Path { text: "/api/v2/stages", tokens: 5, scope: "deals:read" };
 pub(super) const SUMMARY: Path = Path { text: "/v1/deals/summary", tokens: 40, scope: "deals:read" };
-/// One of them, by its id behind a slash, counts 2.
+/// A request for one user by id costs 2.
 pub(super) const USERS: Path = Path { text: "/v1/users", tokens: 20, scope: "users:read" };
-/// Of the host of [`Address::accounts`].
+/// A path on [`Address::accounts`].
 pub(super) const TOKEN: &str = "/oauth/token";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct Keys {
     api_key: Option<Secret>,
     client_id: Option<Secret>,
     client_secret: Option<Secret>,
@@ -53,45 +53,44 @@ fn yes() -> bool {
     true
 }
 
-/// What the section says, checked.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) credentials: Credentials,
     /// Whether archived deals are read too.
     pub(super) archived: bool,
-    /// Whether the deals are held against the CRM's own summary.
+    /// Whether to compare the deals with Pipedrive's own totals.
     pub(super) verify: bool,
 }
 
 impl Settings {
-    /// Reads the keys; `also` are those of the same table that others read.
+    /// Reads the keys; `also` are keys of the same table that others read.
     pub(super) fn read(section: &Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
-        let Asked { api_key, client_id, client_secret, refresh_token, archived, verify } = section.read(also)?;
+        let Keys { api_key, client_id, client_secret, refresh_token, archived, verify } = section.read(also)?;
         let given = Given { api_key, client_id, client_secret, refresh_token };
         Ok(Self { credentials: given.credentials("the personal API token of a user")?, archived, verify })
     }
 }
 
-/// Whom to ask.
+/// The hosts to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
-    /// The origin that is asked until an app's token names the company's own.
+    /// The origin of the API, until a token names the company's own.
     pub(super) deals: String,
-    /// The origin that gives tokens.
+    /// The origin that issues tokens.
     pub(super) accounts: String,
-    /// Whether these are Pipedrive's own hosts, rather than a proxy or a test.
+    /// Whether these are Pipedrive's hosts, not a proxy or a test.
     is_vendors: bool,
 }
 
 impl Address {
-    /// The configured address, of which the origin counts; Pipedrive's own without one.
+    /// The origin of the configured address; Pipedrive's if none is configured.
     pub(super) fn new(given: Option<&str>) -> Self {
         let given = given.unwrap_or(ENDPOINT);
         let origin = match Url::parse(given) {
             Ok(url) if url.has_host() && url.username().is_empty() && url.password().is_none() => {
                 url.origin().ascii_serialization()
             }
-            // The client says what is wrong with it.
+            // The client reports what is wrong with it.
             _ => given.to_owned(),
         };
         let is_vendors = is_vendors(&origin);
@@ -99,8 +98,8 @@ impl Address {
         Self { deals: origin, accounts, is_vendors }
     }
 
-    /// The origin to ask with a token whose answer named `domain`. A token goes to Pipedrive's own hosts, or to the
-    /// one host that the configuration names, and to no other.
+    /// The origin to ask with a token whose answer named `domain`. A token is sent only to Pipedrive's hosts or to the
+    /// configured host.
     pub(super) fn of_company(&self, domain: Option<&str>) -> Result<String, SourceError> {
         match domain {
             Some(domain) if self.is_vendors => Url::parse(domain)

@@ -1,4 +1,4 @@
-//! The CRM's own totals of its deals: a query that shares nothing with the list (contract §3.8).
+//! Pipedrive's own totals of its deals, from a query that is independent of the list.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,10 @@ struct Value {
     value: Box<RawValue>,
 }
 
-/// What the deals come to.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    /// How many they are.
     pub(super) count: u64,
-    /// What they are worth. Currencies of the account's own making, which are none of ISO 4217, are not among it.
+    /// Excludes custom currencies, which have no ISO 4217 code.
     pub(super) worth: Worth,
 }
 
@@ -44,7 +42,7 @@ impl Totals {
     }
 }
 
-/// What the deals in the pipelines of these ids come to, all deals if none is named. Archived ones are not among them.
+/// The totals of the deals in these pipelines, or of all deals if none is named. Archived deals are excluded.
 pub(super) async fn totals(client: &Client, pipelines: &[String]) -> Result<Totals, SourceError> {
     let mut totals = Totals::default();
     if pipelines.is_empty() {

@@ -1,4 +1,4 @@
-//! Names of owners: all users come at once; those who are missing there are asked for one by one.
+//! Names of owners: from the list of users, else one by one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -16,11 +16,10 @@ use crate::sources::wire::Id;
 
 /// One user, by its id.
 pub(super) const USER: Path = Path { tokens: 2, ..USERS };
-/// The most of them that one pull asks for.
+/// The most users that one pull asks for one by one.
 pub(super) const MOST: u64 = 100;
-/// Where those whom nobody knows are remembered.
 const KEY: &str = "unknown_users";
-/// How long that is believed.
+/// How long an unknown id is not asked for again.
 const DAY: TimeDelta = TimeDelta::hours(24);
 
 #[derive(Deserialize)]
@@ -39,30 +38,29 @@ impl User {
     }
 }
 
-/// The names of all users that are listed. Whose token it is must be among them.
+/// The names of all listed users. The token's own user must be among them.
 pub(super) async fn all(client: &Client) -> Result<HashMap<String, String>, SourceError> {
     let users: Vec<User> = client.whole(USERS).await?;
     if users.is_empty() {
-        return Err(SourceError::Malformed("the answer lists no user, and the key is one's".to_owned()));
+        return Err(SourceError::Malformed("the answer lists no user, but the key belongs to one".to_owned()));
     }
     Ok(users.into_iter().filter_map(User::name).collect())
 }
 
-/// The users who are not listed: some accounts leave out whom they deactivated (contract §3.6). Whom nobody knows by the
-/// id either is not asked for again that day.
+/// Looks up owners absent from the user list, such as deactivated ones; unknown ids are cached for 24 h.
 pub(super) struct Unlisted {
     memory: Arc<dyn Memory>,
 }
 
-/// What one pull asked for.
+/// What one pull has asked for.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     owners: AtomicU64,
     /// Whether one without a name was logged.
-    has_told: AtomicBool,
+    has_logged: AtomicBool,
 }
 
-/// Whom nobody knows, by the credentials that asked, and until when that is believed, UTC.
+/// Unknown ids, the credentials that asked for them, and when to ask again, UTC.
 struct Unknown {
     identity: u64,
     until: DateTime<Utc>,
@@ -70,12 +68,11 @@ struct Unknown {
 }
 
 impl Unlisted {
-    /// Those that are remembered.
     pub(super) fn new(memory: Arc<dyn Memory>) -> Self {
         Self { memory }
     }
 
-    /// The names of those that are known by their ids.
+    /// The names of the users that exist.
     pub(super) async fn names(
         &self,
         client: &Client,
@@ -93,7 +90,7 @@ impl Unlisted {
             match client.one::<User>(USER, &format!("/{id}")).await {
                 Ok(user) => names.extend(user.name().map(|(_, name)| (id.clone(), name))),
                 Err(error) if is_unknown(&error) => {
-                    asked.tell(id, &error);
+                    asked.log(id, &error);
                     unknown.ids.insert(id.clone());
                     self.memory.put(KEY, &unknown.to_string());
                 }
@@ -111,17 +108,17 @@ impl Unlisted {
 }
 
 impl Asked {
-    /// Logs the first of a pull; the others are counted with the deals.
-    fn tell(&self, id: &str, error: &SourceError) {
-        if !self.has_told.swap(true, Ordering::Relaxed) {
-            tracing::warn!("The owner {id} has no name: {error}. If there are others, a finding names their deals");
+    /// Logs the first unknown owner of a pull; a finding counts the others.
+    fn log(&self, id: &str, error: &SourceError) {
+        if !self.has_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!("The owner {id} has no name: {error}. A finding counts the deals of other such owners");
         }
     }
 
     fn may_ask(&self) -> bool {
         let asked = self.owners.fetch_add(1, Ordering::Relaxed);
         if asked == MOST {
-            tracing::warn!("{MOST} owners who are in no list of users were asked for: the others have no name");
+            tracing::warn!("Asked for {MOST} owners that are not in the list of users; the others have no name");
         }
         asked < MOST
     }
@@ -144,7 +141,7 @@ impl Unknown {
     }
 }
 
-/// Whether a user is none, or one whom these credentials do not see: no reason to do without everything else.
+/// Whether the user does not exist or is hidden from these credentials. Neither fails the pull.
 fn is_unknown(error: &SourceError) -> bool {
     matches!(error, SourceError::Unexpected { status: 400 | 404, .. } | SourceError::Forbidden { .. })
 }

@@ -1,7 +1,7 @@
 //! Finds out why deals of an earlier pull are missing.
 //!
-//! Deleted deals are listed for thirty days to those who ask for that status, archived ones on their own list
-//! (contract §3.1, §8). Of a merged deal nothing is left to ask for.
+//! Pipedrive lists deleted deals by their status for 30 days, and archived deals on their own list. A merged deal leaves
+//! nothing to ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,6 @@ use crate::sources::wire::Id;
 
 /// The most deals of one batch.
 pub(super) const AT_ONCE: usize = 100;
-/// Every status there is.
 const ANY: &str = "open,won,lost,deleted";
 
 #[derive(Deserialize)]
@@ -32,14 +31,14 @@ impl Found {
     }
 }
 
-/// Why these deals are missing, at most [`AT_ONCE`] deals; the archived ones are asked for only where some are left.
+/// Why these deals are missing, at most [`AT_ONCE`] deals. Asks for archived deals only if some are still unknown.
 pub(super) async fn resolve_missing(
     client: &Client,
     ids: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, MissingDealOutcome>, SourceError> {
-    // What is no number was never an id of Pipedrive's.
+    // Pipedrive's ids are numbers.
     let is_number = |id: &String| id.bytes().all(|byte| byte.is_ascii_digit());
-    let (mut open, mut nobodys): (BTreeSet<String>, BTreeSet<String>) = ids.iter().cloned().partition(is_number);
+    let (mut open, mut foreign): (BTreeSet<String>, BTreeSet<String>) = ids.iter().cloned().partition(is_number);
     let mut outcomes = BTreeMap::new();
     for path in [DEALS, ARCHIVED] {
         if open.is_empty() {
@@ -52,7 +51,7 @@ pub(super) async fn resolve_missing(
             outcomes.extend(open.take(&found.id.0).map(|id| (id, found.outcome())));
         }
     }
-    nobodys.extend(open);
-    outcomes.extend(nobodys.into_iter().map(|id| (id, MissingDealOutcome::Unknown)));
+    foreign.extend(open);
+    outcomes.extend(foreign.into_iter().map(|id| (id, MissingDealOutcome::Unknown)));
     Ok(outcomes)
 }

@@ -1,4 +1,4 @@
-//! The envelope around every answer, and times as both versions of the API write them (contract §3, §4).
+//! The envelope around every answer.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use crate::sources::answer;
 use crate::sources::source::SourceError;
 
-/// The most records of a page of any list (contract §3).
+/// The most records of a page of any list.
 pub(super) const PAGE: &str = "500";
 
-/// A record whose keys are not all known.
+/// A record by key.
 pub(super) type Record = HashMap<String, Box<RawValue>>;
 
 #[derive(Deserialize)]
@@ -25,49 +25,48 @@ struct Envelope<T> {
 /// What an answer holds.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
-    /// `data`; nothing where it is null.
+    /// `data`; `None` if it is null.
     pub(super) data: Option<T>,
-    /// The cursor of the next page; null and no cursor at all are the end.
+    /// The cursor of the next page; `None` if it is null or missing.
     pub(super) next: Option<String>,
-    /// What is said where there is none.
-    pub(super) last: Last,
+    /// How the answer marks the end of the list.
+    pub(super) end: EndMarker,
 }
 
 /// Whether an answer without a cursor is the last one of its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Last {
-    /// It says so: its cursor is null.
-    Said,
-    /// It has no word for a cursor.
-    Unsaid,
-    /// It says elsewhere that there is more.
-    Denied,
+pub(super) enum EndMarker {
+    /// The cursor is null.
+    Explicit,
+    /// The answer has no cursor key.
+    Absent,
+    /// Another key says that there is more.
+    Contradicted,
 }
 
-impl Last {
-    /// What the keys beside the records say: those of version 2, or those that version 1 has, and a tutorial of version 2
-    /// (contract §4, §9.3).
+impl EndMarker {
+    /// Reads the keys of version 2 of the API and those of version 1, which some answers of version 2 have.
     fn of(beside: &Record) -> Self {
         let is =
             |record: &Record, key: &str, json: fn(&str) -> bool| record.get(key).is_some_and(|value| json(value.get()));
         let older: Record = beside.get("pagination").map(|value| keys(value)).unwrap_or_default();
         let has_more = |record: &Record| is(record, "more_items_in_collection", |json| json == "true");
         if has_more(beside) || has_more(&older) || is(&older, "next_cursor", |json| json != "null") {
-            Self::Denied
+            Self::Contradicted
         } else if beside.contains_key("next_cursor") {
-            Self::Said
+            Self::Explicit
         } else {
-            Self::Unsaid
+            Self::Absent
         }
     }
 }
 
-/// The keys of an object; none of anything else: an empty object has been seen to be written as a list.
+/// The keys of an object; none of other values, because the API writes some empty objects as lists.
 fn keys(value: &RawValue) -> Record {
     serde_json::from_str(value.get()).unwrap_or_default()
 }
 
-/// Reads an answer whole. What is no JSON has been seen to pass, like a failure of the server's (contract §6).
+/// Reads a whole answer. Broken JSON is a transient error, like a failure of the server.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<Answer<T>, SourceError> {
     if text.trim() == "null" {
         return Err(SourceError::Cut("it is null".to_owned()));
@@ -86,11 +85,11 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<Answer<T>, SourceE
     let beside = envelope.additional_data.as_deref().map(keys).unwrap_or_default();
     let next = beside.get("next_cursor").map(|cursor| serde_json::from_str::<Option<String>>(cursor.get())).transpose();
     let next = next.map_err(|error| answer::not_json(&error, text.len()))?.flatten();
-    Ok(Answer { data: envelope.data, next, last: Last::of(&beside) })
+    Ok(Answer { data: envelope.data, next, end: EndMarker::of(&beside) })
 }
 
 impl<T> Answer<T> {
-    /// What must be there.
+    /// `data`, which must not be null.
     pub(super) fn data(self) -> Result<T, SourceError> {
         self.data.ok_or_else(|| SourceError::Malformed("the answer is empty where something must be".to_owned()))
     }
@@ -121,16 +120,16 @@ mod tests {
 
     #[test]
     fn an_end_that_is_said_is_told_from_one_that_is_not_and_from_none() {
-        for (beside, last) in [
-            (r#"{"next_cursor": null}"#, Last::Said),
-            ("{}", Last::Unsaid),
-            (r#"{"pagination": {"start": 0, "limit": 500, "more_items_in_collection": false}}"#, Last::Unsaid),
-            (r#"{"pagination": {"more_items_in_collection": true, "next_start": 500}}"#, Last::Denied),
-            (r#"{"pagination": {"next_cursor": "eyJ9"}}"#, Last::Denied),
-            (r#"{"next_cursor": null, "more_items_in_collection": true}"#, Last::Denied),
+        for (beside, end) in [
+            (r#"{"next_cursor": null}"#, EndMarker::Explicit),
+            ("{}", EndMarker::Absent),
+            (r#"{"pagination": {"start": 0, "limit": 500, "more_items_in_collection": false}}"#, EndMarker::Absent),
+            (r#"{"pagination": {"more_items_in_collection": true, "next_start": 500}}"#, EndMarker::Contradicted),
+            (r#"{"pagination": {"next_cursor": "eyJ9"}}"#, EndMarker::Contradicted),
+            (r#"{"next_cursor": null, "more_items_in_collection": true}"#, EndMarker::Contradicted),
         ] {
             let text = format!(r#"{{"success": true, "data": [], "additional_data": {beside}}}"#);
-            assert_eq!(read::<Vec<Box<RawValue>>>(&text).unwrap().last, last, "{beside}");
+            assert_eq!(read::<Vec<Box<RawValue>>>(&text).unwrap().end, end, "{beside}");
         }
         assert!(next(r#"{"success": true, "data": [], "additional_data": {"next_cursor": 7}}"#).is_err());
     }

@@ -1,6 +1,6 @@
-//! The columns of the query: what the mapping wants, less what the user may not read.
+//! The columns of the query: the mapping's, except those that the user may not read.
 //!
-//! A hidden field costs its column and nothing else, and is told (contract §2).
+//! An unreadable field drops its column and adds a warning.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,9 @@ use crate::sources::source::SourceError;
 
 /// Without these there is no deal.
 const NEEDED: [&str; 3] = ["Id", "Name", "StageName"];
-/// Columns that many organizations do not have, and nothing is wrong with that.
+/// Columns that many organizations do not have; a missing one is not reported.
 const OPTIONAL: [&str; 3] = ["CurrencyIsoCode", "RecordTypeId", "RecordType.Name"];
-/// The names of parents, whose objects are not described: whether they may be read shows when they are asked for.
+/// The names of parents. Their objects are not described, so only the query shows whether they are readable.
 const PARENTS: [(&str, &str); 3] =
     [("Account.Name", "Account"), ("Owner.Name", "Owner"), ("RecordType.Name", "RecordType")];
 
@@ -32,7 +32,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// What `mapping` wants and the user may read, and what is wrong with the rest.
+    /// The readable columns of `mapping`, and a warning for each of the others.
     pub(super) fn choose(mapping: &Mapping, described: &Described) -> Result<(Self, Vec<String>), SourceError> {
         let (mut columns, mut warnings) = (Self::default(), Vec::new());
         for path in mapping.paths() {
@@ -57,7 +57,7 @@ impl Columns {
         self.fields.push(field);
     }
 
-    /// Takes out what the CRM refused by its name; what is lost by it, in words.
+    /// Removes the columns that the CRM refused; returns a warning for each.
     pub(super) fn refuse(&mut self, refused: &Named, mapping: &Mapping) -> Result<Vec<String>, SourceError> {
         let (meant, kept): (Vec<Field>, Vec<Field>) =
             std::mem::take(&mut self.fields).into_iter().partition(|field| is_meant(field, refused));
@@ -71,7 +71,7 @@ impl Columns {
         Ok(meant.iter().map(|field| lost(&field.path, mapping)).collect())
     }
 
-    /// Where a field stands in each row; `None` where it cannot be read.
+    /// The position of a field in each row; `None` if it cannot be read.
     pub(super) fn place(&self, path: &str) -> Option<usize> {
         self.places.get(&path.to_ascii_lowercase()).copied()
     }
@@ -81,7 +81,7 @@ impl Columns {
         &self.fields
     }
 
-    /// Whether the organization has several currencies: then, and only then, deals name theirs (contract §1.6).
+    /// Whether the organization has several currencies: then, and only then, deals name theirs.
     pub(super) fn has_currencies(&self) -> bool {
         self.place("CurrencyIsoCode").is_some()
     }
@@ -97,11 +97,11 @@ impl Columns {
     }
 }
 
-/// Whether a column is what the CRM refused: a field of its object, or all that is behind a relationship.
+/// Whether the CRM's refusal means this column: a field of the named object, or one behind a relationship.
 fn is_meant(field: &Field, Named { name, object }: &Named) -> bool {
     let is_name = |step: &str| step.eq_ignore_ascii_case(name);
     let Some(object) = object else { return field.path.split('.').any(is_name) };
-    // Where a way leads to one of several objects, any of them may be the one, but not the deals' own.
+    // A relationship to one of several objects can mean any object except the deal.
     let is_there = match &field.object {
         Some(own) => own.eq_ignore_ascii_case(object),
         None => !object.eq_ignore_ascii_case(OPPORTUNITY),
@@ -114,7 +114,7 @@ fn needed(path: &str) -> SourceError {
     SourceError::Forbidden { status: 200, lacking: vec![format!("to read `Opportunity.{path}`")] }
 }
 
-/// What a column that cannot be read leaves empty.
+/// The warning for a column that cannot be read.
 fn lost(path: &str, mapping: &Mapping) -> String {
     let fields: Vec<String> = mapping.fed_by(path).iter().map(|field| format!("`{field}`")).collect();
     let lost = match &fields[..] {

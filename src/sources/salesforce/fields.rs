@@ -1,4 +1,4 @@
-//! A row as a deal: each column read into the field that the mapping gives it (contract §6, product B2).
+//! Makes a deal from a row: reads each column into the field that the mapping names.
 //!
 //! A value that does not fit is left empty and counted; nothing is guessed, and no deal is dropped for it.
 
@@ -31,24 +31,23 @@ pub(super) struct Reader<'a> {
     pub(super) stages: HashMap<&'a str, &'a Stage>,
     /// The names of record types by id.
     pub(super) record_types: &'a BTreeMap<String, String>,
-    /// The organization's own.
+    /// The organization's.
     pub(super) currency: Option<Currency>,
-    /// Where people see the deals.
+    /// The address of the organization's web pages.
     pub(super) origin: &'a str,
 }
 
-/// A row as it counts.
+/// What a row is.
 pub(super) enum Read {
     /// A deal.
     Deal(Box<Deal>),
-    /// One that is in the recycle bin, by its id.
+    /// A deal in the recycle bin, by its id.
     Deleted(String),
     /// One without an id.
     Unreadable,
 }
 
 impl Reader<'_> {
-    /// One row as a deal.
     pub(super) fn read(&self, row: &Row, findings: &mut Findings) -> Read {
         let id = self.columns.place("Id").and_then(|place| row.cell(place)).and_then(|id| text(id).ok().flatten());
         let Some(id) = id.map(|id| long(&id)) else { return Read::Unreadable };
@@ -72,7 +71,7 @@ impl Reader<'_> {
     }
 }
 
-/// One row being read: what is odd about it is counted under its id.
+/// One row being read; findings are counted under its id.
 struct Reading<'a> {
     reader: &'a Reader<'a>,
     row: &'a Row,
@@ -105,7 +104,7 @@ impl<'a> Reading<'a> {
         Some((self.row.cell(place)?, self.reader.columns.fields()[place].kind))
     }
 
-    /// A column as text, for `field`; a parent or a list is none.
+    /// A column as text, for `field`.
     fn column(&mut self, path: &str, field: &str) -> Option<String> {
         let (cell, _) = self.cell(path)?;
         self.text_of(cell, field)
@@ -122,7 +121,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Stage and record type, by label. A stage that nobody lists any more stands as it is (contract §6).
+    /// Stage and record type, by label. An unlisted stage keeps its API name.
     fn place(&mut self, deal: &mut Deal) -> Option<&'a Stage> {
         let reader = self.reader;
         deal.stage_id = self.column("StageName", "stage_id");
@@ -146,7 +145,7 @@ impl<'a> Reading<'a> {
         stage
     }
 
-    /// The deal's own word, else the stage's.
+    /// The deal's own flags, else the stage's.
     fn status(&mut self, stage: Option<&Stage>) -> Option<Status> {
         let won = self.truth("IsWon", "status").or_else(|| stage.map(|stage| stage.is_won));
         let closed = self.truth("IsClosed", "status").or_else(|| stage.map(|stage| stage.is_closed));
@@ -161,7 +160,7 @@ impl<'a> Reading<'a> {
         self.chance(&text, if is_percent { Unit::Percent } else { Unit::Fraction })
     }
 
-    /// The names of company and owner; one that cannot be read is nothing, and a finding.
+    /// The names of company and owner; a missing one is a finding.
     fn people(&mut self, deal: &mut Deal) {
         deal.company = self.field("company");
         if deal.company.is_none() && self.column("AccountId", "company").is_some() {
@@ -188,7 +187,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Custom fields as Salesforce has them, null where it has nothing; instants in one spelling.
+    /// Custom fields as exact JSON, null if empty; instants as RFC 3339.
     fn custom(&mut self, deal: &mut Deal) {
         let mapping = self.reader.mapping;
         mapping.fill_custom(deal, |path, field| self.exact(path, field));

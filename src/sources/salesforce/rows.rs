@@ -8,19 +8,19 @@ use crate::sources::salesforce::columns::Columns;
 use crate::sources::salesforce::describe::Kind;
 use crate::sources::wire::Unreadable;
 
-/// One record: a cell for each column, nothing where the CRM has nothing.
+/// One record: a cell for each column, `None` if empty.
 #[derive(Debug)]
 pub(super) struct Row(Vec<Option<Box<RawValue>>>);
 
 impl Row {
-    /// A record of a list; nothing where it is none.
+    /// A record of a list; `None` if it is not an object.
     pub(super) fn of_json(json: &RawValue, columns: &Columns) -> Option<Self> {
         let record: HashMap<String, &RawValue> = serde_json::from_str(json.get()).ok()?;
         let cells = columns.fields().iter().map(|field| cell(&record, &field.path));
         cells.collect::<Result<Vec<_>, _>>().ok().map(Self)
     }
 
-    /// A line of an export, in which an empty text is nothing.
+    /// A line of an export; an empty text is an empty cell.
     pub(super) fn of_csv<'a>(cells: impl Iterator<Item = &'a str>, columns: &Columns) -> Self {
         let fields = columns.fields().iter();
         Self(fields.zip(cells).map(|(field, text)| typed(text, field.kind)).collect())
@@ -36,7 +36,7 @@ fn present(value: &RawValue) -> Option<&RawValue> {
     Some(value).filter(|value| value.get() != "null")
 }
 
-/// The cell at the end of a path. A parent itself is null where there is none; anything else has no fields.
+/// The cell at the end of a path. A missing parent is null; any other value without fields is an error.
 fn cell(record: &HashMap<String, &RawValue>, path: &str) -> Result<Option<Box<RawValue>>, Unreadable> {
     match path.split_once('.') {
         None => Ok(record.get(path).copied().and_then(present).map(ToOwned::to_owned)),
