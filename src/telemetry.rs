@@ -11,27 +11,53 @@ use tracing_subscriber::{Layer, fmt as format};
 /// How much of a text from a CRM a log line shows, in characters.
 const EXCERPT: usize = 200;
 
-/// Starts logging. `filter` is `level` or `target=level,…` (`SALES_PIPELINE_LOG`), default `default`; one that
-/// cannot be read is said and passed over.
-pub fn start(filter: Option<&str>, default: LevelFilter) {
-    // The scheduler library narrates its own housekeeping.
-    let usual = Targets::new().with_default(default).with_target("tokio_cron_scheduler", LevelFilter::ERROR);
-    let (targets, refused) = match filter.map(str::parse::<Targets>) {
-        Some(Ok(targets)) => (targets, false),
-        Some(Err(_)) => (usual, true),
-        None => (usual, false),
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, else JSON
+    Auto,
+    /// Text
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Whether to print colors: on a terminal, unless `NO_COLOR` has a value or `TERM` is `dumb`.
+pub fn wants_colors(is_terminal: bool) -> bool {
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Reads `level` or `target=level,…`. A word that is not a level is an error, not the name of a target.
+fn parse_filter(text: &str) -> Result<Targets, String> {
+    let wrong = || {
+        format!(
+            "SALES_PIPELINE_LOG: `{text}` is not a level (error, warn, info, debug, trace, off) or `target=level,…`"
+        )
     };
-    let layer = if io::stderr().is_terminal() {
-        let colours = std::env::var_os("NO_COLOR").is_none();
-        format::layer().with_writer(io::stderr).with_ansi(colours).with_target(false).boxed()
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        level.parse::<LevelFilter>().map_err(|_| wrong())?;
+    }
+    text.parse::<Targets>().map_err(|_| wrong())
+}
+
+/// Starts logging at `level`, or as `filter` (`SALES_PIPELINE_LOG`) says.
+pub fn start(filter: Option<&str>, level: LevelFilter, form: LogFormat) -> Result<(), String> {
+    let targets = match filter.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) => parse_filter(text)?,
+        // The scheduler library logs its own housekeeping.
+        None => Targets::new().with_default(level).with_target("tokio_cron_scheduler", LevelFilter::ERROR),
+    };
+    let is_terminal = io::stderr().is_terminal();
+    let layer = if form == LogFormat::Text || (form == LogFormat::Auto && is_terminal) {
+        format::layer().with_writer(io::stderr).with_ansi(wants_colors(is_terminal)).with_target(false).boxed()
     } else {
         format::layer().with_writer(io::stderr).json().flatten_event(true).with_span_list(false).boxed()
     };
-    // A second start is a test's; the first one stays.
+    // In tests, logging may have started before.
     let _ = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
-    if refused {
-        tracing::warn!("SALES_PIPELINE_LOG is not `level` or `target=level,…`; logging at {default}");
-    }
+    Ok(())
 }
 
 /// An error with its causes, in one line.
@@ -76,7 +102,13 @@ fn is_direction(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Escaped;
+    use super::{Escaped, parse_filter};
+
+    #[test]
+    fn a_filter_of_an_unknown_word_is_refused() {
+        assert!(parse_filter("foo").is_err() && parse_filter("a=loud").is_err());
+        assert!(parse_filter("debug").is_ok() && parse_filter("info,hyper=off").is_ok());
+    }
 
     #[test]
     fn a_deal_name_cannot_forge_a_log_line_or_colour_a_terminal() {

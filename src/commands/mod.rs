@@ -3,6 +3,7 @@
 mod check;
 mod completions;
 mod connect;
+mod deals;
 mod dry_run;
 mod exchange;
 mod exit;
@@ -36,7 +37,7 @@ use crate::http::Clients;
 use crate::signals::Handlers;
 use crate::store::Store;
 use crate::store::layout::Place;
-use crate::telemetry;
+use crate::telemetry::{self, LogFormat};
 
 /// Pulls the sales pipeline out of any CRM on a schedule and publishes a complete snapshot or none at all.
 #[derive(Debug, Parser)]
@@ -55,8 +56,32 @@ struct Arguments {
     #[arg(long, global = true)]
     demo: bool,
 
+    /// Log errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Log more; twice for debugging
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+
+    /// Choose the form of the log; auto is text on a terminal, else JSON
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto, value_name = "FORMAT")]
+    log_format: LogFormat,
+
     #[command(subcommand)]
     command: Command,
+}
+
+impl Arguments {
+    fn log_level(&self) -> LevelFilter {
+        let usual = if matches!(self.command, Command::Run) { 1 } else { 0 };
+        match (self.quiet, usual + self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::WARN,
+            (false, 1) => LevelFilter::INFO,
+            (false, _) => LevelFilter::DEBUG,
+        }
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -80,6 +105,8 @@ enum Command {
     Check(check::Arguments),
     /// Show each source: last snapshot, age, deals, value, next run, health
     Status(status::Arguments),
+    /// List or export the deals of the last snapshots
+    Deals(deals::Arguments),
     /// Rebuild the daily summary from the newest snapshots and print it
     Summary(summary::Arguments),
     /// List the snapshots, or delete what retention gives up
@@ -122,8 +149,10 @@ pub fn run(handlers: io::Result<Handlers>) -> ExitCode {
         Ok(handlers) => handlers,
         Err(error) => return complain(&format!("signals cannot be handled: {error}"), None, Exit::Config).into(),
     };
-    let level = if matches!(arguments.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::WARN };
-    telemetry::start(std::env::var("SALES_PIPELINE_LOG").ok().as_deref(), level);
+    let filter = std::env::var("SALES_PIPELINE_LOG").ok();
+    if let Err(error) = telemetry::start(filter.as_deref(), arguments.log_level(), arguments.log_format) {
+        return complain(&error, None, Exit::Config).into();
+    }
     match dispatch(arguments, handlers) {
         Ok(exit) => exit.into(),
         // Whoever read our output has enough.
@@ -146,6 +175,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
         Command::Pull(arguments) => pull::try_out(&inputs, &arguments, out),
         Command::Check(arguments) => check::run(&inputs, &arguments, out),
         Command::Status(arguments) => status::run(inputs, &arguments, out),
+        Command::Deals(arguments) => deals::run(inputs, &arguments, out),
         Command::Summary(arguments) => summary::run(inputs, &arguments, out),
         Command::Snapshots(command) => snapshots::run(inputs, &command, out),
         Command::Probe(arguments) => probe::run(&inputs, &arguments, out),
@@ -245,5 +275,5 @@ fn left_out(filtered: u64) -> Option<String> {
 
 /// Colours only for a person: on a terminal that wants them.
 fn colours() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    telemetry::wants_colors(io::stderr().is_terminal())
 }

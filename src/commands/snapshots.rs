@@ -1,7 +1,8 @@
 //! `snapshots`: what is there, and what retention gives up.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use crate::advice::Advice;
 use crate::app;
 use crate::commands::exit::Exit;
 use crate::commands::pull::TRY_AGAIN;
-use crate::commands::table::{self, Lean};
+use crate::commands::table::{self, Format, Lean, Output};
 use crate::commands::targets::choose;
 use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
@@ -24,11 +25,16 @@ use crate::telemetry::in_one_line;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List every snapshot, oldest first
+    /// List snapshots, oldest first
     List {
-        /// How to print it
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
+        /// The sources to list [default: all]
+        #[arg(value_name = "SOURCE")]
+        sources: Vec<String>,
+        /// List held snapshots instead
+        #[arg(long)]
+        held: bool,
+        #[command(flatten)]
+        output: Output,
     },
     /// Publish a held snapshot after all
     Accept {
@@ -56,16 +62,6 @@ fn not_blank(text: &str) -> Result<String, &'static str> {
     if text.is_empty() { Err("say why it is right") } else { Ok(text.to_owned()) }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// Columns for people
-    Table,
-    /// A list of objects
-    Json,
-    /// Comma-separated, with a heading
-    Csv,
-}
-
 /// One snapshot as it is listed.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -86,10 +82,22 @@ pub(super) fn run(inputs: Inputs, command: &Command, out: &mut impl Write) -> io
     };
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
     match command {
-        Command::List { format } => match rows(&jobs) {
-            Ok(rows) => list(&rows, *format, out).map(|()| Exit::Ok),
-            Err(error) => Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
-        },
+        Command::List { sources, held, output } => {
+            let targets = match choose(&jobs, sources) {
+                Ok(targets) => targets,
+                Err(exit) => return Ok(exit),
+            };
+            let rows = if *held { held_rows(&jobs, &targets) } else { rows(&jobs) };
+            match rows {
+                Ok(mut rows) => {
+                    rows.retain(|row| {
+                        sources.is_empty() || targets.iter().any(|target| target.name.as_str() == row.source)
+                    });
+                    list(&rows, output.format(), out).map(|()| Exit::Ok)
+                }
+                Err(error) => Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
+            }
+        }
         Command::Accept { source, snapshot, note } => accept_held(&jobs, source, snapshot.as_deref(), note, out),
         Command::Prune { dry_run, force } => prune_now(&jobs, *dry_run, *force, out),
     }
@@ -147,21 +155,38 @@ fn rows(jobs: &Jobs) -> Result<Vec<Row>, StoreError> {
     Ok(rows)
 }
 
+fn held_rows(jobs: &Jobs, targets: &[Arc<Target>]) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    for target in targets {
+        for id in jobs.store.list_held(&target.name)? {
+            let head = jobs.store.held_head(&target.name, id).ok();
+            let path = jobs.store.layout.held(&target.name).join(id.file_name());
+            rows.push(Row::new(target.name.to_string(), id, head.as_ref(), |_| "held", &path));
+        }
+    }
+    Ok(rows)
+}
+
 fn row(jobs: &Jobs, place: &Place, id: SnapshotId) -> Row {
-    let head = jobs.store.head(place, id);
-    let known = head.as_ref().ok();
     let folder = match place {
         Place::Flat => "-".to_owned(),
         Place::Folder(name) => name.to_string(),
     };
-    Row {
-        source: known.map_or(folder, |head| head.source.clone()),
-        snapshot: id.to_string(),
-        deals: known.map(|head| head.total_leads),
-        value: known.map(|head| head.total_value),
-        currency: known.and_then(|head| head.currency).map(|currency| currency.to_string()),
-        state: known.map_or("unreadable", state).to_owned(),
-        path: jobs.store.layout.snapshot(place, id).display().to_string(),
+    let head = jobs.store.head(place, id).ok();
+    Row::new(folder, id, head.as_ref(), state, &jobs.store.layout.snapshot(place, id))
+}
+
+impl Row {
+    fn new(folder: String, id: SnapshotId, head: Option<&Head>, state: fn(&Head) -> &'static str, path: &Path) -> Self {
+        Self {
+            source: head.map_or(folder, |head| head.source.clone()),
+            snapshot: id.to_string(),
+            deals: head.map(|head| head.total_leads),
+            value: head.map(|head| head.total_value),
+            currency: head.and_then(|head| head.currency).map(|currency| currency.to_string()),
+            state: head.map_or("unreadable", state).to_owned(),
+            path: path.display().to_string(),
+        }
     }
 }
 
@@ -179,16 +204,19 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(rows)?),
         Format::Csv => {
-            let mut table = csv::Writer::from_writer(out);
-            table.write_record(["source", "snapshot", "deals", "value", "currency", "state", "path"])?;
-            for row in rows {
-                let deals = row.deals.map_or_else(String::new, |deals| deals.to_string());
-                let value = row.value.map_or_else(String::new, number::text);
-                let currency = row.currency.as_deref().unwrap_or_default();
-                let (source, path) = (harmless(&row.source), harmless(&row.path));
-                table.write_record([&*source, &row.snapshot, &deals, &value, currency, &row.state, &*path])?;
-            }
-            table.flush()
+            let headings = ["source", "snapshot", "deals", "value", "currency", "state", "path"];
+            let cells = rows.iter().map(|row| {
+                vec![
+                    row.source.clone(),
+                    row.snapshot.clone(),
+                    row.deals.map(|deals| deals.to_string()).unwrap_or_default(),
+                    row.value.map(number::text).unwrap_or_default(),
+                    row.currency.clone().unwrap_or_default(),
+                    row.state.clone(),
+                    row.path.clone(),
+                ]
+            });
+            table::write_csv(&headings, &cells.collect::<Vec<_>>(), out)
         }
         Format::Table => {
             let headings = [
@@ -214,12 +242,6 @@ fn list(rows: &[Row], format: Format, out: &mut impl Write) -> io::Result<()> {
             table::write(&headings, &cells, out)
         }
     }
-}
-
-/// A text that is no formula for the spreadsheet that opens it.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 fn prune_now(jobs: &Jobs, dry_run: bool, force: bool, out: &mut impl Write) -> io::Result<Exit> {

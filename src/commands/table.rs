@@ -1,5 +1,6 @@
 //! Tables for people, and how figures and ages are written in them.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,6 +9,57 @@ use rust_decimal::Decimal;
 use crate::model::money::Currency;
 use crate::model::number;
 use crate::telemetry::Escaped;
+
+/// The options of every command that prints a table.
+#[derive(Debug, clap::Args)]
+pub(super) struct Output {
+    /// Choose how to print it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Print JSON, the same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl Output {
+    pub(super) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// Columns for people
+    Table,
+    /// JSON
+    Json,
+    /// Comma-separated values with a heading
+    Csv,
+}
+
+/// Writes comma-separated values; no cell is a formula for a spreadsheet.
+pub(super) fn write_csv(headings: &[&str], rows: &[Vec<String>], out: &mut impl Write) -> io::Result<()> {
+    let mut table = csv::Writer::from_writer(out);
+    table.write_record(headings)?;
+    for row in rows {
+        table.write_record(row.iter().map(|cell| defused(cell).into_owned()))?;
+    }
+    table.flush()
+}
+
+/// A leading apostrophe, unless the text is a number or cannot be a formula.
+fn defused(text: &str) -> Cow<'_, str> {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<Decimal>().is_err();
+    if is_formula { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+}
+
+/// The first `width` characters.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
 
 /// Which way a column leans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +132,15 @@ pub(super) fn instant(at: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_of_csv_is_never_a_formula() {
+        for (text, written) in
+            [("=1+1", "'=1+1"), ("@a", "'@a"), ("-5.0", "-5.0"), ("-a", "'-a"), ("\tx", "'\tx"), ("a=", "a=")]
+        {
+            assert_eq!(defused(text), written);
+        }
+    }
 
     #[test]
     fn money_is_grouped_and_has_its_currencys_decimals() {
