@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::advice::Advice;
 use crate::app::{PRUNE, PULL, SUMMARY};
-use crate::jobs::pull::{Published, PullFailure};
+use crate::jobs::outcome::{Outcome, PullFailure};
 use crate::jobs::{Jobs, Target, prune, pull, summarize};
 use crate::schedule::planner::{Due, Reason};
 use crate::schedule::run::Running;
@@ -31,7 +31,7 @@ pub(super) struct Duties {
     pub(super) jobs: Arc<Mutex<Arc<Jobs>>>,
     /// Everything that runs.
     pub(super) tracker: TaskTracker,
-    /// How many pulls run.
+    /// How many pulls run or wait for a slot.
     pub(super) running: Arc<watch::Sender<usize>>,
     /// Counts the ends of pulls that summary and latest file do not tell of yet.
     pub(super) untold: Arc<watch::Sender<u64>>,
@@ -83,26 +83,13 @@ impl Duties {
     }
 
     async fn pull(&self, jobs: Arc<Jobs>, target: Arc<Target>, due: &Due) {
-        let slots = Arc::clone(&jobs.slots);
-        let permit = tokio::select! {
-            permit = slots.acquire() => permit,
-            () = jobs.stop.cancelled() => return,
-        };
         self.running.send_modify(|count| *count += 1);
-        // A request out of turn is no due time: the next one stays where it was.
+        // A requested run does not serve a due time: the next one stays planned.
         let due_at = if due.reason == Reason::Requested { None } else { Some(due.due_at) };
-        let task = {
-            let (jobs, target) = (Arc::clone(&jobs), Arc::clone(&target));
-            tokio::spawn(async move { pull::pull(&jobs, &target, due_at, |_| ()).await })
-        };
-        let ended = task.await.unwrap_or(Err(PullFailure::Panicked));
-        if let Err(failure @ PullFailure::Panicked) = &ended {
-            pull::note_failure(&jobs, &target, failure).await;
-        }
-        drop(permit);
+        let outcome = pull::pull(&jobs, &target, due_at, |_| ()).await;
         self.running.send_modify(|count| *count -= 1);
-        log(&target, &ended);
-        if is_untold(&ended, jobs.targets.len()) {
+        log(&target, &outcome);
+        if is_untold(&outcome, jobs.targets.len()) {
             self.untold.send_modify(|count| *count += 1);
         }
     }
@@ -155,40 +142,28 @@ impl Duties {
 
 /// Whether a pull's end is yet to be told in summary and latest file. One source's publish writes both itself; of
 /// several, and when a pull fails or is held, whoever reads them must learn how old they are.
-fn is_untold(ended: &Result<Published, PullFailure>, sources: usize) -> bool {
-    match ended {
-        Ok(_) => sources > 1,
-        Err(PullFailure::Busy | PullFailure::Fetch(FetchError::Stopped)) => false,
-        Err(_) => true,
+fn is_untold(outcome: &Outcome, sources: usize) -> bool {
+    match outcome {
+        Outcome::Published(_) => sources > 1,
+        Outcome::Failed(PullFailure::Busy | PullFailure::Fetch(FetchError::Stopped)) => false,
+        Outcome::Held(_) | Outcome::Failed(_) => true,
     }
 }
 
-fn log(target: &Target, ended: &Result<Published, PullFailure>) {
+fn log(target: &Target, outcome: &Outcome) {
     let name = &target.name;
-    match ended {
-        Ok(published) => {
-            let deals = published.head.total_leads;
-            info!(
-                source.name = %name,
-                snapshot.id = %published.id,
-                deals,
-                requests = published.head.run.as_ref().map_or(0, |run| run.requests),
-                duration_ms = u64::try_from(published.took.as_millis()).unwrap_or(u64::MAX),
-                "Published {deals} deals of `{name}`"
-            );
+    let (error, advice) = match outcome {
+        Outcome::Published(_) => return,
+        Outcome::Failed(PullFailure::Busy) => {
+            return info!(source.name = %name, "Skipped `{name}`: another process is pulling it");
         }
-        Err(PullFailure::Busy) => info!(source.name = %name, "Skipped `{name}`: another process is pulling it"),
-        Err(PullFailure::Fetch(FetchError::Stopped)) => warn!(source.name = %name, "Stopped pulling `{name}`"),
-        Err(failure) => {
-            let advice = failure.advice().map(Advice::text);
-            error!(
-                source.name = %name,
-                error = in_one_line(failure),
-                advice,
-                "Pulling `{name}` failed; the last good snapshot stays"
-            );
+        Outcome::Failed(PullFailure::Fetch(FetchError::Stopped)) => {
+            return warn!(source.name = %name, "Stopped pulling `{name}`");
         }
-    }
+        Outcome::Held(held) => (held.to_string(), Some(Advice::AcceptOrMend.text())),
+        Outcome::Failed(failure) => (in_one_line(failure), failure.advice().map(Advice::text)),
+    };
+    error!(source.name = %name, error, advice, "Pulling `{name}` failed; the last good snapshot stays");
 }
 
 fn prune_and_log(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), String> {

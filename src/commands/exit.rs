@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::advice::Advice;
 use crate::jobs::assemble::AssembleError;
-use crate::jobs::pull::PullFailure;
+use crate::jobs::outcome::PullFailure;
 use crate::signals::ENDED_BY_SIGNAL;
 use crate::sources::fetch::FetchError;
 use crate::sources::source::SourceError;
@@ -40,7 +40,6 @@ impl Exit {
     pub(super) fn of(failure: &PullFailure) -> Self {
         match failure {
             PullFailure::Busy => Self::Busy,
-            PullFailure::Held { .. } => Self::Held,
             PullFailure::Fetch(FetchError::Stopped) => Self::Interrupted,
             PullFailure::Fetch(FetchError::Source { source, .. }) => Self::of_source(source),
             PullFailure::Fetch(FetchError::Spool(_))

@@ -8,19 +8,21 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::advice::Advice;
 use crate::app;
 use crate::commands::dry_run::DryRun;
 use crate::commands::exit::Exit;
 use crate::commands::targets::choose;
 use crate::commands::{complain, dry_run, left_out, load, table, together};
 use crate::config::Inputs;
-use crate::jobs::board::Newest;
-use crate::jobs::pull::{Published, PullFailure, pull};
+use crate::jobs::outcome::{Outcome, Published, PullFailure};
+use crate::jobs::pull::pull;
 use crate::jobs::status::vanished_in_words;
 use crate::jobs::{Jobs, Target, recover, summarize};
 use crate::model::snapshot::not_in_totals;
 use crate::signals::{Handlers, Request};
 use crate::sources::fetch::{FetchError, Progress};
+use crate::store::error::StoreError;
 use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
@@ -102,10 +104,10 @@ async fn pull_all(jobs: &Arc<Jobs>, targets: Vec<Arc<Target>>, out: &mut impl Wr
     for target in targets {
         let (jobs, bar) = (Arc::clone(jobs), bars.add(&target));
         running.spawn(async move {
-            let _slot = jobs.slots.acquire().await;
-            let ended = pull_or_wait(&jobs, &target, |progress| Bars::show(&bar, progress)).await;
+            let shown = bar.clone();
+            let outcome = pull_or_wait(&jobs, &target, move |progress| Bars::show(&shown, progress)).await;
             bar.finish_and_clear();
-            (target, ended)
+            (target, outcome)
         });
     }
     let mut exit = Exit::Ok;
@@ -127,23 +129,27 @@ async fn pull_all(jobs: &Arc<Jobs>, targets: Vec<Arc<Target>>, out: &mut impl Wr
     Ok(exit)
 }
 
-/// Pulls, or waits for whoever pulls this source already and reports what came of it.
+/// Pulls, or waits for another process's pull of this source and reports its outcome.
 async fn pull_or_wait(
     jobs: &Arc<Jobs>,
     target: &Arc<Target>,
-    progress: impl Fn(Progress),
-) -> Result<Published, PullFailure> {
+    progress: impl Fn(Progress) + Clone + Send + Sync + 'static,
+) -> Outcome {
     let before = memory(jobs, target);
     let patience = jobs.clock.instant() + jobs.pull_deadline.0;
     loop {
-        match pull(jobs, target, None, &progress).await {
-            Err(PullFailure::Busy) if jobs.stop.is_cancelled() => return Err(PullFailure::Fetch(FetchError::Stopped)),
-            Err(PullFailure::Busy) if jobs.clock.instant() < patience => {}
-            ended => return ended,
+        match pull(jobs, target, None, progress.clone()).await {
+            Outcome::Failed(PullFailure::Busy) if jobs.stop.is_cancelled() => {
+                return Outcome::Failed(PullFailure::Fetch(FetchError::Stopped));
+            }
+            Outcome::Failed(PullFailure::Busy) if jobs.clock.instant() < patience => {}
+            outcome => return outcome,
         }
         tokio::time::sleep(TRY_AGAIN).await;
-        if let Some(ended) = ended_elsewhere(jobs, target, &before)? {
-            return ended;
+        match ended_elsewhere(jobs, target, &before) {
+            Ok(None) => {}
+            Ok(Some(outcome)) => return outcome,
+            Err(error) => return Outcome::Failed(error.into()),
         }
     }
 }
@@ -153,26 +159,22 @@ fn memory(jobs: &Jobs, target: &Target) -> DutyState {
     jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default()
 }
 
-/// What came of another process's pull, once it has ended.
-fn ended_elsewhere(
-    jobs: &Jobs,
-    target: &Target,
-    before: &DutyState,
-) -> Result<Option<Result<Published, PullFailure>>, PullFailure> {
+/// The outcome of another process's pull, once it has ended.
+fn ended_elsewhere(jobs: &Jobs, target: &Target, before: &DutyState) -> Result<Option<Outcome>, StoreError> {
     let now = memory(jobs, target);
     if now.last_success != before.last_success {
-        let newest = jobs.newest(target)?;
-        let published = |newest: Newest| Ok(Published { id: newest.id, head: newest.head, took: Duration::ZERO });
-        return Ok(newest.map(published));
+        return Ok(jobs.newest(target)?.map(|newest| {
+            Outcome::Published(Published { before: None, id: newest.id, head: newest.head, took: Duration::ZERO })
+        }));
     }
     let held = now.hold.as_ref().filter(|_| now.hold != before.hold).map(|held| held.reasons.join("; "));
     let failed = now.error.filter(|_| now.failures != before.failures);
-    Ok(held.or(failed).map(|why| Err(PullFailure::Elsewhere(why))))
+    Ok(held.or(failed).map(|why| Outcome::Failed(PullFailure::Elsewhere(why))))
 }
 
-fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut impl Write) -> io::Result<Exit> {
-    match ended {
-        Ok(published) => {
+fn report(target: &Target, outcome: &Outcome, out: &mut impl Write) -> io::Result<Exit> {
+    match outcome {
+        Outcome::Published(published) => {
             let head = &published.head;
             let open = &head.totals.open;
             let noted = |words: Option<String>| words.map_or_else(String::new, |words| format!("; {words}"));
@@ -194,13 +196,14 @@ fn report(target: &Target, ended: &Result<Published, PullFailure>, out: &mut imp
             )?;
             Ok(Exit::Ok)
         }
-        Err(failure) => {
+        Outcome::Held(held) => {
             out.flush()?;
-            Ok(complain(
-                &format!("pull `{}`: {}", target.name, in_one_line(failure)),
-                failure.advice(),
-                Exit::of(failure),
-            ))
+            Ok(complain(&format!("pull `{}`: {held}", target.name), Some(Advice::AcceptOrMend), Exit::Held))
+        }
+        Outcome::Failed(failure) => {
+            out.flush()?;
+            let what = format!("pull `{}`: {}", target.name, in_one_line(failure));
+            Ok(complain(&what, failure.advice(), Exit::of(failure)))
         }
     }
 }

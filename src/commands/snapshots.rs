@@ -16,6 +16,8 @@ use crate::commands::targets::choose;
 use crate::commands::{complain, load_or_demo};
 use crate::config::Inputs;
 use crate::jobs::accept::{AcceptError, accept};
+use crate::jobs::outcome::{Outcome, Published};
+use crate::jobs::publish::after_publish;
 use crate::jobs::{Jobs, Target, prune};
 use crate::model::number;
 use crate::model::snapshot::Head;
@@ -119,15 +121,18 @@ fn accept_held(
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
     match accept_or_wait(jobs, &target, snapshot, note) {
-        Ok(id) => {
-            writeln!(out, "accepted {id} of {source}")?;
+        Ok(published) => {
+            let accepted = published.id;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(after_publish(&target, &Outcome::Published(published)));
+            writeln!(out, "accepted {accepted} of {source}")?;
             Ok(Exit::Ok)
         }
         Err(error) => {
             let exit = match &error {
                 AcceptError::NotHeld { .. } | AcceptError::Outdated { .. } => Exit::Usage,
                 AcceptError::Busy => Exit::Busy,
-                AcceptError::Store(_) | AcceptError::Refresh(_) => Exit::CannotWrite,
+                AcceptError::Store(_) | AcceptError::Publish(_) => Exit::CannotWrite,
             };
             Ok(complain(&in_one_line(&error), error.advice(), exit))
         }
@@ -135,7 +140,7 @@ fn accept_held(
 }
 
 /// Accepts, once no pull of this source is running any more.
-fn accept_or_wait(jobs: &Jobs, target: &Target, snapshot: Option<&str>, note: &str) -> Result<SnapshotId, AcceptError> {
+fn accept_or_wait(jobs: &Jobs, target: &Target, snapshot: Option<&str>, note: &str) -> Result<Published, AcceptError> {
     let patience = jobs.clock.instant() + jobs.pull_deadline.0;
     loop {
         match accept(jobs, target, snapshot, note, jobs.clock.now()) {

@@ -1,14 +1,14 @@
-//! Accepts a held snapshot: a person has looked at it and says why it is right.
+//! Accepts a held snapshot: a person looked at it and gives the reason.
 
 use chrono::{DateTime, Utc};
 
 use crate::advice::Advice;
 use crate::jobs::assemble::AssembleError;
-use crate::jobs::pull::set_demo_aside;
-use crate::jobs::{Jobs, Target, summarize};
+use crate::jobs::outcome::Published;
+use crate::jobs::publish::{Candidate, publish};
+use crate::jobs::{Jobs, Target};
 use crate::store::error::StoreError;
-use crate::store::layout::{Place, SnapshotId};
-use crate::store::state::AcceptedState;
+use crate::store::layout::SnapshotId;
 
 /// Why nothing was accepted.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +33,9 @@ pub enum AcceptError {
     /// A file cannot be moved or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Summary or latest file cannot be written.
+    /// The snapshot, the summary or the latest file cannot be written.
     #[error(transparent)]
-    Refresh(#[from] AssembleError),
+    Publish(#[from] AssembleError),
 }
 
 impl AcceptError {
@@ -45,7 +45,7 @@ impl AcceptError {
             Self::NotHeld { .. } | Self::Outdated { .. } => None,
             Self::Busy => Some(Advice::StopOtherInstance),
             Self::Store(error) => Some(error.advice()),
-            Self::Refresh(error) => Some(error.advice()),
+            Self::Publish(error) => Some(error.advice()),
         }
     }
 }
@@ -57,29 +57,17 @@ pub fn accept(
     id: Option<&str>,
     note: &str,
     now: DateTime<Utc>,
-) -> Result<SnapshotId, AcceptError> {
+) -> Result<Published, AcceptError> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(AcceptError::Busy)?;
     let held = jobs.store.list_held(&target.name)?;
     let chosen = held.iter().rev().find(|held| id.is_none_or(|id| held.to_string() == id)).copied();
     let chosen = chosen.ok_or_else(|| not_held(target, &held))?;
-    let timestamp = jobs.store.held_head(&target.name, chosen)?.timestamp;
-    if let Some(newest) = jobs.last_good(target)?.filter(|newest| newest.head.timestamp >= timestamp) {
+    let head = jobs.store.held_head(&target.name, chosen)?;
+    let before = jobs.last_good(target)?;
+    if let Some(newest) = before.as_ref().filter(|newest| newest.head.timestamp >= head.timestamp) {
         return Err(AcceptError::Outdated { newest: newest.id });
     }
-    set_demo_aside(jobs, target)?;
-    let accepted = {
-        let _lock = jobs.store.lock_write()?;
-        if let Place::Folder(name) = &target.place {
-            jobs.store.adopt(name)?;
-        }
-        jobs.store.accept(&target.name, &target.place, chosen)?
-    };
-    jobs.store.remember(&target.place, &target.duty(), |state| {
-        state.succeed(now);
-        state.accepted = Some(AcceptedState { snapshot: accepted.to_string(), note: note.to_owned(), at: now });
-    })?;
-    summarize::refresh(jobs, now)?;
-    Ok(accepted)
+    Ok(publish(jobs, target, Candidate::Accepted { held: chosen, head, note }, before, now)?)
 }
 
 fn not_held(target: &Target, held: &[SnapshotId]) -> AcceptError {

@@ -1,135 +1,101 @@
-//! A pull, from the lock to the latest file. A complete snapshot is published or none at all.
+//! A pull: slot, lock, fetch, assemble, gate, publish or hold, record. A complete snapshot is published or none at all.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::advice::Advice;
-use crate::analysis::gate::{self, Allowed, Candidate, Hold};
-use crate::jobs::assemble::{AssembleError, Assembled, Evidence, assemble};
+use crate::analysis::gate::{self, Allowed, Candidate as Judged, Hold};
+use crate::jobs::assemble::{Assembled, Evidence, assemble};
 use crate::jobs::names::record;
-use crate::jobs::{Jobs, Target, summarize, vanished};
+use crate::jobs::outcome::{Held, Outcome, PullFailure};
+use crate::jobs::publish::{Candidate, after_publish, publish};
+use crate::jobs::{Jobs, Target, vanished};
 use crate::model::deal::Deal;
 use crate::model::finding::{Finding, Rule};
 use crate::model::snapshot::Head;
 use crate::sources::fetch::{FetchError, Fetched, Progress, fetch};
 use crate::sources::source::{End, Mapped};
-use crate::store::error::StoreError;
-use crate::store::layout::{Place, SnapshotId};
 use crate::store::spool::Spool;
 use crate::store::state::DutyState;
 use crate::telemetry::in_one_line;
 
-/// Why nothing was published.
-#[derive(Debug, thiserror::Error)]
-pub enum PullFailure {
-    /// Another process pulls this source.
-    #[error("another process is pulling this source")]
-    Busy,
-    /// Another process pulled this source while this one waited, and it failed.
-    #[error("another process pulled it meanwhile: {0}")]
-    Elsewhere(String),
-    /// The source could not be read to its end.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// What came makes no snapshot.
-    #[error(transparent)]
-    Assemble(#[from] AssembleError),
-    /// A file cannot be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A complete pull that the gate stopped: set aside, and the last good data stays.
-    #[error("held: {}", reasons(holds))]
-    Held {
-        /// The name of what was set aside.
-        snapshot: SnapshotId,
-        /// Why.
-        holds: Vec<Hold>,
-    },
-    /// The task died; nothing was published.
-    #[error("the pull ended in a panic")]
-    Panicked,
-}
-
-impl PullFailure {
-    /// What to do.
-    pub fn advice(&self) -> Option<Advice> {
-        match self {
-            Self::Busy => Some(Advice::StopOtherInstance),
-            Self::Fetch(error) => error.advice(),
-            Self::Assemble(error) => Some(error.advice()),
-            Self::Store(error) => Some(error.advice()),
-            Self::Held { .. } => Some(Advice::AcceptOrMend),
-            Self::Panicked | Self::Elsewhere(_) => None,
-        }
-    }
-}
-
-fn reasons(holds: &[Hold]) -> String {
-    holds.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-}
-
-/// A published snapshot.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// Its name.
-    pub id: SnapshotId,
-    /// Its head.
-    pub head: Arc<Head>,
-    /// From the first request to the last rename.
-    pub took: Duration,
-}
-
-/// Pulls one source and publishes its snapshot. With one source in the configuration, summary and latest file follow
-/// at once; with several the caller refreshes them when the runs due together have ended.
+/// Pulls one source once a slot is free, for the daemon and the command line, and records the outcome.
+///
+/// `due` is the due time that this run serves, if any.
 pub async fn pull(
     jobs: &Arc<Jobs>,
     target: &Arc<Target>,
     due: Option<DateTime<Utc>>,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+) -> Outcome {
+    let slot = tokio::select! {
+        slot = jobs.slots.acquire() => slot,
+        () = jobs.stop.cancelled() => return Outcome::Failed(PullFailure::Fetch(FetchError::Stopped)),
+    };
+    // A task of its own, so that a panic is an outcome.
+    let task = {
+        let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
+        tokio::spawn(async move { pull_locked(&jobs, &target, due, progress).await })
+    };
+    let outcome = match task.await {
+        Ok(ended) => ended.unwrap_or_else(Outcome::Failed),
+        Err(_) => {
+            let outcome = Outcome::Failed(PullFailure::Panicked);
+            record_outcome(jobs, target, &outcome, DutyState::default()).await;
+            outcome
+        }
+    };
+    drop(slot);
+    after_publish(target, &outcome).await;
+    outcome
+}
+
+async fn pull_locked(
+    jobs: &Arc<Jobs>,
+    target: &Arc<Target>,
+    due: Option<DateTime<Utc>>,
     progress: impl Fn(Progress),
-) -> Result<Published, PullFailure> {
+) -> Result<Outcome, PullFailure> {
     let _lock = jobs.store.lock_source(&target.name)?.ok_or(PullFailure::Busy)?;
     let begun = jobs.clock.now();
     let before = jobs.store.duties(&target.place).remove(&target.duty()).unwrap_or_default();
     remember(jobs, target, move |state| state.begin(due, begun)).await?;
-    // Whatever is logged on the way says of which source.
+    // Every line logged on the way names the source.
     let span = tracing::error_span!("pull", source.name = %target.name);
-    let ended = pull_and_publish(jobs, target, progress).instrument(span).await;
+    let ended = fetch_and_publish(jobs, target, progress).instrument(span).await;
+    let outcome = ended.unwrap_or_else(Outcome::Failed);
+    record_outcome(jobs, target, &outcome, before).await;
+    Ok(outcome)
+}
+
+/// Saves the outcome in the duty's state, which was `before` when the pull began.
+async fn record_outcome(jobs: &Arc<Jobs>, target: &Arc<Target>, outcome: &Outcome, before: DutyState) {
     let now = jobs.clock.now();
-    let remembered = match &ended {
-        Ok(_) => remember(jobs, target, move |state| state.succeed(now)).await,
-        // A stop is nobody's failure: as if it had not begun, so that the next start catches up.
-        Err(PullFailure::Fetch(FetchError::Stopped)) => remember(jobs, target, move |state| *state = before).await,
-        Err(PullFailure::Held { snapshot, holds }) => {
-            let (snapshot, reasons) = (snapshot.to_string(), holds.iter().map(ToString::to_string).collect());
+    let recorded = match outcome {
+        Outcome::Published(_) => remember(jobs, target, move |state| state.succeed(now)).await,
+        // A stop is not a failure: the next start catches up.
+        Outcome::Failed(PullFailure::Fetch(FetchError::Stopped)) => {
+            remember(jobs, target, move |state| *state = before).await
+        }
+        Outcome::Held(held) => {
+            let (snapshot, reasons) = (held.id.to_string(), held.reasons());
             remember(jobs, target, move |state| state.hold(snapshot, reasons, now)).await
         }
-        Err(failure) => {
+        Outcome::Failed(failure) => {
             let (error, advice) = (in_one_line(failure), failure.advice().map(|advice| advice.to_string()));
             remember(jobs, target, move |state| state.fail(now, error, advice)).await
         }
     };
-    // What became of the pull is told whether or not it could be noted down.
-    if let Err(error) = remembered {
-        tracing::error!(source.name = %target.name, error = in_one_line(&error), "The end of a pull could not be noted down");
-    }
-    ended
-}
-
-/// Notes down a failure that the pull itself could not: a panic.
-pub async fn note_failure(jobs: &Arc<Jobs>, target: &Arc<Target>, failure: &PullFailure) {
-    let (now, error) = (jobs.clock.now(), in_one_line(failure));
-    if let Err(error) = remember(jobs, target, move |state| state.fail(now, error, None)).await {
-        tracing::error!(source.name = %target.name, error = in_one_line(&error), "A panic could not be noted down");
+    if let Err(error) = recorded {
+        tracing::error!(source.name = %target.name, error = in_one_line(&error), "Could not save the result of the pull");
     }
 }
 
-/// Notes down what the duty did, off the runtime's thread: the write lock may be another process's for a while, and
-/// signals and schedule must go on meanwhile.
+/// Changes the duty's state off the runtime's thread: another process may hold the write lock for a while.
 async fn remember(
     jobs: &Arc<Jobs>,
     target: &Arc<Target>,
@@ -142,52 +108,28 @@ async fn remember(
         .map_err(PullFailure::Store)
 }
 
-async fn pull_and_publish(
+async fn fetch_and_publish(
     jobs: &Arc<Jobs>,
     target: &Arc<Target>,
     progress: impl Fn(Progress),
-) -> Result<Published, PullFailure> {
+) -> Result<Outcome, PullFailure> {
     let begun = jobs.clock.instant();
     let mut spool = jobs.store.spool()?;
     let sink = |deals: &[Deal]| deals.iter().try_for_each(|deal| spool_deal(&mut spool, deal));
     let mut fetched = fetch(&target.built, jobs.pull_deadline, jobs.clock.as_ref(), &jobs.stop, sink, progress).await?;
     fetched.vanished = vanished::count(jobs, target, &mut fetched, begun + jobs.pull_deadline.0).await;
-    let (jobs, target, now) = (Arc::clone(jobs), Arc::clone(target), jobs.clock.now());
-    let (id, head) = {
-        let jobs = Arc::clone(&jobs);
-        // One thread from sorting to the last rename: other sources go on meanwhile.
-        tokio::task::spawn_blocking(move || publish(&jobs, &target, spool, fetched, now))
-            .await
-            .map_err(|_| PullFailure::Panicked)??
-    };
-    Ok(Published { id, head, took: jobs.clock.instant() - begun })
+    let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
+    // One thread from sorting to the last rename: other sources go on meanwhile.
+    tokio::task::spawn_blocking(move || publish_or_hold(&jobs, &target, spool, fetched, begun))
+        .await
+        .map_err(|_| PullFailure::Panicked)?
 }
 
 fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
     spool.push(&deal.id, deal.updated_at, &record(deal)?)
 }
 
-/// The first live snapshot in a folder moves invented ones out of the way, and says so.
-pub(super) fn set_demo_aside(jobs: &Jobs, target: &Target) -> Result<(), StoreError> {
-    if target.built.demo || jobs.demo_aside.get().is_some() {
-        return Ok(());
-    }
-    let _lock = jobs.store.lock_write()?;
-    let mut moved = 0;
-    for place in jobs.store.places()? {
-        if jobs.board.newest(&jobs.store, &place, jobs.clock.now())?.is_some_and(|newest| newest.head.demo) {
-            moved += jobs.store.set_demo_aside(&place)?;
-        }
-    }
-    if moved > 0 {
-        let folder = jobs.store.layout.demo();
-        tracing::warn!(moved, folder = %folder.display(), "Moved {moved} demo snapshots aside: live data begins here");
-    }
-    let _ = jobs.demo_aside.set(());
-    Ok(())
-}
-
-/// Judges what was assembled against the last good data: reasons to hold it. What is odd besides is noted in it.
+/// Judges the snapshot against the last good one: returns the reasons to hold it, and adds other findings to it.
 fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
     let Evidence { readable, deleted, counted, unlike, matched, gaps, deciding, end } = &assembled.evidence;
     let absent: Vec<(&str, &str)> = deciding.absent().collect();
@@ -196,7 +138,7 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
     let found: Vec<(String, u64)> = mapping.into_iter().filter_map(found).collect();
     let told = |field: &str| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
     let gaps: Vec<(String, String)> = found.iter().map(|(field, _)| (field.clone(), told(field).join(", "))).collect();
-    let candidate = Candidate {
+    let candidate = Judged {
         head: &assembled.head,
         readable: *readable,
         deleted: *deleted,
@@ -243,47 +185,29 @@ fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head
     }
 }
 
-/// Assembles, and asks the gate: what it stops is set aside. Then writes snapshot, summary and latest file, in this
-/// order: whoever reads the latest finds the rest.
-fn publish(
+/// Assembles the snapshot and asks the gate: it is published, or set aside if the gate holds it.
+fn publish_or_hold(
     jobs: &Jobs,
     target: &Target,
     spool: Spool,
     fetched: Fetched,
-    now: DateTime<Utc>,
-) -> Result<(SnapshotId, Arc<Head>), PullFailure> {
+    begun: Instant,
+) -> Result<Outcome, PullFailure> {
+    let now = jobs.clock.now();
     let mut assembled =
         assemble(target, &jobs.rates, spool, fetched, [jobs.store.scratch()?, jobs.store.scratch()?], now)?;
-    let last_good = jobs.last_good(target)?.map(|newest| newest.head);
-    let last_good = last_good.as_deref();
+    let before = jobs.last_good(target)?;
+    let last_good = before.as_ref().map(|before| before.head.as_ref());
     let holds = audit(target, &mut assembled, last_good);
     if assembled.head.account.is_none() {
-        // The account that was last known is what the next pull is held against.
+        // The next pull is compared with the last known account.
         assembled.head.account = last_good.and_then(|head| head.account.clone());
     }
     if !holds.is_empty() {
-        let _lock = jobs.store.lock_write()?;
-        let snapshot = jobs.store.hold(&target.name, &assembled.head, &mut assembled.leads)?;
-        return Err(PullFailure::Held { snapshot, holds });
+        let id = jobs.store.hold(&target.name, &assembled.head, &mut assembled.leads)?;
+        return Ok(Outcome::Held(Held { before, id, head: Arc::new(assembled.head), holds }));
     }
-    set_demo_aside(jobs, target)?;
-    if let Place::Folder(name) = &target.place
-        && jobs.is_first_publish(target)
-    {
-        let _lock = jobs.store.lock_write()?;
-        let adopted = jobs.store.adopt(name)?;
-        if adopted > 0 {
-            tracing::info!(source.name = %name, adopted, "Moved {adopted} earlier snapshots into the source's folder");
-        }
-    }
-    let id = {
-        let _lock = jobs.store.lock_write()?;
-        jobs.store.publish(&target.place, &assembled.head, &mut assembled.leads, &mut assembled.index)?
-    };
-    let head = Arc::new(assembled.head);
-    jobs.board.published(&target.place, id, Arc::clone(&head));
-    if jobs.targets.len() == 1 {
-        summarize::refresh(jobs, now)?;
-    }
-    Ok((id, head))
+    let mut published = publish(jobs, target, Candidate::Pulled(Box::new(assembled)), before, now)?;
+    published.took = jobs.clock.instant() - begun;
+    Ok(Outcome::Published(published))
 }

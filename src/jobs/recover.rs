@@ -26,15 +26,12 @@ pub fn is_demo_over_live(jobs: &Jobs) -> Result<bool, StoreError> {
 /// Brings the folders into order at start; a failure is logged, for the next publish tries again.
 pub fn recover(jobs: &Jobs, now: DateTime<Utc>) {
     if let Err(error) = bring_into_order(jobs, now) {
-        error!(error = in_one_line(&error), "What a killed process left could not be brought into order");
+        error!(error = in_one_line(&error), "Startup recovery failed");
     }
 }
 
 fn bring_into_order(jobs: &Jobs, now: DateTime<Utc>) -> Result<(), AssembleError> {
-    let swept = {
-        let _lock = jobs.store.lock_write()?;
-        jobs.store.sweep()?
-    };
+    let swept = jobs.store.sweep()?;
     if swept > 0 {
         info!(swept, "Removed {swept} unfinished files of a process that was killed");
     }

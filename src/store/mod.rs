@@ -185,6 +185,7 @@ impl Store {
         leads: &mut File,
         index: &mut File,
     ) -> Result<SnapshotId, StoreError> {
+        let _lock = self.lock_write()?;
         let id = Self::write_new(&self.layout.folder(place), head, leads)?;
         if let Err(error) = self.write_index(place, id, head, index) {
             tracing::warn!(
@@ -231,6 +232,7 @@ impl Store {
 
     /// Sets a snapshot aside, where no reader takes it for data; of many only the newest few stay.
     pub fn hold(&self, source: &SourceName, head: &Head, leads: &mut File) -> Result<SnapshotId, StoreError> {
+        let _lock = self.lock_write()?;
         let folder = self.layout.held(source);
         atomic::make_folder(&folder)?;
         let id = Self::write_new(&folder, head, leads)?;
@@ -250,6 +252,7 @@ impl Store {
 
     /// Puts a held snapshot among the good ones, under the first free name of its second.
     pub fn accept(&self, source: &SourceName, place: &Place, held: SnapshotId) -> Result<SnapshotId, StoreError> {
+        let _lock = self.lock_write()?;
         let from = self.layout.held(source).join(held.file_name());
         atomic::make_folder(&self.layout.folder(place))?;
         let mut id = SnapshotId::first_of(held.time);
@@ -355,6 +358,7 @@ impl Store {
 
     /// Moves the snapshots of a place whose heads are as wanted.
     fn move_where(&self, place: &Place, to: &Path, wanted: impl Fn(&Head) -> bool) -> Result<u64, StoreError> {
+        let _lock = self.lock_write()?;
         let mut moved = 0;
         for id in self.list(place)? {
             if self.head(place, id).is_ok_and(|head| wanted(&head)) {
@@ -366,9 +370,9 @@ impl Store {
         Ok(moved)
     }
 
-    /// Removes what a killed process left anywhere. Named drafts are written under the write lock alone, which the
-    /// caller holds.
+    /// Removes the drafts that a killed process left. Drafts are written only under the write lock.
     pub fn sweep(&self) -> Result<u64, StoreError> {
+        let _lock = self.lock_write()?;
         let mut swept = atomic::sweep(&self.layout.output)?;
         for place in self.places()? {
             swept += atomic::sweep(&self.layout.folder(&place))?;
