@@ -9,11 +9,11 @@ use crate::sources::rest::auth::strip;
 use crate::sources::rest::client::{Answer, Client};
 use crate::sources::rest::headers::Secrets;
 use crate::sources::rest::json::Node;
-use crate::sources::rest::paging::{Next, Paging, Seen, Turn};
+use crate::sources::rest::paging::{Next, Paging, Place};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
 use crate::sources::rest::records::Records;
-use crate::sources::rest::request::Request;
+use crate::sources::rest::request::{PageOverrides, Request};
 use crate::sources::source::{End, SourceError};
 
 /// A list and how it is paged.
@@ -46,11 +46,11 @@ pub(super) enum Asked {
 
 impl Asked {
     /// Names the rows in a request; an address that the CRM gave names them itself.
-    fn put(&self, turn: &mut Turn) {
+    fn put(&self, page: &mut PageOverrides) {
         match self {
-            _ if turn.link.is_some() => {}
-            Self::Query(pairs) => turn.query.extend(pairs.iter().cloned()),
-            Self::Body(place, ids) => turn.body.push((place.clone(), ids.clone())),
+            _ if page.link.is_some() => {}
+            Self::Query(pairs) => page.query.extend(pairs.iter().cloned()),
+            Self::Body(place, ids) => page.body.push((place.clone(), ids.clone())),
         }
     }
 }
@@ -58,7 +58,7 @@ impl Asked {
 impl List {
     /// Puts a list together; what one part sets, another may not.
     pub(super) fn new(request: Request, paging: Paging, records: Records) -> Result<Self, Vec<Problem>> {
-        let problems: Vec<Problem> = paging.places().filter_map(|place| place.clashes(&request)).collect();
+        let problems: Vec<Problem> = paging.places().filter_map(|place| clash(place, &request)).collect();
         if problems.is_empty() { Ok(Self { request, paging, records }) } else { Err(problems) }
     }
 
@@ -79,7 +79,7 @@ impl List {
 
     /// Asks for the page at `after`.
     pub(super) async fn ask(&self, client: &Client, after: Option<&str>) -> Result<Answer, SourceError> {
-        self.send(client, &self.paging.turn(after)).await
+        self.send(client, &self.paging.overrides(after)).await
     }
 
     /// Reads the table behind it to its end, all rows or those `asked` for; how the end is known. Fails where fewer came
@@ -95,11 +95,11 @@ impl List {
         let mut rows = 0;
         let mut after: Option<String> = None;
         let end = loop {
-            let mut turn = self.paging.turn(after.as_deref());
+            let mut page = self.paging.overrides(after.as_deref());
             if let Some(asked) = asked {
-                asked.put(&mut turn);
+                asked.put(&mut page);
             }
-            let answer = self.send(client, &turn).await?;
+            let answer = self.send(client, &page).await?;
             let document = answer.document()?;
             let batch = self.split(client, &answer, &document, after.as_deref())?;
             let prints: Vec<String> = batch.records.iter().map(Record::fingerprint).collect();
@@ -118,9 +118,9 @@ impl List {
         }
     }
 
-    async fn send(&self, client: &Client, turn: &Turn) -> Result<Answer, SourceError> {
+    async fn send(&self, client: &Client, page: &PageOverrides) -> Result<Answer, SourceError> {
         let http = client.http().await?;
-        let draft = self.request.draft(&http, &client.keyring, &client.headers, turn)?;
+        let draft = self.request.draft(&http, &client.keyring, &client.headers, page)?;
         client.send(&http, &draft).await
     }
 
@@ -138,12 +138,12 @@ impl List {
             client.check(document)?;
             self.records.all(document)?
         };
-        let total = self.paging.total(document, &answer.headers);
+        let page = self.paging.answer(document, (answer.status, &answer.headers), &records, after);
+        let total = page.total();
         if answer.is_end {
             return Ok(Batch { records, total, next: None, end: End::Said });
         }
-        let seen = Seen { document, status: answer.status, headers: &answer.headers, records: &records, after };
-        let next = match self.paging.next(&seen).map_err(SourceError::Paging)? {
+        let next = match self.paging.next(&page).map_err(SourceError::Paging)? {
             None => None,
             Some(Next::Position(position)) => Some(position),
             Some(Next::Link(link)) => {
@@ -156,8 +156,32 @@ impl List {
         let end = match &next {
             Some(_) => End::default(),
             None if answer.is_nothing() => self.paging.end_without_a_body(answer.status, after),
-            None => self.paging.end(&seen),
+            None => self.paging.end(&page),
         };
         Ok(Batch { records, total, next, end })
     }
+}
+
+/// Why the request cannot carry this: it sets the same itself, or has no such place.
+fn clash(place: &Place, request: &Request) -> Option<Problem> {
+    let at = |table: &str, name: String| vec![table.to_owned(), name];
+    let (path, is_set) = match place {
+        Place::Query(name) => (at("query", name.clone()), request.sets_param(name)),
+        Place::Header(name) => (at("headers", name.clone()), request.sets_header(name)),
+        Place::Body(_) if !request.has_body() => {
+            let problem = Problem::at("paging.in", "`body` needs a request with a body");
+            return Some(problem.hint("`method = \"POST\"` of the request, or `in = \"query\"`"));
+        }
+        Place::Body(place) if !request.takes_place(place) => {
+            let message = format!("has no place `{place}`, which `paging` sets");
+            let hint = Some("write the table or list there that is to hold it".to_owned());
+            return Some(Problem { path: vec!["body".to_owned()], message, hint });
+        }
+        Place::Body(place) => (at("body", place.to_string()), request.sets_place(place)),
+    };
+    is_set.then(|| Problem {
+        path,
+        message: "is set by `paging` too".to_owned(),
+        hint: Some("one of the two".to_owned()),
+    })
 }

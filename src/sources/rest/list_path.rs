@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::sources::rest::json::{Json, MAX_IN_ONE, Node};
-use crate::sources::rest::path::{Path, Stop, through_a_list};
+use crate::sources::rest::path::{Path, PathMiss, through_a_list};
 use crate::sources::source::SourceError;
 
 /// A way to a list, or through one list (`$.items[*].data`, `["$.items", "$.data"]`).
@@ -59,7 +59,7 @@ impl ListPath {
     fn list_at<'a>(
         &self,
         path: &Path,
-        found: Result<&Node<'a>, Stop>,
+        found: Result<&Node<'a>, PathMiss>,
         lenient: Leniency,
     ) -> Result<Vec<Json<'a>>, SourceError> {
         let last = path.step_name(path.steps().len().saturating_sub(1));
@@ -73,9 +73,9 @@ impl ListPath {
             }
             Ok(found) if found.is_too_large() => Err(SourceError::TooManyParts(MAX_IN_ONE)),
             Ok(found) => found.items().ok_or_else(|| self.wrong(&last, "is not a list")),
-            Err(Stop { null: true, .. }) if lenient.null => Ok(Vec::new()),
-            Err(Stop { null: false, .. }) if lenient.missing => Ok(Vec::new()),
-            Err(Stop { step, null }) => {
+            Err(PathMiss { null: true, .. }) if lenient.null => Ok(Vec::new()),
+            Err(PathMiss { null: false, .. }) if lenient.missing => Ok(Vec::new()),
+            Err(PathMiss { step, null }) => {
                 Err(self.wrong(&path.step_name(step), if null { "is null" } else { "is missing" }))
             }
         }

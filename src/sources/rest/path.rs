@@ -41,7 +41,7 @@ impl fmt::Display for Path {
 
 /// Why a way ends early: the step, and whether it is null or missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stop {
+pub(super) struct PathMiss {
     pub(super) step: usize,
     pub(super) null: bool,
 }
@@ -49,18 +49,18 @@ pub(super) struct Stop {
 impl Path {
     /// The value there; `None` where it is null or something on the way is missing.
     pub(super) fn find<'a>(&self, node: &Node<'a>) -> Option<Json<'a>> {
-        self.reach(node).ok()
+        self.resolve(node).ok()
     }
 
     /// The value there, or the step at which it is null or missing.
-    pub(super) fn reach<'a>(&self, node: &Node<'a>) -> Result<Json<'a>, Stop> {
+    pub(super) fn resolve<'a>(&self, node: &Node<'a>) -> Result<Json<'a>, PathMiss> {
         let last = self.steps.len().saturating_sub(1);
         let found = self.follow(node)?.json().filter(|found| !found.is_null());
-        found.ok_or(Stop { step: last, null: true })
+        found.ok_or(PathMiss { step: last, null: true })
     }
 
     /// The node there, also where it is null.
-    pub(super) fn follow<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, Stop> {
+    pub(super) fn follow<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, PathMiss> {
         let mut here = node;
         for (index, step) in self.steps.iter().enumerate() {
             let next = match step {
@@ -68,8 +68,8 @@ impl Path {
                 Step::Index(index) => here.item(*index),
             };
             here = next.ok_or_else(|| match here.json() {
-                Some(json) if index > 0 && json.is_null() => Stop { step: index - 1, null: true },
-                _ => Stop { step: index, null: false },
+                Some(json) if index > 0 && json.is_null() => PathMiss { step: index - 1, null: true },
+                _ => PathMiss { step: index, null: false },
             })?;
         }
         Ok(here)
@@ -81,8 +81,8 @@ impl Path {
     }
 
     /// Where a way ends, in words: `` `$.account.name`: `account` is null ``.
-    pub(super) fn ends(&self, stop: Stop) -> String {
-        format!("`{self}`: `{}` {}", self.step_name(stop.step), if stop.null { "is null" } else { "is missing" })
+    pub(super) fn describe_miss(&self, miss: PathMiss) -> String {
+        format!("`{self}`: `{}` {}", self.step_name(miss.step), if miss.null { "is null" } else { "is missing" })
     }
 
     /// A step as it is written.

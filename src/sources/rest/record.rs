@@ -4,7 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
 use crate::sources::rest::json::{Json, Node};
-use crate::sources::rest::path::{Path, Stop};
+use crate::sources::rest::path::{Path, PathMiss};
 use crate::sources::values::scalar::Scalar;
 
 /// One record of an answer.
@@ -33,18 +33,18 @@ impl<'a> Record<'a> {
 
     /// The value at a path, unless it is null or what this CRM writes for null.
     pub(super) fn value(&self, path: &Path) -> Option<Scalar<'a>> {
-        self.reach(path).ok()
+        self.resolve(path).ok()
     }
 
     /// Whether it has the place, be it null.
     pub(super) fn has(&self, path: &Path) -> bool {
-        self.reach(path).map_or_else(|stop| stop.null, |_| true)
+        self.resolve(path).map_or_else(|miss| miss.null, |_| true)
     }
 
     /// The value, or the step at which it is null or missing.
-    pub(super) fn reach(&self, path: &Path) -> Result<Scalar<'a>, Stop> {
-        let null = Stop { step: path.steps().len().saturating_sub(1), null: true };
-        let value = path.reach(&self.node)?.scalar().ok_or(null)?;
+    pub(super) fn resolve(&self, path: &Path) -> Result<Scalar<'a>, PathMiss> {
+        let null = PathMiss { step: path.steps().len().saturating_sub(1), null: true };
+        let value = path.resolve(&self.node)?.scalar().ok_or(null)?;
         if self.false_is_null && value == Scalar::Bool(false) { Err(null) } else { Ok(value) }
     }
 }

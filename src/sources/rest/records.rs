@@ -82,7 +82,9 @@ impl Records {
         }
         let node = match &self.unwrap {
             None => outer,
-            Some(path) => Node::of(path.reach(&outer).map_err(|stop| SourceError::Mapping(path.ends(stop)))?),
+            Some(path) => {
+                Node::of(path.resolve(&outer).map_err(|miss| SourceError::Mapping(path.describe_miss(miss)))?)
+            }
         };
         Ok(Record { node, json, false_is_null: self.false_is_null })
     }

@@ -12,7 +12,6 @@ use crate::http::{Http, HttpError};
 use crate::secret::{Keyring, SecretError, is_secret_name};
 use crate::settings::Problem;
 use crate::sources::rest::headers::{Headers, Secrets, check_headers, header_secrets, insert};
-use crate::sources::rest::paging::Turn;
 use crate::sources::rest::path::Path;
 use crate::sources::rest::template::{Template, put, with_secrets};
 use crate::sources::source::SourceError;
@@ -52,6 +51,23 @@ pub(super) struct Request {
     query: BTreeMap<String, Template>,
     headers: Headers,
     body: Option<Template>,
+}
+
+/// A page's own part of a request.
+#[derive(Debug, Default)]
+pub(super) struct PageOverrides {
+    /// The whole address, if the server gave one.
+    pub(super) link: Option<String>,
+    /// Parameters added to the request's own.
+    pub(super) query: Vec<(String, String)>,
+    /// Headers added to the request's own.
+    pub(super) headers: Vec<(String, String)>,
+    /// Values at places of its body.
+    pub(super) body: Vec<(Path, Value)>,
+    /// Statuses that mean that the page is after the last one.
+    pub(super) ends: Vec<u16>,
+    /// Whether the request names a range, so that 206 is its answer.
+    pub(super) is_part: bool,
 }
 
 /// A request that is ready to be sent, but for its credentials.
@@ -180,33 +196,33 @@ impl Request {
         http: &Http,
         keyring: &Keyring,
         extra: &Headers,
-        turn: &Turn,
+        page: &PageOverrides,
     ) -> Result<Draft, SourceError> {
         let hidden = self.revealed_params(keyring)?;
-        let url = match &turn.link {
+        let url = match &page.link {
             // Letter by letter as the server gave it.
             Some(link) => http.url(link)?,
-            None => self.url(http, keyring, turn)?,
+            None => self.url(http, keyring, page)?,
         };
         let mut headers = HeaderMap::new();
         let mut body = None;
         if let Some(template) = &self.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            body = Some(json(template, keyring, turn)?);
+            body = Some(json(template, keyring, page)?);
         }
         for (name, value) in extra.iter().chain(&self.headers) {
             insert(&mut headers, name, keyring.reveal(value)?.expose_secret())?;
         }
-        for (name, value) in &turn.headers {
+        for (name, value) in &page.headers {
             insert(&mut headers, name, value)?;
         }
         let method = self.method.clone();
-        Ok(Draft { method, url, hidden, headers, body, ends: turn.ends.clone(), is_part: turn.is_part })
+        Ok(Draft { method, url, hidden, headers, body, ends: page.ends.clone(), is_part: page.is_part })
     }
 
-    fn url(&self, http: &Http, keyring: &Keyring, turn: &Turn) -> Result<Url, SourceError> {
+    fn url(&self, http: &Http, keyring: &Keyring, page: &PageOverrides) -> Result<Url, SourceError> {
         let mut url = http.url(&self.path)?;
-        let pairs = self.pairs(keyring, turn)?;
+        let pairs = self.pairs(keyring, page)?;
         if !pairs.is_empty() {
             url.query_pairs_mut().extend_pairs(pairs);
         }
@@ -214,13 +230,13 @@ impl Request {
     }
 
     /// The parameters that are no secrets, the page's own last.
-    fn pairs(&self, keyring: &Keyring, turn: &Turn) -> Result<Vec<(String, String)>, SourceError> {
+    fn pairs(&self, keyring: &Keyring, page: &PageOverrides) -> Result<Vec<(String, String)>, SourceError> {
         let mut pairs = Vec::new();
         for (key, value) in self.query.iter().filter(|(_, value)| !value.is_secret()) {
             let texts = value.texts(keyring)?;
             pairs.extend(texts.into_iter().map(|text| (key.clone(), text)));
         }
-        pairs.extend(turn.query.iter().cloned());
+        pairs.extend(page.query.iter().cloned());
         Ok(pairs)
     }
 
@@ -233,9 +249,9 @@ impl Request {
     }
 }
 
-fn json(body: &Template, keyring: &Keyring, turn: &Turn) -> Result<Vec<u8>, SourceError> {
+fn json(body: &Template, keyring: &Keyring, page: &PageOverrides) -> Result<Vec<u8>, SourceError> {
     let mut body = body.reveal(keyring)?;
-    for (place, value) in &turn.body {
+    for (place, value) in &page.body {
         if !put(&mut body, place, value.clone()) {
             return Err(SourceError::Paging(format!("`{place}` is no place in the body")));
         }

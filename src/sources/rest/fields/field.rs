@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::model::finding::{Findings, Rule};
 use crate::sources::rest::lookup::Missing;
-use crate::sources::rest::path::{Path, Stop};
+use crate::sources::rest::path::{Path, PathMiss};
 use crate::sources::rest::record::Record;
 use crate::sources::source::Names;
 use crate::sources::values::cast::{Casting, Fault, Target};
@@ -88,7 +88,7 @@ pub(in crate::sources::rest) type Gaps = BTreeMap<(usize, Gap), u64>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::sources::rest) enum Gap {
     /// The way to it ends early.
-    Ends(Stop),
+    Ends(PathMiss),
     /// What is there does not fit.
     Unfit(Fault),
 }
@@ -237,14 +237,14 @@ impl<T: Target> Field<T> {
 
     fn note_gap(&self, reading: &mut Reading<'_, '_>) {
         let Some(path) = self.from.origin.path() else { return };
-        if let Err(stop) = reading.record.reach(path) {
-            *reading.gaps.entry((self.number, Gap::Ends(stop))).or_default() += 1;
+        if let Err(miss) = reading.record.resolve(path) {
+            *reading.gaps.entry((self.number, Gap::Ends(miss))).or_default() += 1;
         }
     }
 
     /// Where the way to a value that must be there ends.
     pub(super) fn missing(&self, record: &Record<'_>) -> String {
-        let way = self.from.origin.path().and_then(|path| Some(path.ends(record.reach(path).err()?)));
+        let way = self.from.origin.path().and_then(|path| Some(path.describe_miss(record.resolve(path).err()?)));
         way.map_or_else(|| "is empty".to_owned(), |way| format!("is not there: {way}"))
     }
 

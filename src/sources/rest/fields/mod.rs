@@ -198,7 +198,7 @@ impl Mapping {
             let (field, path) = self.ways.get(*number)?;
             let path = path.as_ref()?;
             let why = match gap {
-                Gap::Ends(stop) => path.ends(*stop),
+                Gap::Ends(miss) => path.describe_miss(*miss),
                 Gap::Unfit(fault) => format!("`{path}` {fault}"),
             };
             Some(((field.clone(), why), *count))

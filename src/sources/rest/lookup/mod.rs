@@ -230,7 +230,7 @@ impl Rows {
     fn take(&self, rows: &[Record<'_>], names: &mut Names) -> Taken {
         let mut taken = Taken { rows: rows.len(), ..Taken::default() };
         for row in rows.iter().filter(|row| self.records.wants(row)) {
-            let key = row.reach(&self.key);
+            let key = row.resolve(&self.key);
             let Some(key) = key.as_ref().ok().and_then(Scalar::text) else {
                 taken.gap.get_or_insert_with(|| gap(&self.key, row));
                 continue;
@@ -254,7 +254,7 @@ impl Rows {
 
 /// Why a row gives nothing at a path.
 fn gap(path: &Path, row: &Record<'_>) -> String {
-    row.reach(path).err().map_or_else(|| format!("`{path}` is no name"), |stop| path.ends(stop))
+    row.resolve(path).err().map_or_else(|| format!("`{path}` is no name"), |miss| path.describe_miss(miss))
 }
 
 /// What came of rows.

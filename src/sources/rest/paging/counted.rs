@@ -7,11 +7,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::settings::{Problem, Section};
-use crate::sources::rest::paging::end::PAGE_SIZES;
-use crate::sources::rest::paging::place::{In, PageSize, Place, Turn};
+use crate::sources::rest::paging::answer::{PageAnswer, is_usual_size};
+use crate::sources::rest::paging::pager::{Next, Pager};
+use crate::sources::rest::paging::place::{In, PageSize, Place};
 use crate::sources::rest::paging::total::count_at;
-use crate::sources::rest::paging::{Answered, Seen, says_more};
 use crate::sources::rest::path::Path;
+use crate::sources::rest::request::PageOverrides;
+use crate::sources::source::End;
 
 /// What servers answer to a page behind the last one.
 const BEHIND_THE_END: [u16; 5] = [400, 404, 410, 416, 422];
@@ -21,8 +23,8 @@ const BEHIND: &str = "/behind";
 
 /// A counted walk.
 #[derive(Debug, Clone)]
-pub(in crate::sources::rest) struct Counted {
-    pub(super) place: Place,
+pub(super) struct Counted {
+    place: Place,
     start: u64,
     advance: Advance,
     size: Option<u64>,
@@ -175,43 +177,11 @@ impl Counted {
         })
     }
 
-    /// Says which page is wanted; one behind all records may be refused.
-    pub(super) fn ask(&self, after: Option<&str>, turn: &mut Turn) {
-        let here = Position::of(after, self.start);
-        if here.is_behind {
-            turn.ends.extend(BEHIND_THE_END);
-        }
-        self.place.put(turn, Value::from(here.place));
-    }
-
-    /// The position of the next page; `None` at the end.
-    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-        let records = seen.records.len() as u64;
-        let next = self.behind(seen.after, records, seen.total);
-        if Position::of(seen.after, self.start).is_behind && records > 0 {
-            let why = "by the list's own count the first page is all, and the second holds records";
-            return Err(format!("{why}: is it the count of a page?"));
-        }
-        if let Advance::Size(size) = self.advance
-            && seen.after.is_some()
-            && records > 0
-            && next.longest < size
-        {
-            let longest = next.longest;
-            return Err(format!("no page holds more than {longest} records, so that steps of {size} leave some out"));
-        }
-        if self.goes_on(seen, next) {
-            return Ok(Some(next.to_string()));
-        }
-        Ok(self.looks_behind(seen).then(|| Position { is_behind: true, ..next }.to_string()))
-    }
-
-    /// Whether a look behind a full first page is due that is all there is by the list's own count: what was configured
-    /// as the count of the list may be that of the page.
-    fn looks_behind(&self, seen: &Answered<'_, '_>) -> bool {
-        let records = seen.records.len() as u64;
-        let is_full = self.size.is_some_and(|size| records >= size) || PAGE_SIZES.contains(&records);
-        seen.has_more.is_none() && seen.after.is_none() && is_full
+    /// Fetches one more page when a full first page claims to be complete: the configured count may be that of the page.
+    fn looks_behind(&self, answer: &PageAnswer<'_, '_>) -> bool {
+        let records = answer.rows();
+        let is_full = self.size.is_some_and(|size| records >= size) || is_usual_size(records);
+        answer.has_more.is_none() && answer.after.is_none() && is_full
     }
 
     /// Where the walk stands behind a page of so many records.
@@ -232,25 +202,65 @@ impl Counted {
     }
 
     /// Whether the walk ends at such a page because as many records came as the list counts.
-    pub(super) fn ends_by(&self, total: Option<u64>, seen: &Seen<'_, '_>) -> bool {
-        let records = seen.records.len() as u64;
-        self.total_pages.is_none() && records > 0 && self.behind(seen.after, records, total).is_all()
+    fn ends_by_count(&self, answer: &PageAnswer<'_, '_>) -> bool {
+        let records = answer.rows();
+        self.total_pages.is_none() && records > 0 && self.behind(answer.after, records, answer.total).is_all()
     }
 
     /// `has_more` decides where it is configured, then `total_pages`, then `total`, then the empty page.
-    fn goes_on(&self, seen: &Answered<'_, '_>, next: Position) -> bool {
-        if let Some(has_more) = seen.has_more {
-            return says_more(has_more, seen.document);
+    fn goes_on(&self, answer: &PageAnswer<'_, '_>, next: Position) -> bool {
+        if let Some(says_more) = answer.says_more() {
+            return says_more;
         }
-        if let Some(pages) = self.total_pages.as_ref().and_then(|path| count_at(path, seen.document)) {
+        if let Some(pages) = self.total_pages.as_ref().and_then(|path| count_at(path, answer.document)) {
             return next.place - self.start < pages;
         }
         if next.is_all() {
             return false;
         }
-        let records = seen.records.len() as u64;
+        let records = answer.rows();
         let is_short = self.size.is_some_and(|size| records < size);
         records > 0 && !(self.short_page_is_end && is_short)
+    }
+}
+
+impl Pager for Counted {
+    fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+
+    fn set(&self, after: Option<&str>, request: &mut PageOverrides) {
+        let here = Position::of(after, self.start);
+        if here.is_behind {
+            request.ends.extend(BEHIND_THE_END);
+        }
+        self.place.put(request, Value::from(here.place));
+    }
+
+    fn next(&self, answer: &PageAnswer<'_, '_>) -> Result<Option<Next>, String> {
+        let records = answer.rows();
+        let next = self.behind(answer.after, records, answer.total);
+        if Position::of(answer.after, self.start).is_behind && records > 0 {
+            let why = "by the list's own count the first page is all, and the second holds records";
+            return Err(format!("{why}: is it the count of a page?"));
+        }
+        if let Advance::Size(size) = self.advance
+            && answer.after.is_some()
+            && records > 0
+            && next.longest < size
+        {
+            let longest = next.longest;
+            return Err(format!("no page holds more than {longest} records, so that steps of {size} leave some out"));
+        }
+        if self.goes_on(answer, next) {
+            return Ok(Some(Next::Position(next.to_string())));
+        }
+        let behind = Position { is_behind: true, ..next };
+        Ok(self.looks_behind(answer).then(|| Next::Position(behind.to_string())))
+    }
+
+    fn end(&self, answer: &PageAnswer<'_, '_>) -> End {
+        if answer.has_more.is_none() && self.ends_by_count(answer) { End::Counted } else { End::Said }
     }
 }
 

@@ -7,16 +7,17 @@ use serde_json::Value;
 use crate::settings::{Problem, Section};
 use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::rest::json::{Json, Node};
-use crate::sources::rest::paging::end::Lead;
-use crate::sources::rest::paging::place::{In, Place, Turn};
-use crate::sources::rest::paging::{Answered, says_more};
+use crate::sources::rest::paging::answer::PageAnswer;
+use crate::sources::rest::paging::pager::{Next, NextPageMarker, Pager};
+use crate::sources::rest::paging::place::{In, Place};
 use crate::sources::rest::path::Path;
+use crate::sources::rest::request::PageOverrides;
 use crate::sources::values::scalar::Scalar;
 
 /// A walk along cursors.
 #[derive(Debug, Clone)]
-pub(in crate::sources::rest) struct Cursor {
-    pub(super) place: Place,
+pub(super) struct Cursor {
+    place: Place,
     from: From,
 }
 
@@ -58,49 +59,54 @@ impl Cursor {
         };
         Ok(Self { place: Place::new(place, param, "param").map_err(|problem| vec![problem])?, from })
     }
+}
 
-    /// Says which page is wanted.
-    pub(super) fn ask(&self, after: Option<&str>, turn: &mut Turn) {
+impl Pager for Cursor {
+    fn place(&self) -> Option<&Place> {
+        Some(&self.place)
+    }
+
+    fn set(&self, after: Option<&str>, request: &mut PageOverrides) {
         if let Some(after) = after {
-            self.place.put(turn, Value::from(after));
+            self.place.put(request, Value::from(after));
         }
     }
 
-    /// What leads on: nothing where the last record does, for then only an empty page is the end.
-    pub(super) fn lead(&self) -> Option<Lead<'_>> {
+    /// A cursor in the last record is not a marker: only an empty page is the end.
+    fn marker(&self) -> Option<NextPageMarker<'_>> {
         match &self.from {
-            From::Body(path) => Some(Lead::Path(path)),
-            From::Header(name) => Some(Lead::Header(name)),
+            From::Body(path) => Some(NextPageMarker::Path(path)),
+            From::Header(name) => Some(NextPageMarker::Header(name)),
             From::LastRecord(_) => None,
         }
     }
 
-    /// The next cursor; `None` at the end.
-    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-        match &self.from {
-            From::Body(path) => named(path, seen),
+    fn next(&self, answer: &PageAnswer<'_, '_>) -> Result<Option<Next>, String> {
+        let next = match &self.from {
+            From::Body(path) => named(path, answer),
             From::Header(name) => {
-                let next = seen.headers.get(name.as_str()).and_then(|value| value.to_str().ok());
-                agreed(next.map(str::trim).filter(|next| !next.is_empty()).map(str::to_owned), name, seen)
+                let next = answer.headers.get(name.as_str()).and_then(|value| value.to_str().ok());
+                agreed(next.map(str::trim).filter(|next| !next.is_empty()).map(str::to_owned), name, answer)
             }
-            From::LastRecord(path) => last(path, seen),
-        }
+            From::LastRecord(path) => last(path, answer),
+        };
+        Ok(next?.map(Next::Position))
     }
 }
 
-/// What stands in the last record. Only an empty page is the end (contract §8.14).
-fn last(path: &Path, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-    if seen.has_more.is_some_and(|has_more| !says_more(has_more, seen.document)) {
+/// What stands in the last record. Only an empty page is the end: servers send short pages in the middle.
+fn last(path: &Path, answer: &PageAnswer<'_, '_>) -> Result<Option<String>, String> {
+    if answer.says_more() == Some(false) {
         return Ok(None);
     }
-    let Some(record) = seen.records.last() else { return Ok(None) };
-    let value = record.reach(path).map_err(|stop| path.ends(stop))?;
+    let Some(record) = answer.records.last() else { return Ok(None) };
+    let value = record.resolve(path).map_err(|miss| path.describe_miss(miss))?;
     value.text().map(|text| Some(text.to_owned())).ok_or_else(|| format!("`{path}`: neither text nor number"))
 }
 
 /// A cursor or address that the answer names. Null, absent, empty and false are the end.
-pub(super) fn named(path: &Path, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-    agreed(single(path, seen.document)?, &path.to_string(), seen)
+pub(super) fn named(path: &Path, answer: &PageAnswer<'_, '_>) -> Result<Option<String>, String> {
+    agreed(single(path, answer.document)?, &path.to_string(), answer)
 }
 
 fn single(path: &Path, document: &Node<'_>) -> Result<Option<String>, String> {
@@ -111,14 +117,13 @@ fn single(path: &Path, document: &Node<'_>) -> Result<Option<String>, String> {
     }
 }
 
-/// A promise of more without a next page is no end but a hole.
-pub(super) fn agreed(next: Option<String>, place: &str, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-    let more = seen.has_more.map(|path| (path, says_more(path, seen.document)));
-    match (next, more) {
-        (_, Some((_, false))) => Ok(None),
-        (None, Some((has_more, true))) => {
+/// A promise of more without a next page fails the pull.
+pub(super) fn agreed(next: Option<String>, place: &str, answer: &PageAnswer<'_, '_>) -> Result<Option<String>, String> {
+    match (answer.has_more, answer.says_more()) {
+        (_, Some(false)) => Ok(None),
+        (Some(has_more), Some(true)) if next.is_none() => {
             Err(format!("`{has_more}` says there is more, and `{place}` names no next page"))
         }
-        (next, _) => Ok(next),
+        _ => Ok(next),
     }
 }

@@ -4,14 +4,15 @@ use serde::Deserialize;
 
 use crate::settings::{Problem, Section};
 use crate::sources::link::relation;
-use crate::sources::rest::paging::Answered;
+use crate::sources::rest::paging::answer::PageAnswer;
 use crate::sources::rest::paging::cursor::{agreed, named};
-use crate::sources::rest::paging::end::Lead;
+use crate::sources::rest::paging::pager::{Next, NextPageMarker, Pager};
 use crate::sources::rest::path::Path;
+use crate::sources::rest::request::PageOverrides;
 
 /// A walk along addresses.
 #[derive(Debug, Clone)]
-pub(in crate::sources::rest) enum Link {
+pub(super) enum Link {
     /// At a path of the answer.
     Path(Path),
     /// In `Link`, by its relation.
@@ -49,20 +50,25 @@ impl Link {
         }
         Ok(Self::Relation(rel))
     }
+}
 
-    /// What leads on.
-    pub(super) fn lead(&self) -> Lead<'_> {
-        match self {
-            Self::Path(path) => Lead::Path(path),
-            Self::Relation(rel) => Lead::Relation(rel),
-        }
+impl Pager for Link {
+    fn set(&self, after: Option<&str>, request: &mut PageOverrides) {
+        request.link = after.map(str::to_owned);
     }
 
-    /// The next address as the server gives it; `None` at the end.
-    pub(super) fn next(&self, seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-        match self {
-            Self::Path(path) => named(path, seen),
-            Self::Relation(rel) => agreed(relation(seen.headers, rel), "Link", seen),
-        }
+    fn marker(&self) -> Option<NextPageMarker<'_>> {
+        Some(match self {
+            Self::Path(path) => NextPageMarker::Path(path),
+            Self::Relation(rel) => NextPageMarker::Relation(rel),
+        })
+    }
+
+    fn next(&self, answer: &PageAnswer<'_, '_>) -> Result<Option<Next>, String> {
+        let next = match self {
+            Self::Path(path) => named(path, answer),
+            Self::Relation(rel) => agreed(relation(answer.headers, rel), "Link", answer),
+        };
+        Ok(next?.map(Next::Link))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::settings::Problem;
 use crate::sources::rest::headers::NO_HEADER_NAME;
 use crate::sources::rest::path::Path;
-use crate::sources::rest::request::Request;
+use crate::sources::rest::request::PageOverrides;
 
 /// `in` of a paging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -30,23 +30,6 @@ pub(in crate::sources::rest) enum Place {
     Body(Path),
 }
 
-/// A page's own part of a request.
-#[derive(Debug, Default)]
-pub(in crate::sources::rest) struct Turn {
-    /// The whole address, where the server gave one.
-    pub(in crate::sources::rest) link: Option<String>,
-    /// Parameters on top of the request's own.
-    pub(in crate::sources::rest) query: Vec<(String, String)>,
-    /// Headers on top of the request's own.
-    pub(in crate::sources::rest) headers: Vec<(String, String)>,
-    /// Values in its body.
-    pub(in crate::sources::rest) body: Vec<(Path, Value)>,
-    /// Statuses that mean that this page is behind the last one.
-    pub(in crate::sources::rest) ends: Vec<u16>,
-    /// Whether a part is asked for, which 206 answers.
-    pub(in crate::sources::rest) is_part: bool,
-}
-
 impl Place {
     /// The place that a name means; `key` is what the configuration calls it.
     pub(super) fn new(kind: In, name: String, key: &str) -> Result<Self, Problem> {
@@ -62,37 +45,13 @@ impl Place {
     }
 
     /// Puts a value there; a count is a number where the place knows numbers.
-    pub(super) fn put(&self, turn: &mut Turn, value: Value) {
+    pub(super) fn put(&self, request: &mut PageOverrides, value: Value) {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match self {
-            Self::Query(name) => turn.query.push((name.clone(), text(value))),
-            Self::Header(name) => turn.headers.push((name.clone(), text(value))),
-            Self::Body(path) => turn.body.push((path.clone(), value)),
+            Self::Query(name) => request.query.push((name.clone(), text(value))),
+            Self::Header(name) => request.headers.push((name.clone(), text(value))),
+            Self::Body(path) => request.body.push((path.clone(), value)),
         }
-    }
-
-    /// Why the request cannot carry this: it sets the same itself, or has no such place.
-    pub(in crate::sources::rest) fn clashes(&self, request: &Request) -> Option<Problem> {
-        let at = |table: &str, name: String| vec![table.to_owned(), name];
-        let (path, is_set) = match self {
-            Self::Query(name) => (at("query", name.clone()), request.sets_param(name)),
-            Self::Header(name) => (at("headers", name.clone()), request.sets_header(name)),
-            Self::Body(_) if !request.has_body() => {
-                let problem = Problem::at("paging.in", "`body` needs a request with a body");
-                return Some(problem.hint("`method = \"POST\"` of the request, or `in = \"query\"`"));
-            }
-            Self::Body(place) if !request.takes_place(place) => {
-                let message = format!("has no place `{place}`, which `paging` sets");
-                let hint = Some("write the table or list there that is to hold it".to_owned());
-                return Some(Problem { path: vec!["body".to_owned()], message, hint });
-            }
-            Self::Body(place) => (at("body", place.to_string()), request.sets_place(place)),
-        };
-        is_set.then(|| Problem {
-            path,
-            message: "is set by `paging` too".to_owned(),
-            hint: Some("one of the two".to_owned()),
-        })
     }
 }
 
@@ -104,9 +63,8 @@ pub(in crate::sources::rest) struct PageSize {
 }
 
 impl PageSize {
-    /// Says how many are wanted.
-    pub(super) fn ask(&self, turn: &mut Turn) {
-        self.place.put(turn, Value::from(self.size));
+    pub(super) fn set(&self, request: &mut PageOverrides) {
+        self.place.put(request, Value::from(self.size));
     }
 
     /// Both keys or neither.

@@ -4,16 +4,17 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use serde::Deserialize;
 
 use crate::settings::{Problem, Section};
-use crate::sources::rest::paging::Answered;
+use crate::sources::rest::paging::answer::PageAnswer;
 use crate::sources::rest::paging::counted::Position;
-use crate::sources::rest::paging::place::Turn;
+use crate::sources::rest::paging::pager::{Next, Pager};
+use crate::sources::rest::request::PageOverrides;
 
 /// 416: nothing is there, as behind the last record.
 const NOT_SATISFIABLE: u16 = 416;
 
 /// A walk by ranges.
 #[derive(Debug, Clone)]
-pub(in crate::sources::rest) struct Range {
+pub(super) struct Range {
     unit: String,
     size: u64,
     end: End,
@@ -64,22 +65,26 @@ impl Range {
         }
         Ok(Self { unit, size, end })
     }
+}
 
-    /// Says which part is wanted.
-    pub(super) fn ask(&self, after: Option<&str>, turn: &mut Turn) {
+impl Pager for Range {
+    fn set(&self, after: Option<&str>, request: &mut PageOverrides) {
         let from = Position::of(after, 0).place;
         let to = from + self.size - u64::from(self.end == End::Inclusive);
-        turn.headers.push(("Range".to_owned(), format!("{}={from}-{to}", self.unit)));
-        turn.ends.push(NOT_SATISFIABLE);
-        turn.is_part = true;
+        request.headers.push(("Range".to_owned(), format!("{}={from}-{to}", self.unit)));
+        request.ends.push(NOT_SATISFIABLE);
+        request.is_part = true;
     }
 
-    /// The position of the next part; `None` at the end.
-    pub(super) fn next(seen: &Answered<'_, '_>) -> Result<Option<String>, String> {
-        let here = Position::of(seen.after, 0);
-        let records = seen.records.len() as u64;
-        let Some(part) = part(seen.headers) else {
-            return match (seen.after, seen.status) {
+    fn total(&self, headers: &HeaderMap) -> Option<u64> {
+        part(headers)?.total
+    }
+
+    fn next(&self, answer: &PageAnswer<'_, '_>) -> Result<Option<Next>, String> {
+        let here = Position::of(answer.after, 0);
+        let records = answer.rows();
+        let Some(part) = part(answer.headers) else {
+            return match (answer.after, answer.status) {
                 // Without a word on parts, 200 is the whole list (RFC 9110 §14.2).
                 (None, 200 | 204) => Ok(None),
                 _ => Err("the answer does not say which part of the list it is".to_owned()),
@@ -90,14 +95,9 @@ impl Range {
         }
         let (place, covered) = (here.place.saturating_add(records), here.covered.saturating_add(records));
         let next = Position { place, covered, ..here };
-        let is_all = seen.total.or(part.total).is_some_and(|total| next.covered >= total);
-        Ok((records > 0 && !is_all).then(|| next.to_string()))
+        let is_all = answer.total.or(part.total).is_some_and(|total| next.covered >= total);
+        Ok((records > 0 && !is_all).then(|| Next::Position(next.to_string())))
     }
-}
-
-/// How many there are, by `Content-Range`.
-pub(super) fn total(headers: &HeaderMap) -> Option<u64> {
-    part(headers)?.total
 }
 
 fn part(headers: &HeaderMap) -> Option<Part> {
@@ -114,9 +114,9 @@ mod tests {
     use crate::settings::section;
 
     fn asked(toml: &str, after: Option<&str>) -> String {
-        let mut turn = Turn::default();
-        Range::read(&section(toml), &[]).unwrap().ask(after, &mut turn);
-        turn.headers[0].1.clone()
+        let mut request = PageOverrides::default();
+        Range::read(&section(toml), &[]).unwrap().set(after, &mut request);
+        request.headers[0].1.clone()
     }
 
     #[test]

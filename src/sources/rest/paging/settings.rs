@@ -1,4 +1,4 @@
-//! What a section says of its paging, checked: `type` decides which keys there are.
+//! Reads and checks the keys of `paging`; `type` decides which keys there are.
 
 use serde::Deserialize;
 
@@ -7,14 +7,16 @@ use crate::sources::rest::auth::{Nothing, unknown_type};
 use crate::sources::rest::paging::counted::Counted;
 use crate::sources::rest::paging::cursor::Cursor;
 use crate::sources::rest::paging::link::Link;
+use crate::sources::rest::paging::pager::Pager;
 use crate::sources::rest::paging::place::{In, PageSize};
+use crate::sources::rest::paging::plan::Paging;
 use crate::sources::rest::paging::range::Range;
+use crate::sources::rest::paging::single::Single;
 use crate::sources::rest::paging::total::Spot;
-use crate::sources::rest::paging::{Paging, Way};
 use crate::sources::rest::path::Path;
 use crate::sources::source::Bounds;
 
-/// What several ways have in common.
+/// The keys that several types share.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SharedKeys {
@@ -30,8 +32,8 @@ struct SharedKeys {
     max_records: Option<u64>,
 }
 
-/// The ways, and which of the common keys each has.
-const WAYS: [(&str, &[&[&str]]); 7] = [
+/// The types, and which of the shared keys each has.
+const TYPES: [(&str, &[&[&str]]); 7] = [
     ("none", &[&TOTAL, &["max_records", "has_more"]]),
     ("page", &[&TOTAL, &BOUNDS, &PLACED]),
     ("offset", &[&TOTAL, &BOUNDS, &PLACED]),
@@ -46,15 +48,21 @@ const BOUNDS: [&str; 2] = ["max_pages", "max_records"];
 const PLACED: [&str; 4] = ["in", "size_param", "size", "has_more"];
 
 impl Paging {
-    /// Reads the section; `type` decides which keys it has.
     pub(in crate::sources::rest) fn read(mut section: Section) -> Result<Self, Vec<Problem>> {
         if section.0.is_empty() {
-            return Ok(Self { way: Way::Unsaid, ..Self::default() });
+            return Ok(Self {
+                pager: Box::new(Single { is_configured: false }),
+                size: None,
+                total: None,
+                total_tolerance: 0,
+                has_more: None,
+                bounds: Bounds::default(),
+            });
         }
         let kind = section.split_off(&["type"]);
-        let known = WAYS.map(|(name, _)| name);
+        let known = TYPES.map(|(name, _)| name);
         let word = kind.text("type");
-        let Some((word, shared)) = WAYS.iter().find(|(name, _)| Some(*name) == word) else {
+        let Some((word, shared)) = TYPES.iter().find(|(name, _)| Some(*name) == word) else {
             return Err(vec![unknown_type(word, &known)]);
         };
         let shared = shared.concat();
@@ -72,21 +80,22 @@ impl Paging {
         if keys.total_tolerance.is_some() && total.is_none() && *word != "range" {
             problems.push(Problem::at("total_tolerance", "is of use only beside `total` or `total_header`"));
         }
-        let way = match *word {
-            "none" => section.read(&also).map(|Nothing {}| Way::One),
-            "page" => Counted::by_page(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
-            "offset" => Counted::by_offset(&section, &also, keys.place, size.as_ref()).map(Way::Counted),
-            "cursor" => Cursor::read(&section, &also, keys.place).map(Way::Cursor),
-            "next_url" => Link::by_url(&section, &also).map(Way::Link),
-            "link_header" => Link::by_header(&section, &also).map(Way::Link),
-            _ => Range::read(&section, &also).map(Way::Range),
+        let pager = match *word {
+            "none" => section.read(&also).map(|Nothing {}| boxed(Single { is_configured: true })),
+            "page" => Counted::by_page(&section, &also, keys.place, size.as_ref()).map(boxed),
+            "offset" => Counted::by_offset(&section, &also, keys.place, size.as_ref()).map(boxed),
+            "cursor" => Cursor::read(&section, &also, keys.place).map(boxed),
+            "next_url" => Link::by_url(&section, &also).map(boxed),
+            "link_header" => Link::by_header(&section, &also).map(boxed),
+            _ => Range::read(&section, &also).map(boxed),
         };
-        let way = way.map_err(|found| problems.extend(found)).unwrap_or_default();
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        let pager = match pager {
+            Ok(pager) if problems.is_empty() => pager,
+            Ok(_) => return Err(problems),
+            Err(found) => return Err(problems.into_iter().chain(found).collect()),
+        };
         Ok(Self {
-            way,
+            pager,
             size,
             total,
             total_tolerance: keys.total_tolerance.unwrap_or(0),
@@ -94,6 +103,10 @@ impl Paging {
             bounds,
         })
     }
+}
+
+fn boxed(pager: impl Pager + 'static) -> Box<dyn Pager> {
+    Box::new(pager)
 }
 
 fn bounds(pages: Option<u64>, records: Option<u64>) -> Result<Bounds, Problem> {

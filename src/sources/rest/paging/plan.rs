@@ -1,62 +1,87 @@
-//! How it is known that an answer without a next page is the last one.
+//! How one list is paged; `[sources.x.paging]`.
 
-use crate::sources::link::relation;
-use crate::sources::rest::paging::{Paging, Seen, Way};
+use reqwest::header::HeaderMap;
+
+use crate::sources::rest::json::Node;
+use crate::sources::rest::paging::answer::{PageAnswer, is_usual_size};
+use crate::sources::rest::paging::pager::{Next, Pager};
+use crate::sources::rest::paging::place::{PageSize, Place};
+use crate::sources::rest::paging::total::Spot;
 use crate::sources::rest::path::Path;
-use crate::sources::source::End;
+use crate::sources::rest::record::Record;
+use crate::sources::rest::request::PageOverrides;
+use crate::sources::source::{Bounds, End};
 
-/// The page sizes that servers fall back on.
-pub(super) const PAGE_SIZES: [u64; 12] = [10, 15, 20, 25, 30, 50, 60, 100, 200, 250, 500, 1000];
-/// The status that says that there is nothing to say.
 const NO_CONTENT: u16 = 204;
 
-/// What leads from one answer to the next.
-pub(super) enum Lead<'a> {
-    /// A place in the answer: the next one, or whether there is one.
-    Path(&'a Path),
-    /// A header of its own.
-    Header(&'a str),
-    /// A relation in `Link`.
-    Relation(&'a str),
-}
-
-impl Lead<'_> {
-    /// Where it ends, where the answer has nothing of it. Null is a word: there is no more.
-    fn is_absent(&self, seen: &Seen<'_, '_>) -> Option<String> {
-        match self {
-            Self::Path(path) => path
-                .reach(seen.document)
-                .err()
-                .filter(|stop| !stop.null)
-                .map(|stop| format!("{} in it", path.ends(stop))),
-            Self::Header(name) => {
-                (!seen.headers.contains_key(*name)).then(|| format!("the header `{name}` is missing"))
-            }
-            Self::Relation(rel) => {
-                relation(seen.headers, rel).is_none().then(|| format!("its `Link` names no `{rel}` page"))
-            }
-        }
-    }
+/// How one list is paged.
+pub(in crate::sources::rest) struct Paging {
+    pub(super) pager: Box<dyn Pager>,
+    pub(super) size: Option<PageSize>,
+    pub(super) total: Option<Spot>,
+    pub(super) total_tolerance: u64,
+    pub(super) has_more: Option<Path>,
+    pub(super) bounds: Bounds,
 }
 
 impl Paging {
-    /// How the end is known.
-    pub(in crate::sources::rest) fn end(&self, seen: &Seen<'_, '_>) -> End {
-        let total = self.total(seen.document, seen.headers);
-        if let Some(doubt) = self.doubt(seen, total) {
-            return doubt;
-        }
-        match &self.way {
-            Way::One | Way::Unsaid => End::OneAnswer,
-            Way::Counted(counted) if self.has_more.is_none() && counted.ends_by(total, seen) => End::Counted,
-            _ => End::Said,
-        }
+    /// The places that paging sets, so that nothing else may.
+    pub(in crate::sources::rest) fn places(&self) -> impl Iterator<Item = &Place> {
+        self.pager.place().into_iter().chain(self.size.iter().map(|size| &size.place))
     }
 
-    /// The same of an answer without a body. Only with 204 a server says that there is nothing (contract §2.1): any
-    /// other may have lost it on the way.
+    /// A page's own part of the request; `None` is the first page.
+    pub(in crate::sources::rest) fn overrides(&self, after: Option<&str>) -> PageOverrides {
+        let mut request = PageOverrides::default();
+        self.pager.set(after, &mut request);
+        // An address from the server has its own query.
+        if let Some(size) = &self.size
+            && (request.link.is_none() || !matches!(size.place, Place::Query(_)))
+        {
+            size.set(&mut request);
+        }
+        request
+    }
+
+    /// How long the list may be.
+    pub(in crate::sources::rest) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// By how many records the total may be wrong.
+    pub(in crate::sources::rest) fn total_tolerance(&self) -> u64 {
+        self.total_tolerance
+    }
+
+    /// Reads what paging needs from an answer; `status` and headers come from its head.
+    pub(in crate::sources::rest) fn answer<'n, 'a>(
+        &'n self,
+        document: &'n Node<'a>,
+        (status, headers): (u16, &'n HeaderMap),
+        records: &'n [Record<'a>],
+        after: Option<&'n str>,
+    ) -> PageAnswer<'n, 'a> {
+        let total = match &self.total {
+            Some(spot) => spot.read(document, headers),
+            None => self.pager.total(headers),
+        };
+        PageAnswer { document, status, headers, records, after, total, has_more: self.has_more.as_ref() }
+    }
+
+    /// Where the next page is; `None` at the end.
+    pub(in crate::sources::rest) fn next(&self, answer: &PageAnswer<'_, '_>) -> Result<Option<Next>, String> {
+        self.pager.next(answer)
+    }
+
+    /// How the end is known.
+    pub(in crate::sources::rest) fn end(&self, answer: &PageAnswer<'_, '_>) -> End {
+        self.doubt(answer).unwrap_or_else(|| self.pager.end(answer))
+    }
+
+    /// How the end is known at an answer without a body. Only 204 says that there is nothing: with any other status the
+    /// body may be lost.
     pub(in crate::sources::rest) fn end_without_a_body(&self, status: u16, after: Option<&str>) -> End {
-        let is_promised = after.is_some() && self.way.lead().is_some();
+        let is_promised = after.is_some() && self.pager.marker().is_some();
         let why = match status {
             NO_CONTENT if !is_promised => return End::Said,
             NO_CONTENT => "the answer before the last one named a next page, and that has no content",
@@ -65,64 +90,35 @@ impl Paging {
         End::Unproven { why: why.to_owned(), blocks_publish: status != NO_CONTENT }
     }
 
-    /// A total that was to be found and was not; or on a first page that may be cut, nothing that leads on.
-    fn doubt(&self, seen: &Seen<'_, '_>, total: Option<u64>) -> Option<End> {
-        if let (Some(spot), None) = (&self.total, total) {
+    /// Returns why this may not be the last page: the total is missing, or a full first page has no next page marker.
+    fn doubt(&self, answer: &PageAnswer<'_, '_>) -> Option<End> {
+        if let (Some(spot), None) = (&self.total, answer.total) {
             return Some(End::Unproven { why: format!("`{spot}` is no count in any answer"), blocks_publish: true });
         }
-        let rows = seen.records.len() as u64;
+        let rows = answer.rows();
         let is_full = self.size.as_ref().is_some_and(|size| rows >= size.size);
-        // Who went on once has found the way.
-        if seen.after.is_some() || total.is_some() || !(is_full || PAGE_SIZES.contains(&rows)) {
+        // After a second page the marker is known to work.
+        if answer.after.is_some() || answer.total.is_some() || !(is_full || is_usual_size(rows)) {
             return None;
         }
-        let why = self.without_a_lead(seen)?;
+        let why = self.pager.describe_missing_marker(answer)?;
         let why = format!("{rows} records came in one answer, as many as a page may hold, and {why}: are these all?");
         Some(End::Unproven { why, blocks_publish: is_full })
-    }
-
-    /// Why nothing leads on from an answer, where nothing in it says that there is no more.
-    fn without_a_lead(&self, seen: &Seen<'_, '_>) -> Option<String> {
-        match &self.way {
-            Way::Unsaid => return Some("no `paging` is configured".to_owned()),
-            Way::One | Way::Range(_) => return None,
-            Way::Counted(_) | Way::Cursor(_) | Way::Link(_) => {}
-        }
-        // Whether there is more may be said in either place.
-        let has_more = self.has_more.as_ref().map(Lead::Path);
-        let leads: Vec<Lead<'_>> = has_more.into_iter().chain(self.way.lead()).collect();
-        let absent: Vec<String> = leads.iter().map_while(|lead| lead.is_absent(seen)).collect();
-        (!leads.is_empty() && absent.len() == leads.len()).then(|| absent.join(", and "))
-    }
-}
-
-impl Way {
-    /// What names the next page in an answer, where anything does.
-    fn lead(&self) -> Option<Lead<'_>> {
-        match self {
-            Self::One | Self::Unsaid | Self::Counted(_) | Self::Range(_) => None,
-            Self::Cursor(cursor) => cursor.lead(),
-            Self::Link(link) => Some(link.lead()),
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderMap;
-
     use super::*;
     use crate::settings::section;
-    use crate::sources::rest::json::Node;
-    use crate::sources::rest::record::Record;
 
     fn end(paging: &str, after: Option<&str>, records: usize, document: &str) -> End {
         let record = r#"{"id": "1"}"#;
         let records: Vec<Record<'_>> =
             (0..records).map(|_| Record::of(serde_json::from_str(record).unwrap())).collect();
         let (document, headers) = (Node::document(document).unwrap(), HeaderMap::new());
-        let seen = Seen { document: &document, status: 200, headers: &headers, records: &records, after };
-        Paging::read(section(paging)).unwrap().end(&seen)
+        let paging = Paging::read(section(paging)).unwrap();
+        paging.end(&paging.answer(&document, (200, &headers), &records, after))
     }
 
     /// Whether the end is doubtful, and then whether gravely.
