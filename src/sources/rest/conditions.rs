@@ -37,7 +37,6 @@ enum Op {
     StartsWith,
 }
 
-/// A test, checked.
 #[derive(Debug, Clone)]
 pub(super) struct Condition {
     path: Path,
@@ -60,13 +59,12 @@ impl Condition {
         Ok(Self { path: keys.path, op: keys.op, values: values.unwrap_or_default() })
     }
 
-    /// The path, where a record that lacks it is left out.
+    /// The path, if a record without it is filtered out.
     pub(super) fn needs(&self) -> Option<&Path> {
         let is_needed = !matches!(self.op, Op::Ne | Op::NotIn | Op::Exists | Op::Missing);
         is_needed.then_some(&self.path)
     }
 
-    /// Whether it holds for the record.
     pub(super) fn holds(&self, record: &Record<'_>) -> bool {
         let value = record.value(&self.path);
         let is_listed = || value.as_ref().is_some_and(|value| self.values.iter().any(|listed| value.is(listed)));

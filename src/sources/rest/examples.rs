@@ -1,8 +1,8 @@
-//! What a key that must be there looks like, for who left it out.
+//! Examples of required keys, for hints.
 
 use crate::settings::Problem;
 
-/// By the table a key belongs in, wherever that table stands, and the key.
+/// Examples by the name of the table and of the key.
 const EXAMPLES: [(&str, &str, &str); 25] = [
     ("auth", "token", "`token = { env = \"CRM_TOKEN\" }`"),
     ("auth", "name", "`name = \"X-Api-Key\"`"),
@@ -31,7 +31,7 @@ const EXAMPLES: [(&str, &str, &str); 25] = [
     ("lookup", "value", "`value = \"$.name\"`"),
 ];
 
-/// Shows what is missing, where nothing else says what to do.
+/// Adds an example of a missing key, unless there is a hint.
 pub(super) fn shown(problem: Problem) -> Problem {
     if problem.hint.is_some() || problem.message != "is missing" {
         return problem;

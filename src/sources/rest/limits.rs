@@ -1,6 +1,6 @@
-//! How fast the CRM is asked, and when it is left alone; `[sources.x.rate]`.
+//! Request rate, and when to back off; `[sources.x.rate]`.
 //!
-//! The pace is kept by waiting beforehand. What the CRM says of its limits is obeyed; none of it is guessed.
+//! Requests wait for their turn beforehand. Limits that the CRM reports are obeyed; none is guessed.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +59,7 @@ struct Quota {
     floor: u64,
 }
 
-/// An answer after which the CRM is left alone for a while.
+/// An answer after which no request is sent for a while.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GiveUp {
@@ -74,13 +74,13 @@ struct StatusKeys {
     statuses: Option<BTreeSet<u16>>,
 }
 
-/// How often a failed request is tried, and after which statuses; `None`: after those that usually pass.
+/// Attempts of a failed request, and the statuses to retry after; `None` means the default ones.
 struct Tries {
     retry: Retry,
     statuses: Option<BTreeSet<u16>>,
 }
 
-/// Statuses that there are (RFC 9110 §15).
+/// Valid statuses (RFC 9110 §15).
 const STATUSES: std::ops::Range<u16> = 100..600;
 /// Statuses that can be a failure.
 const FAILURES: std::ops::Range<u16> = 400..600;
@@ -93,16 +93,15 @@ pub(super) struct Limits {
     quota: Option<Quota>,
     giveup: Option<GiveUp>,
     tries: Option<Tries>,
-    /// How many requests the last answer left.
+    /// How many requests were left at the last answer.
     left: Mutex<Option<u64>>,
     memory: Arc<dyn Memory>,
 }
 
-/// Where it is remembered until when the CRM is left alone.
+/// The key under which the end of the cool-down is remembered.
 const LEFT_ALONE: &str = "left_alone";
 
 impl Limits {
-    /// Reads the section.
     pub(super) fn read(mut section: Section, memory: Arc<dyn Memory>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let tries = read_tries(&mut section).map_err(|found| problems.extend(found)).unwrap_or_default();
@@ -141,7 +140,7 @@ impl Limits {
         Ok(Self { pace, reset, quota: keys.quota, giveup: keys.giveup, tries, left: Mutex::default(), memory })
     }
 
-    /// How often a failed request is tried, where it is said here.
+    /// The retries, if they are configured here.
     pub(super) fn retry(&self) -> Option<Retry> {
         self.tries.as_ref().map(|tries| tries.retry)
     }
@@ -151,7 +150,7 @@ impl Limits {
         self.pace.into_iter().for_each(|pace| pacer.set(pace));
     }
 
-    /// A new pull begins: what was left at the end of the last one is long past.
+    /// Starts a pull: forgets the quota that was left in the last one.
     pub(super) fn begin(&self) {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -170,7 +169,7 @@ impl Limits {
         Ok(())
     }
 
-    /// Takes over what an answer says of the limits; an error where it is one after which nothing more is asked.
+    /// Records what an answer says about the limits. Fails if a cool-down starts.
     pub(super) fn follow(&self, reply: &Reply, now: DateTime<Utc>) -> Result<(), SourceError> {
         if let Some(quota) = &self.quota {
             let left = reply.header(quota.remaining_header.0.as_str()).and_then(|text| text.trim().parse().ok());
@@ -184,18 +183,18 @@ impl Limits {
         Err(SourceError::LeftAlone { status: reply.status, until })
     }
 
-    /// Until when nothing is asked, and the status that said so, also where another process was told.
+    /// The end of the cool-down and the status that started it, in this process or another one.
     fn left_alone(&self, now: DateTime<Utc>) -> Option<(u16, DateTime<Utc>)> {
         let giveup = self.giveup.as_ref()?;
         let text = self.memory.get(LEFT_ALONE)?;
         let (status, until) = text.split_once(' ')?;
         let until: DateTime<Utc> = until.parse().ok()?;
-        // A time further away was noted by a clock that was wrong.
+        // A later time was written while the clock was wrong.
         let is_near = (until - now).to_std().is_ok_and(|left| !left.is_zero() && left <= giveup.cooloff.0);
         is_near.then_some((status.parse().ok()?, until))
     }
 
-    /// The class of an answer that is not 2xx, with the wait that the CRM asks for in its own way.
+    /// The error of an answer that is not 2xx, with the wait that `reset_header` asks for.
     pub(super) fn refusal(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
         match self.class(reply, now) {
             SourceError::Limit { status, wait: None } => SourceError::Limit { status, wait: self.reset(reply, now) },
@@ -204,7 +203,7 @@ impl Limits {
         }
     }
 
-    /// The class of an answer that is not 2xx: whether another try may help is as `statuses` has it.
+    /// The error of an answer that is not 2xx; `statuses` decides whether to retry.
     fn class(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
         let (usual, status) = (SourceError::of_reply(reply, now), reply.status);
         let own = self.tries.as_ref().and_then(|tries| tries.statuses.as_ref());
@@ -227,7 +226,7 @@ impl Limits {
     }
 }
 
-/// Reads `retry`, and its `statuses`, which no other kind of source has.
+/// Reads `retry` with `statuses`, which only `rest` has.
 fn read_tries(section: &mut Section) -> Result<Option<Tries>, Vec<Problem>> {
     if !section.0.contains_key("retry") {
         return Ok(None);

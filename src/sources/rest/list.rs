@@ -20,7 +20,6 @@ use crate::sources::source::{End, SourceError};
 pub(super) struct List {
     request: Request,
     paging: Paging,
-    /// Where its records are.
     pub(super) records: Records,
 }
 
@@ -36,7 +35,7 @@ pub(super) struct Batch<'a> {
     pub(super) end: End,
 }
 
-/// What a request for single rows names them by.
+/// Where a request names the rows that it wants.
 pub(super) enum Asked {
     /// Parameters of the query.
     Query(Vec<(String, String)>),
@@ -45,7 +44,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// Names the rows in a request; an address that the CRM gave names them itself.
+    /// Names the rows in a request, unless the CRM gave the address.
     fn put(&self, page: &mut PageOverrides) {
         match self {
             _ if page.link.is_some() => {}
@@ -56,13 +55,12 @@ impl Asked {
 }
 
 impl List {
-    /// Puts a list together; what one part sets, another may not.
+    /// Fails if two parts set the same place.
     pub(super) fn new(request: Request, paging: Paging, records: Records) -> Result<Self, Vec<Problem>> {
         let problems: Vec<Problem> = paging.places().filter_map(|place| clash(place, &request)).collect();
         if problems.is_empty() { Ok(Self { request, paging, records }) } else { Err(problems) }
     }
 
-    /// How it is paged.
     pub(super) fn paging(&self) -> &Paging {
         &self.paging
     }
@@ -77,12 +75,12 @@ impl List {
         self.request.secrets()
     }
 
-    /// Asks for the page at `after`.
+    /// Requests the page at `after`.
     pub(super) async fn ask(&self, client: &Client, after: Option<&str>) -> Result<Answer, SourceError> {
         self.send(client, &self.paging.overrides(after)).await
     }
 
-    /// Reads the table behind it to its end, all rows or those `asked` for; how the end is known. Fails where fewer came
+    /// Reads a table to its end, all rows or those `asked` for. Returns how the end is known. Fails if fewer rows came
     /// than the list counts.
     pub(super) async fn walk(
         &self,
@@ -162,7 +160,7 @@ impl List {
     }
 }
 
-/// Why the request cannot carry this: it sets the same itself, or has no such place.
+/// Reports a place of `paging` that the request sets too, or does not have.
 fn clash(place: &Place, request: &Request) -> Option<Problem> {
     let at = |table: &str, name: String| vec![table.to_owned(), name];
     let (path, is_set) = match place {

@@ -8,7 +8,7 @@ use crate::sources::rest::json::{Json, MAX_IN_ONE, Node};
 use crate::sources::rest::path::{Path, PathMiss, through_a_list};
 use crate::sources::source::SourceError;
 
-/// A way to a list, or through one list (`$.items[*].data`, `["$.items", "$.data"]`).
+/// A path to a list, or through one list (`$.items[*].data`, `["$.items", "$.data"]`).
 #[derive(Debug, Clone)]
 pub(super) struct ListPath {
     text: String,
@@ -16,12 +16,10 @@ pub(super) struct ListPath {
     each: Option<Path>,
 }
 
-/// What counts as a list, beside a list.
+/// What counts as an empty list.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Leniency {
-    /// Null is an empty one.
     pub(super) null: bool,
-    /// Nothing at all is an empty one.
     pub(super) missing: bool,
 }
 
@@ -36,7 +34,7 @@ impl ListPath {
         Ok(Self { text: text.to_owned(), list, each })
     }
 
-    /// The records. What is no list is an error that names the step.
+    /// The records, or an error that names the step that is not a list.
     pub(super) fn records<'a>(&self, document: &Node<'a>, lenient: Leniency) -> Result<Vec<Json<'a>>, SourceError> {
         let Some(each) = &self.each else { return self.list_at(&self.list, self.list.follow(document), lenient) };
         let outer = self.list_at(&self.list, self.list.follow(document), lenient)?;

@@ -1,16 +1,16 @@
 //! Any REST CRM, by configuration alone.
 //!
-//! The rooms, in the order a page passes them:
+//! The modules, in the order in which a page passes them:
 //!
-//! 1. `settings`: what the section says; `vars` are the words it names once;
+//! 1. `settings` reads the section; `vars` are values for `{name}` in requests;
 //! 2. `list`: the `request` of a page, its body a `template`, cut by `paging`, sent by `client` with the credentials of
 //!    `auth` and `oauth` within the `limits`; `success` says whether its answer is one;
 //! 3. `records`: which values of the answer are records, by `list_path` and `conditions` over the borrowed texts of
 //!    `json`;
-//! 4. `fields`: what becomes of them, by `path`, `casts` and the tables of `lookup`;
-//! 5. `status`: whether a deal is open, won, lost or gone.
+//! 4. `fields` maps them, by `path`, `casts` and the tables of `lookup`;
+//! 5. `status`: whether a deal is open, won, lost or deleted.
 //!
-//! Whatever can be found wrong without a request is found when the configuration is read, all at once.
+//! All mistakes that need no request are reported at once, when the configuration is read.
 
 mod auth;
 mod client;
@@ -60,10 +60,10 @@ use crate::sources::source::{
     Attempt, Bounds, Mapped, Names, Opened, Page, RulePathCoverage, Session, Source, SourceError, Wanted,
 };
 
-/// How long one request is tried in all where the section does not say (contract §2.1).
+/// The time limit of all attempts of one request, unless the section sets one.
 const MOST_TRYING: Span = Span(Duration::from_secs(600));
 
-/// Builds the source; everything wrong with its section at once.
+/// Builds the source, or reports all problems of its section at once.
 pub(super) fn build(section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     built(section, context).map_err(|problems| problems.into_iter().map(examples::shown).collect())
 }
@@ -82,7 +82,7 @@ fn built(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>>
         problems.push(problem.hint("map `fields.pipeline` or `fields.pipeline_id`"));
     }
     if is_retry_common && settings.limits.retry().is_some() {
-        problems.push(Problem::at("rate.retry", "stands beside `retry`").hint("one of the two"));
+        problems.push(Problem::at("rate.retry", "cannot be combined with `retry`").hint("use one of the two"));
     }
     let retry = settings.limits.retry().unwrap_or(common.retry);
     let retry = Retry { total: retry.total.or(Some(MOST_TRYING)), ..retry };
@@ -93,7 +93,7 @@ fn built(mut section: Section, context: &Context) -> Result<Built, Vec<Problem>>
     Ok(Built { retry, warnings, ..built })
 }
 
-/// A client of the configured address, and what another one is connected with.
+/// A client of the configured address, and the connector for other addresses.
 fn connect(common: &Common, context: &Context) -> Result<(Connector, Http), Vec<Problem>> {
     let Some(endpoint) = &common.endpoint else {
         return Err(vec![Problem::at("endpoint", "is missing").hint("for instance https://api.mycrm.example/v2")]);
@@ -231,7 +231,7 @@ impl Rest {
         Ok((names, warnings.into_iter().collect()))
     }
 
-    /// Whether any of these records has what `where` and `status` go by.
+    /// Whether each path used by `where` and `status` appears in any of these records.
     fn deciding(&self, records: &[Record<'_>]) -> RulePathCoverage {
         let tests = self.deals.records.needs().map(|path| (WHERE, path));
         let status = self.status.as_ref().and_then(StatusRule::path).map(|path| (STATUS, path));
@@ -240,7 +240,7 @@ impl Rest {
         RulePathCoverage(tests.chain(status).map(found).collect())
     }
 
-    /// The tables that stand beside the records of a page.
+    /// The look-up tables inside a page.
     fn beside(&self, document: &Node<'_>) -> Result<Names, SourceError> {
         let used = self.mapping.tables();
         let mut names = Names::default();
@@ -251,7 +251,7 @@ impl Rest {
     }
 }
 
-/// Why records of a page fail it: the first, and how many fail as it does.
+/// Why a page fails: the first reason, its record, and how many records share it.
 #[derive(Default)]
 struct Refusals(Option<(String, usize, usize)>);
 
@@ -283,7 +283,7 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// Puts a record where it belongs: among the deals, the filtered or the skipped. The id of a deal.
+    /// Adds a record to the deals, or counts it as filtered or skipped. Returns the id of a deal.
     fn take(&mut self, record: &Record<'_>, page: &mut Page) -> Result<Option<String>, String> {
         if !self.rest.deals.records.wants(record) {
             page.filtered += 1;

@@ -10,14 +10,13 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::sources::rest::json::{Json, Node};
 
-/// A way to one value; the leading `$` may be left out.
+/// A path to one value; the leading `$` is optional.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Path {
     text: String,
     steps: Vec<Step>,
 }
 
-/// One step of a way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
     Key(String),
@@ -39,7 +38,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// Why a way ends early: the step, and whether it is null or missing.
+/// Why a path finds nothing: the step, and whether it is null or missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PathMiss {
     pub(super) step: usize,
@@ -47,7 +46,7 @@ pub(super) struct PathMiss {
 }
 
 impl Path {
-    /// The value there; `None` where it is null or something on the way is missing.
+    /// The value there; `None` if it or a step before it is null or missing.
     pub(super) fn find<'a>(&self, node: &Node<'a>) -> Option<Json<'a>> {
         self.resolve(node).ok()
     }
@@ -59,7 +58,7 @@ impl Path {
         found.ok_or(PathMiss { step: last, null: true })
     }
 
-    /// The node there, also where it is null.
+    /// The node there, which may be null.
     pub(super) fn follow<'n, 'a>(&self, node: &'n Node<'a>) -> Result<&'n Node<'a>, PathMiss> {
         let mut here = node;
         for (index, step) in self.steps.iter().enumerate() {
@@ -75,23 +74,21 @@ impl Path {
         Ok(here)
     }
 
-    /// The steps, in order.
     pub(super) fn steps(&self) -> &[Step] {
         &self.steps
     }
 
-    /// Where a way ends, in words: `` `$.account.name`: `account` is null ``.
+    /// For example: `` `$.account.name`: `account` is null ``.
     pub(super) fn describe_miss(&self, miss: PathMiss) -> String {
         format!("`{self}`: `{}` {}", self.step_name(miss.step), if miss.null { "is null" } else { "is missing" })
     }
 
-    /// A step as it is written.
     pub(super) fn step_name(&self, step: usize) -> String {
         self.steps.get(step).map_or_else(|| "$".to_owned(), ToString::to_string)
     }
 }
 
-/// Why a text is no path.
+/// Why a text is not a path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at column {column}")]
 pub(super) struct NotAPath {
@@ -115,7 +112,7 @@ impl FromStr for Path {
     }
 }
 
-/// A way through one list: what leads to it, and behind a `[*]` what leads on from each of its items.
+/// Splits a path at `[*]`: the path of the list, and the path inside each item.
 pub(super) fn through_a_list(text: &str) -> Result<(Path, Option<Path>), NotAPath> {
     let mut reader = Reader::new(text);
     let list = Path { text: text.to_owned(), steps: reader.steps()? };

@@ -13,30 +13,29 @@ pub(super) struct Record<'a> {
     pub(super) node: Node<'a>,
     /// As it came.
     pub(super) json: Json<'a>,
-    /// Whether this CRM writes `false` for nothing.
+    /// Whether this CRM writes `false` for null.
     pub(super) false_is_null: bool,
 }
 
 impl<'a> Record<'a> {
-    /// A record that is what it looks like.
     #[cfg(test)]
     pub(super) fn of(json: Json<'a>) -> Self {
         Self { node: Node::of(json), json, false_is_null: false }
     }
 
-    /// What tells it from another where its id cannot be read.
+    /// Identifies a record whose id cannot be read.
     pub(super) fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
         self.json.text().hash(&mut hasher);
         format!("#{:016x}", hasher.finish())
     }
 
-    /// The value at a path, unless it is null or what this CRM writes for null.
+    /// The value at a path, unless it is null.
     pub(super) fn value(&self, path: &Path) -> Option<Scalar<'a>> {
         self.resolve(path).ok()
     }
 
-    /// Whether it has the place, be it null.
+    /// Whether the path exists; its value may be null.
     pub(super) fn has(&self, path: &Path) -> bool {
         self.resolve(path).map_or_else(|miss| miss.null, |_| true)
     }

@@ -63,13 +63,13 @@ impl Keys {
 }
 
 impl Records {
-    /// The same, where a list that is not there is an empty one: a table beside the records of a page.
+    /// Treats a missing list as empty, for a look-up table inside a page.
     pub(super) fn that_may_be_missing(mut self) -> Self {
         self.lenient = Leniency { null: true, missing: true };
         self
     }
 
-    /// All records of an answer, wanted or not.
+    /// All records of an answer, before `where`.
     pub(super) fn all<'a>(&self, document: &Node<'a>) -> Result<Vec<Record<'a>>, SourceError> {
         let items = self.path.records(document, self.lenient)?;
         items.into_iter().map(|json| self.record(json)).collect()
@@ -89,12 +89,11 @@ impl Records {
         Ok(Record { node, json, false_is_null: self.false_is_null })
     }
 
-    /// The paths without which a record is left out.
+    /// The paths without which a record is filtered out.
     pub(super) fn needs(&self) -> impl Iterator<Item = &Path> {
         self.conditions.iter().filter_map(Condition::needs)
     }
 
-    /// Whether every test holds for the record.
     pub(super) fn wants(&self, record: &Record<'_>) -> bool {
         self.conditions.iter().all(|condition| condition.holds(record))
     }

@@ -1,4 +1,4 @@
-//! What is asked for: a request as the configuration writes it, and with a page's own part put into it.
+//! A request as the configuration writes it, and with a page's own part put into it.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,6 @@ pub(super) struct Keys {
     body: Option<Template>,
 }
 
-/// How it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum Verb {
@@ -44,7 +43,6 @@ enum Verb {
     Post,
 }
 
-/// A request, checked.
 pub(super) struct Request {
     method: Method,
     path: String,
@@ -70,19 +68,19 @@ pub(super) struct PageOverrides {
     pub(super) is_part: bool,
 }
 
-/// A request that is ready to be sent, but for its credentials.
+/// A request that is ready to be sent, except for its credentials.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
     pub(super) method: Method,
     /// Without secrets: relative links are resolved against it.
     pub(super) url: Url,
-    /// Parameters that are secret; they come last, and never stand in a position.
+    /// Parameters that are secret; they come last, and are never in a position.
     pub(super) hidden: Vec<(String, SecretString)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Vec<u8>>,
-    /// Statuses that say that the page is behind the last one.
+    /// Statuses that mean that the page is after the last one.
     pub(super) ends: Vec<u16>,
-    /// Whether a part was asked for, so that 206 is its answer.
+    /// Whether the request names a range, so that 206 is its answer.
     pub(super) is_part: bool,
 }
 
@@ -112,7 +110,7 @@ impl Keys {
     }
 }
 
-/// A key has no place in an address, which stands in logs.
+/// An address must not hold a key, because it is logged.
 fn key_in(path: &str) -> Option<Problem> {
     let (_, query) = path.split_once('?')?;
     let (name, _) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| is_secret_name(name))?;
@@ -137,7 +135,7 @@ fn wrong_values(place: &str, values: &BTreeMap<String, Template>) -> Vec<Problem
 }
 
 impl Request {
-    /// Whether the request's address is one of this CRM.
+    /// Reports an address that is not one of this CRM.
     pub(super) fn check_address(&self, http: &Http) -> Option<Problem> {
         match http.url(&self.path) {
             Ok(_) => None,
@@ -185,7 +183,7 @@ impl Request {
         found
     }
 
-    /// The names of parameters that hold secrets: what a server echoes of them is taken out of its links.
+    /// The names of parameters that hold secrets; they are removed from links that echo them.
     pub(super) fn hidden(&self) -> impl Iterator<Item = &str> {
         self.query.iter().filter(|(_, value)| value.is_secret()).map(|(key, _)| key.as_str())
     }
@@ -200,7 +198,7 @@ impl Request {
     ) -> Result<Draft, SourceError> {
         let hidden = self.revealed_params(keyring)?;
         let url = match &page.link {
-            // Letter by letter as the server gave it.
+            // Exactly as the server gave it.
             Some(link) => http.url(link)?,
             None => self.url(http, keyring, page)?,
         };
@@ -229,7 +227,7 @@ impl Request {
         Ok(url)
     }
 
-    /// The parameters that are no secrets, the page's own last.
+    /// The parameters without secrets, the page's own last.
     fn pairs(&self, keyring: &Keyring, page: &PageOverrides) -> Result<Vec<(String, String)>, SourceError> {
         let mut pairs = Vec::new();
         for (key, value) in self.query.iter().filter(|(_, value)| !value.is_secret()) {

@@ -1,4 +1,4 @@
-//! What a section with `kind = "rest"` says, each part read by the room it belongs to; all problems at once.
+//! Reads a section with `kind = "rest"`: each module reads its part, and all problems are reported at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::sources::rest::status::StatusRule;
 use crate::sources::rest::success::Success;
 use crate::sources::rest::vars::{self, Vars};
 
-/// The keys of a `rest` section beside those that every CRM has.
+/// The keys that only a `rest` section has.
 pub(super) const KEYS: [&str; 12] = [
     "auth",
     "request",
@@ -60,7 +60,7 @@ pub(super) struct Settings {
     pub(super) auth: Auth,
     pub(super) headers: Headers,
     pub(super) follow_redirects: bool,
-    /// Whether the section says anything of paging.
+    /// Whether the section has `paging`.
     is_paging_said: bool,
     pub(super) deals: List,
     pub(super) mapping: Mapping,
@@ -68,11 +68,11 @@ pub(super) struct Settings {
     pub(super) status: Option<StatusRule>,
     pub(super) success: Option<Success>,
     pub(super) limits: Limits,
-    /// Words that stand nowhere.
+    /// Names in `vars` that no request uses.
     unused_vars: Vec<String>,
 }
 
-/// Takes a part that is right, or notes what is wrong with it.
+/// Returns the part, or records its problems.
 pub(super) fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
     part.map_err(|found| problems.extend(found)).ok()
 }
@@ -132,7 +132,7 @@ impl Settings {
         })
     }
 
-    /// Addresses that are not this CRM's.
+    /// Reports addresses on another host.
     pub(super) fn wrong_addresses(&self, http: &Http) -> Vec<Problem> {
         let mut problems = Vec::new();
         problems.extend(self.deals.check_address(http).map(|problem| problem.under(&["request"])));
@@ -158,7 +158,7 @@ impl Settings {
         secrets
     }
 
-    /// What works, and should be known.
+    /// Problems that do not stop a pull.
     pub(super) fn warnings(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
         if self.status.is_none() {
@@ -203,7 +203,7 @@ fn read_deals(section: &mut Section, problems: &mut Vec<Problem>) -> Option<List
     let request = part(section, "request", problems, |table| table.read::<request::Keys>(&[])?.check());
     let paging = part(section, "paging", problems, Paging::read);
     let records = part(section, "records", problems, |table| table.read::<records::Keys>(&[])?.check());
-    // What is wrong with the paging stands there, all else at the request.
+    // A problem with paging is reported at `paging`, all others at `request`.
     let list = List::new(request?, paging?, records?).map_err(|found| {
         let at_request = |problem: &Problem| problem.path.first().is_none_or(|key| key != "paging");
         let placed =
@@ -213,7 +213,7 @@ fn read_deals(section: &mut Section, problems: &mut Vec<Problem>) -> Option<List
     keep(list, problems)
 }
 
-/// The tables, and what fields need to know of them. A table with mistakes of its own is there nonetheless.
+/// The tables, and what fields need to know about them. A table with mistakes is known too.
 fn read_lookups(section: &mut Section, problems: &mut Vec<Problem>) -> (Option<Lookups>, BTreeMap<String, About>) {
     let Some(Section(tables)) = keep(section.table("lookup"), problems) else { return (None, BTreeMap::new()) };
     let mut lookups = Lookups::new();
@@ -221,7 +221,7 @@ fn read_lookups(section: &mut Section, problems: &mut Vec<Problem>) -> (Option<L
     let before = problems.len();
     for (name, value) in tables {
         let read = match value {
-            // The columns of a table are told apart by a blank.
+            // A blank separates a table from its column.
             _ if name.contains(char::is_whitespace) => Err(vec![Problem::at("", "has a blank in its name")]),
             Value::Dict(_, table) => Lookup::read(&name, Section(table)),
             _ => Err(vec![Problem::at("", "expected a table")]),

@@ -9,7 +9,7 @@ use crate::sources::rest::path::Path;
 use crate::sources::rest::record::Record;
 use crate::sources::values::scalar::{Constants, Scalar};
 
-/// The rule of `[sources.x.status]`. What is in none of its lists is open.
+/// The rule of `[sources.x.status]`. A deal whose value is in none of the lists is open.
 pub(super) struct StatusRule {
     /// `None`: the stage decides.
     path: Option<Path>,
@@ -35,11 +35,10 @@ enum By {
 }
 
 impl StatusRule {
-    /// Reads the section.
     pub(super) fn read(section: &Section) -> Result<Self, Vec<Problem>> {
         let Keys { path, by, won, lost, deleted } = section.read(&[])?;
         if path.is_some() && matches!(by, Some(By::Stage)) {
-            return Err(vec![Problem::at("by", "stands beside `path`").hint("one of the two decides")]);
+            return Err(vec![Problem::at("by", "cannot be combined with `path`").hint("use one of the two")]);
         }
         let list = |values: Option<Constants>| -> Vec<Scalar<'static>> {
             values.map(|values| values.all().iter().map(|value| value.0.clone()).collect()).unwrap_or_default()
@@ -60,17 +59,17 @@ impl StatusRule {
         Ok(rule)
     }
 
-    /// Whether the rule looks at the deal's stage; one without any values says that all deals are open.
+    /// Whether the stage decides. A rule without values reads no stage: all deals are open.
     pub(super) fn is_by_stage(&self) -> bool {
         self.path.is_none() && [&self.won, &self.lost, &self.deleted].iter().any(|values| !values.is_empty())
     }
 
-    /// The path that decides, where not the stage does.
+    /// The path that decides, unless the stage does.
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_ref()
     }
 
-    /// Sets the deal's status, and the probability that follows from it. Whether the deal still exists.
+    /// Sets the deal's status and probability. Returns whether the deal still exists.
     pub(super) fn apply(&self, record: &Record<'_>, deal: &mut Deal) -> bool {
         let values = match &self.path {
             Some(path) => vec![record.value(path)],

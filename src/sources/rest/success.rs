@@ -1,4 +1,4 @@
-//! Whether an answer of 200 is one: some CRMs say in its body that they failed; `[sources.x.success]`.
+//! Some CRMs answer 200 and say in the body that they failed; `[sources.x.success]`.
 
 use serde::Deserialize;
 
@@ -26,14 +26,12 @@ pub(super) struct Success {
 
 #[derive(Debug)]
 enum Look {
-    /// This value.
     Equals(Constant),
-    /// Null, or nothing.
+    /// Null or missing.
     Absent,
 }
 
 impl Success {
-    /// Reads the section.
     pub(super) fn read(section: &Section) -> Result<Option<Self>, Vec<Problem>> {
         if section.0.is_empty() {
             return Ok(None);
@@ -54,7 +52,7 @@ impl Success {
         Ok(Some(Self { path: keys.path, look }))
     }
 
-    /// An error unless the answer says that it is a success. Only words of the configuration are repeated.
+    /// Fails unless the answer says that it is a success. The error never quotes the answer.
     pub(super) fn check(&self, document: &Node<'_>) -> Result<(), SourceError> {
         let found = self.path.find(document);
         let is_success = match &self.look {

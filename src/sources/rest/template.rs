@@ -1,6 +1,6 @@
-//! What a request carries besides its address: JSON that the configuration writes, with secrets in it.
+//! JSON of a request, as the configuration writes it, with secrets in it.
 //!
-//! `{ null = true }` is null, which TOML does not know; `{ env | file | credential = "…" }` is a secret, revealed at
+//! `{ null = true }` is null, which TOML does not have; `{ env | file | credential = "…" }` is a secret, revealed at
 //! each request and nowhere else.
 
 use std::collections::BTreeMap;
@@ -43,12 +43,12 @@ impl Template {
         }
     }
 
-    /// An empty object: the body of a request that says nothing of its own.
+    /// An empty object: the default body of a POST.
     pub(super) fn empty() -> Self {
         Self::Object(BTreeMap::new())
     }
 
-    /// The same with every text that goes by a secret's name taken for one; `name` is its own.
+    /// Takes every text under a secret's name for a secret; `name` is this template's own name.
     pub(super) fn with_secrets(self, name: &str) -> Self {
         match self {
             Self::Plain(Value::String(text)) if is_secret_name(name) => Self::Secret(Secret::Literal(text.into())),
@@ -58,17 +58,16 @@ impl Template {
         }
     }
 
-    /// Whether it is a single value, as a parameter of a query or a form is.
+    /// Whether it is a single value, as a parameter is.
     pub(super) fn is_single(&self) -> bool {
         matches!(self, Self::Plain(_) | Self::Secret(_))
     }
 
-    /// Whether there is a secret in it.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self, Self::Secret(_))
     }
 
-    /// Every secret in it, with the way to it below `place`.
+    /// Every secret in it, with its key below `place`.
     pub(super) fn secrets(&self, place: &str, found: &mut Vec<(String, Secret)>) {
         match self {
             Self::Plain(_) => {}
@@ -86,7 +85,7 @@ impl Template {
         }
     }
 
-    /// The JSON to send, secrets and all.
+    /// The JSON to send, with its secrets.
     pub(super) fn reveal(&self, keyring: &Keyring) -> Result<Value, SecretError> {
         Ok(match self {
             Self::Plain(value) => value.clone(),
@@ -99,7 +98,7 @@ impl Template {
         })
     }
 
-    /// The texts of a single value or of a list of them, as a query or a form carries them; null carries none.
+    /// The texts of a single value or of a list, as parameters carry them; null has none.
     pub(super) fn texts(&self, keyring: &Keyring) -> Result<Vec<String>, SecretError> {
         Ok(match self.reveal(keyring)? {
             Value::Array(items) => items.iter().filter_map(text).collect(),
@@ -107,7 +106,7 @@ impl Template {
         })
     }
 
-    /// The JSON without its secrets: what its shape is, before there is a keyring.
+    /// The JSON without its secrets, to check its shape before there is a keyring.
     pub(super) fn shape(&self) -> Value {
         match self {
             Self::Plain(value) => value.clone(),
@@ -117,7 +116,7 @@ impl Template {
         }
     }
 
-    /// Whether something other than null stands at a place.
+    /// Whether a place holds something other than null.
     pub(super) fn holds(&self, place: &Path) -> bool {
         let mut here = self;
         for step in place.steps() {
@@ -152,8 +151,8 @@ fn secret(members: &serde_json::Map<String, Value>) -> Option<Secret> {
     }
 }
 
-/// Puts a value at its place in a body: objects on the way are made, items of lists must be there or be the next.
-/// Whether there was such a place.
+/// Puts a value at a place of a body. Creates missing objects; an item of a list must exist or be the next one.
+/// Returns whether there is such a place.
 pub(super) fn put(body: &mut Value, place: &Path, value: Value) -> bool {
     let mut here = body;
     for step in place.steps() {
@@ -179,7 +178,7 @@ pub(super) fn put(body: &mut Value, place: &Path, value: Value) -> bool {
     true
 }
 
-/// Values by name, those that go by a secret's name taken for one.
+/// Takes values under a secret's name for secrets.
 pub(super) fn with_secrets(values: BTreeMap<String, Template>) -> BTreeMap<String, Template> {
     values
         .into_iter()

@@ -9,22 +9,22 @@ use crate::settings::{Problem, Section};
 use crate::sources::rest::request;
 use crate::sources::values::scalar::Constant;
 
-/// The words by name.
+/// The values by name.
 pub(super) type Vars = BTreeMap<String, Constant>;
 
 /// The keys of `auth` that may hold words.
 const OF_AUTH: [&str; 3] = ["audience", "scope", "token_url"];
 
-/// What came of filling a section.
+/// The result of filling a section.
 #[derive(Default)]
 pub(super) struct Filled {
-    /// Names that nobody defined.
+    /// Undefined names.
     pub(super) problems: Vec<Problem>,
-    /// Words that stand nowhere.
+    /// Values that no request uses.
     pub(super) unused: Vec<String>,
 }
 
-/// Puts the words into the requests of a section; a name that nobody defined is a problem.
+/// Puts the values into the requests of a section; an undefined name is a problem.
 pub(super) fn fill(section: &mut Section, vars: &Vars) -> Filled {
     let mut filling = Filling { vars, used: BTreeSet::new(), place: Vec::new(), problems: Vec::new() };
     let Section(tables) = section;

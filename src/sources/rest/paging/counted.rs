@@ -15,13 +15,13 @@ use crate::sources::rest::path::Path;
 use crate::sources::rest::request::PageOverrides;
 use crate::sources::source::End;
 
-/// What servers answer to a page behind the last one.
+/// Statuses with which servers answer a page after the last one.
 const BEHIND_THE_END: [u16; 5] = [400, 404, 410, 416, 422];
 
-/// What marks a position behind the end.
+/// Marks a position after the end.
 const BEHIND: &str = "/behind";
 
-/// A counted walk.
+/// Pages by number or offset.
 #[derive(Debug, Clone)]
 pub(super) struct Counted {
     place: Place,
@@ -84,10 +84,10 @@ enum OffsetStep {
     Size,
 }
 
-/// Where a counted walk stands.
+/// The position of the next page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Position {
-    /// What the parameter says.
+    /// The value of the parameter.
     pub(super) place: u64,
     /// How many records the pages so far cover.
     pub(super) covered: u64,
@@ -95,7 +95,7 @@ pub(super) struct Position {
     pub(super) total: u64,
     /// How many records the longest page held.
     pub(super) longest: u64,
-    /// Whether the list has ended here by its own count.
+    /// Whether the list ended before this position, by its own count.
     pub(super) is_behind: bool,
 }
 
@@ -119,13 +119,13 @@ impl FromStr for Position {
 }
 
 impl Position {
-    /// Only positions of our own come back.
+    /// Reads a position that this pager wrote.
     pub(super) fn of(after: Option<&str>, start: u64) -> Self {
         after.and_then(|after| after.parse().ok()).unwrap_or(Self { place: start, ..Self::default() })
     }
 
-    /// Whether as many records came as the list ever counted: a total that shrinks meanwhile ends nothing. One of 0 beside
-    /// records is a server that does not count.
+    /// Whether as many records came as the list ever counted. A total that shrinks does not end the list. A total of 0 beside
+    /// records means that the server does not count.
     fn is_all(self) -> bool {
         self.total > 0 && self.covered >= self.total
     }
@@ -184,7 +184,7 @@ impl Counted {
         answer.has_more.is_none() && answer.after.is_none() && is_full
     }
 
-    /// Where the walk stands behind a page of so many records.
+    /// The position after a page of `records` records.
     fn behind(&self, after: Option<&str>, records: u64, total: Option<u64>) -> Position {
         let here = Position::of(after, self.start);
         let (step, covered) = match self.advance {
@@ -201,13 +201,13 @@ impl Counted {
         }
     }
 
-    /// Whether the walk ends at such a page because as many records came as the list counts.
+    /// Whether the list's own count ends it at this page.
     fn ends_by_count(&self, answer: &PageAnswer<'_, '_>) -> bool {
         let records = answer.rows();
         self.total_pages.is_none() && records > 0 && self.behind(answer.after, records, answer.total).is_all()
     }
 
-    /// `has_more` decides where it is configured, then `total_pages`, then `total`, then the empty page.
+    /// `has_more` decides first, then `total_pages`, then `total`, then the empty page.
     fn goes_on(&self, answer: &PageAnswer<'_, '_>, next: Position) -> bool {
         if let Some(says_more) = answer.says_more() {
             return says_more;

@@ -14,7 +14,7 @@ use crate::sources::rest::path::Path;
 use crate::sources::rest::request::PageOverrides;
 use crate::sources::values::scalar::Scalar;
 
-/// A walk along cursors.
+/// Pages by cursor.
 #[derive(Debug, Clone)]
 pub(super) struct Cursor {
     place: Place,
@@ -94,7 +94,7 @@ impl Pager for Cursor {
     }
 }
 
-/// What stands in the last record. Only an empty page is the end: servers send short pages in the middle.
+/// The cursor in the last record. Only an empty page is the end: servers send short pages in the middle.
 fn last(path: &Path, answer: &PageAnswer<'_, '_>) -> Result<Option<String>, String> {
     if answer.says_more() == Some(false) {
         return Ok(None);

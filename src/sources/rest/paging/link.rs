@@ -1,4 +1,4 @@
-//! Lists whose answers give the next page's address: in the body, in a header of its own, or in `Link` (RFC 8288).
+//! Lists whose answers give the next page's address: in the body or in `Link` (RFC 8288).
 
 use serde::Deserialize;
 
@@ -10,12 +10,12 @@ use crate::sources::rest::paging::pager::{Next, NextPageMarker, Pager};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::request::PageOverrides;
 
-/// A walk along addresses.
+/// Pages by address.
 #[derive(Debug, Clone)]
 pub(super) enum Link {
     /// At a path of the answer.
     Path(Path),
-    /// In `Link`, by its relation.
+    /// A relation in `Link`.
     Relation(String),
 }
 

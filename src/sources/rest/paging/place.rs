@@ -19,12 +19,9 @@ pub(in crate::sources::rest) enum In {
     Header,
 }
 
-/// One place.
 #[derive(Debug, Clone)]
 pub(in crate::sources::rest) enum Place {
-    /// A parameter.
     Query(String),
-    /// A header.
     Header(String),
     /// A place of the body, such as `page.after` or `params[1]`.
     Body(Path),
@@ -44,7 +41,7 @@ impl Place {
         }
     }
 
-    /// Puts a value there; a count is a number where the place knows numbers.
+    /// Puts a value there; a body holds counts as numbers.
     pub(super) fn put(&self, request: &mut PageOverrides, value: Value) {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match self {

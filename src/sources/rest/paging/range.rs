@@ -9,10 +9,10 @@ use crate::sources::rest::paging::counted::Position;
 use crate::sources::rest::paging::pager::{Next, Pager};
 use crate::sources::rest::request::PageOverrides;
 
-/// 416: nothing is there, as behind the last record.
+/// 416: the range starts after the last record.
 const NOT_SATISFIABLE: u16 = 416;
 
-/// A walk by ranges.
+/// Pages by `Range`.
 #[derive(Debug, Clone)]
 pub(super) struct Range {
     unit: String,
@@ -24,7 +24,7 @@ pub(super) struct Range {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum End {
-    /// As HTTP says.
+    /// As in HTTP.
     #[default]
     Inclusive,
     Exclusive,
@@ -44,12 +44,12 @@ fn items() -> String {
     "items".to_owned()
 }
 
-/// What an answer says of the part it holds.
+/// The range of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Part {
-    /// `None`: of no part, as 416 has it.
+    /// `None` in an answer of 416.
     first: Option<u64>,
-    /// `None`: not counted.
+    /// `None` if the server does not count.
     total: Option<u64>,
 }
 
@@ -85,7 +85,7 @@ impl Pager for Range {
         let records = answer.rows();
         let Some(part) = part(answer.headers) else {
             return match (answer.after, answer.status) {
-                // Without a word on parts, 200 is the whole list (RFC 9110 §14.2).
+                // Without `Content-Range`, 200 is the whole list (RFC 9110 §14.2).
                 (None, 200 | 204) => Ok(None),
                 _ => Err("the answer does not say which part of the list it is".to_owned()),
             };

@@ -76,7 +76,7 @@ impl Paging {
         let bounds = bounds.map_err(|problem| problems.push(problem)).unwrap_or_default();
         let total = Spot::new(keys.total, keys.total_header);
         let total = total.map_err(|problem| problems.push(problem)).unwrap_or_default();
-        // Parts by `Range` have a total of their own.
+        // `Content-Range` has the total.
         if keys.total_tolerance.is_some() && total.is_none() && *word != "range" {
             problems.push(Problem::at("total_tolerance", "is of use only beside `total` or `total_header`"));
         }
