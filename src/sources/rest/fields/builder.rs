@@ -1,16 +1,38 @@
-//! Builds the mapping, field by field: what is asked for and not built is no field.
+//! Builds the mapping field by field; a configured field that is not built is unknown.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::model::deal::{MissingName, NameField};
+use crate::model::deal::{MissingName, NameField, WantedName};
 use crate::settings::{Problem, nearest_key};
-use crate::sources::rest::fields::field::{Field, OnError};
+use crate::sources::rest::fields::field::{Field, OnError, Origin};
 use crate::sources::rest::fields::keys::{Asked, CUSTOM, Check, Columns};
-use crate::sources::rest::fields::{INSTANTS, Late, OTHERS, TEXTS, Ways};
+use crate::sources::rest::fields::names::{INSTANTS, OTHERS, TEXTS};
 use crate::sources::rest::lookup::{Missing, Mode};
+use crate::sources::rest::path::Path;
+use crate::sources::rest::record::Record;
 use crate::sources::values::cast::Target;
+
+/// By the fields' numbers: the name, and the path that its gaps are reported with.
+pub(super) type Ways = Vec<(String, Option<Path>)>;
+
+/// A name that is looked up by ids, once all pages are in.
+pub(super) struct Late {
+    pub(super) field: NameField,
+    pub(super) origin: Origin,
+    pub(super) table: String,
+    pub(super) missing: MissingName,
+}
+
+impl Late {
+    pub(super) fn of(&self, record: &Record<'_>) -> Option<WantedName> {
+        let key = self.origin.given(record).filter(|key| !key.is_blank())?;
+        let key = key.text()?.to_owned();
+        Some(WantedName { field: self.field, table: Cow::Owned(self.table.clone()), key, missing: self.missing })
+    }
+}
 
 /// A label's field, and the field that keeps its key.
 const LABELS: [(&str, &str); 3] = [("stage", "stage_id"), ("owner", "owner_id"), ("pipeline", "pipeline_id")];

@@ -1,4 +1,4 @@
-//! A table that is a list of the CRM: a walk of its own, read to its end or failed (contract §8.12).
+//! A table that is a list of the CRM, read to its end before the first page.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::settings::{Problem, Section, Span, both};
 use crate::sources::rest::client::Client;
 use crate::sources::rest::list::List;
-use crate::sources::rest::lookup::{Rows, Taken, is_empty};
+use crate::sources::rest::lookup::rows::{Rows, Taken, is_empty};
 use crate::sources::rest::paging::Paging;
 use crate::sources::rest::request::{self, Request};
 use crate::sources::source::{Names, SourceError};
@@ -26,7 +26,6 @@ struct OwnKeys {
     ttl: Option<Span>,
 }
 
-/// The table.
 pub(super) struct ListTable {
     pub(super) list: List,
     pub(super) rows: Rows,
@@ -34,7 +33,7 @@ pub(super) struct ListTable {
     kept: Mutex<Option<(Instant, Names)>>,
 }
 
-/// Reads the request and the paging of a table; a table is nowhere without a path.
+/// Reads the request and the paging of a table; a table needs a path.
 pub(super) fn read_request(section: &mut Section) -> Result<(Request, Paging), Vec<Problem>> {
     let under = |problems: Vec<Problem>| problems.into_iter().map(|problem| problem.under(&["paging"])).collect();
     let paging = section.table("paging").and_then(|table| Paging::read(table).map_err(under));
@@ -66,7 +65,7 @@ impl Keys {
 }
 
 impl ListTable {
-    /// The whole table, and what is odd about it; as it was, where it is to hold for a while.
+    /// Fetches the table, or returns the cached copy within `ttl`; also warnings about it.
     pub(super) async fn fetch(&self, client: &Client) -> Result<(Names, Vec<String>), SourceError> {
         let now = client.clock.instant();
         {

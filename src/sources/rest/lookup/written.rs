@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::settings::{Problem, Section};
-use crate::sources::rest::lookup::{Missing, column};
+use crate::sources::rest::lookup::rows::{Missing, column};
 use crate::sources::source::Names;
 use crate::sources::values::scalar::Constant;
 
