@@ -52,7 +52,7 @@ struct Arguments {
     #[arg(long, global = true, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Five invented deals instead of the configured sources
+    /// Use five demo deals instead of the configured sources
     #[arg(long, global = true)]
     demo: bool,
 
@@ -95,31 +95,31 @@ Exit codes: 0 ok, 1 data too old (status --exit-code), 64 usage, 65 held, 69 a s
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon in the foreground: pull every source on its schedule
+    /// Run the daemon in the foreground
     ///
     /// TERM or INT ends it, HUP reads the configuration again, USR1 pulls every source now.
     Run,
     /// Pull once, now, and write everything a scheduled pull writes
     Pull(pull::Arguments),
-    /// Check the configuration without the network: all problems at once, and when each source is next pulled
+    /// Check the configuration and show the next runs, without the network
     Check(check::Arguments),
     /// Show each source: last snapshot, age, deals, value, next run, health
     Status(status::Arguments),
     /// List or export the deals of the last snapshots
     Deals(deals::Arguments),
-    /// Rebuild the daily summary from the newest snapshots and print it
+    /// Rebuild the daily summary and print it
     Summary(summary::Arguments),
-    /// List the snapshots, or delete what retention gives up
+    /// List, accept or delete snapshots
     #[command(subcommand)]
     Snapshots(snapshots::Command),
-    /// Look at a list of deals that no source knows yet, and propose a section for it
+    /// Inspect an API and write a source section for it
     ///
     /// Sends at most 46 requests to find out how the list is paged. The secret comes from a variable or a file, never from
     /// the command line.
     Probe(probe::Arguments),
     /// Explain a hint's code or a rule, and how to fix it
     Explain(explain::Arguments),
-    /// Print a shell's completions
+    /// Print completions for a shell
     Completions(completions::Arguments),
 }
 

@@ -219,7 +219,7 @@ impl Bars {
     }
 
     fn add(&self, target: &Target) -> ProgressBar {
-        let style = ProgressStyle::with_template("{spinner} {prefix}: {pos} deals{msg}, {per_sec}, {elapsed}")
+        let style = ProgressStyle::with_template("{spinner} {prefix}: {pos} deals{msg}, {elapsed}")
             .expect("the template is written above");
         let bar = self.0.add(ProgressBar::no_length().with_style(style).with_prefix(target.name.to_string()));
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -227,8 +227,16 @@ impl Bars {
     }
 
     fn show(bar: &ProgressBar, progress: Progress) {
-        let of = progress.expected.map_or_else(String::new, |expected| format!(" of {expected}"));
-        bar.set_message(format!("{of}, {} pages", progress.pages));
+        let of = progress.expected.map_or_else(String::new, |expected| {
+            let percent = (progress.fetched * 100).checked_div(expected).unwrap_or(100).min(100);
+            let left = u128::from(expected.saturating_sub(progress.fetched));
+            // At the average speed until now.
+            let seconds = (bar.elapsed().as_millis() * left).checked_div(u128::from(progress.fetched) * 1_000);
+            let left = seconds.map_or_else(String::new, |seconds| format!(", {seconds} s left"));
+            format!(" of {expected} ({percent} %){left}")
+        });
+        let pages = if progress.pages == 1 { "1 page".to_owned() } else { format!("{} pages", progress.pages) };
+        bar.set_message(format!("{of}, {pages}"));
         bar.set_position(progress.fetched);
     }
 

@@ -38,19 +38,19 @@ pub(super) enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Publish a held snapshot after all
+    /// Publish a held snapshot
     Accept {
         /// The source
         source: String,
-        /// The held snapshot, as `status` names it [default: the newest]
+        /// The held snapshot to publish [default: the newest]
         snapshot: Option<String>,
-        /// Why it is right; kept and shown by `status`
+        /// Say why it is right; `status` shows it
         #[arg(long, value_name = "TEXT", value_parser = not_blank)]
         note: String,
     },
-    /// Delete the snapshots that are older than the retention
+    /// Delete snapshots that are older than the retention
     Prune {
-        /// Delete nothing, and say for each file what would become of it and why
+        /// Delete nothing; print for each file what would happen and why
         #[arg(long)]
         dry_run: bool,
         /// Delete even though the clock looks wrong
@@ -120,12 +120,15 @@ fn accept_held(
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
+    let before = jobs.newest(&target).ok().flatten();
     match accept_or_wait(jobs, &target, snapshot, note) {
         Ok(published) => {
-            let accepted = published.id;
+            let (accepted, head) = (published.id, published.head.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(after_publish(&target, &Outcome::Published(published)));
             writeln!(out, "accepted {accepted} of {source}")?;
+            writeln!(out, "  before: {}", figures(before.as_ref().map(|before| before.head.as_ref())))?;
+            writeln!(out, "  after:  {}", figures(Some(&head)))?;
             Ok(Exit::Ok)
         }
         Err(error) => {
@@ -137,6 +140,13 @@ fn accept_held(
             Ok(complain(&in_one_line(&error), error.advice(), exit))
         }
     }
+}
+
+/// The size of a snapshot: `5 deals, 462,000.00 USD`.
+fn figures(head: Option<&Head>) -> String {
+    let Some(head) = head else { return "no snapshot".to_owned() };
+    let deals = if head.total_leads == 1 { "deal" } else { "deals" };
+    format!("{} {deals}, {}", head.total_leads, table::money(head.total_value, head.currency))
 }
 
 /// Accepts, once no pull of this source is running any more.

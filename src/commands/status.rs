@@ -9,19 +9,23 @@ use crate::advice::Advice;
 use crate::analysis::summary::Block;
 use crate::app;
 use crate::commands::exit::Exit;
-use crate::commands::table::{self, Lean};
+use crate::commands::table::{self, Format, Lean, Output};
+use crate::commands::targets::choose;
 use crate::commands::{complain, left_out, load_or_demo};
 use crate::config::Inputs;
 use crate::jobs::status::{self, SourceStatus, Status};
+use crate::model::number;
 use crate::model::snapshot::not_in_totals;
 use crate::telemetry::{Escaped, in_one_line};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// As JSON
-    #[arg(long)]
-    json: bool,
-    /// End with 1 if a source's data is missing or too old: for health checks
+    /// The sources to show [default: all]
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<String>,
+    #[command(flatten)]
+    output: Output,
+    /// Exit with 1 if data is missing or too old, for health checks
     #[arg(long)]
     exit_code: bool,
 }
@@ -32,16 +36,41 @@ pub(super) fn run(inputs: Inputs, arguments: &Arguments, out: &mut impl Write) -
         Err(exit) => return Ok(exit),
     };
     let jobs = app::jobs(&config, &inputs, &CancellationToken::new());
-    let status = match status::read(&jobs) {
+    let targets = match choose(&jobs, &arguments.sources) {
+        Ok(targets) => targets,
+        Err(exit) => return Ok(exit),
+    };
+    let mut status = match status::read(&jobs) {
         Ok(status) => status,
         Err(error) => return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite)),
     };
-    if arguments.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?;
-    } else {
-        write_status(&status, out)?;
+    status.sources.retain(|source| targets.iter().any(|target| target.name.as_str() == source.source));
+    match arguments.output.format() {
+        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&status)?)?,
+        Format::Csv => write_csv(&status, out)?,
+        Format::Table => write_status(&status, out)?,
     }
     Ok(if arguments.exit_code && !status.ready { Exit::Stale } else { Exit::Ok })
+}
+
+fn write_csv(status: &Status, out: &mut impl Write) -> io::Result<()> {
+    let headings = ["source", "health", "timestamp", "deals", "open", "open_value", "weighted", "currency", "next_run"];
+    let mut rows = Vec::new();
+    for source in &status.sources {
+        let open = |text: fn(&Block) -> String| source.open.as_ref().map(text).unwrap_or_default();
+        rows.push(vec![
+            source.source.clone(),
+            source.health.word().to_owned(),
+            source.timestamp.map(table::instant).unwrap_or_default(),
+            source.total_leads.map(|deals| deals.to_string()).unwrap_or_default(),
+            open(|open| open.count.to_string()),
+            open(|open| number::text(open.value)),
+            open(|open| number::text(open.weighted)),
+            open(|open| open.currency.map(|currency| currency.to_string()).unwrap_or_default()),
+            source.next_run.map(table::instant).unwrap_or_default(),
+        ]);
+    }
+    table::write_csv(&headings, &rows, out)
 }
 
 fn write_status(status: &Status, out: &mut impl Write) -> io::Result<()> {
