@@ -104,7 +104,7 @@ fn write_page(
     };
     writeln!(out, "  credentials  accepted")?;
     writeln!(out, "  account      {}, currency {currency}", Escaped(&account))?;
-    let (came, left_out, skipped) = (page.fetched(), page.filtered, page.skipped.count);
+    let (came, left_out, skipped) = (page.fetched(), page.tally.filtered, page.tally.skipped.count);
     writeln!(
         out,
         "  first page   {came} records, {left_out} left out by the configuration, {skipped} skipped, {more}"
@@ -121,7 +121,7 @@ fn write_page(
             Escaped(before)
         )?;
     }
-    let absent = page.deciding.absent().filter(|_| came > 0);
+    let absent = page.tally.rule_paths.absent().filter(|_| came > 0);
     let absent: Vec<String> =
         absent.map(|(key, place)| format!("`{key}` goes by `{place}`, which is in no record")).collect();
     if let Some(standing) = standing(&page.deals) {
@@ -177,11 +177,11 @@ fn write_fields(
     let mut leads: Vec<Value> = Vec::with_capacity(page.deals.len());
     for deal in &page.deals {
         let record = names::record(deal)?;
-        let lead = serde_json::from_slice(&names::lead(&record, names, &mut page.findings)?)?;
+        let lead = serde_json::from_slice(&names::lead(&record, names, &mut page.tally.findings)?)?;
         // A server may send back what it was sent, and a sample is shown to people.
         leads.push(redactor.value(&lead));
     }
-    let (findings, records) = (page.findings.into_list(), page.deals.len());
+    let (findings, records) = (page.tally.findings.into_list(), page.deals.len());
     let headings = [
         ("  FIELD", Lean::Left),
         ("FROM", Lean::Left),
@@ -197,7 +197,7 @@ fn write_fields(
         let Finding { rule, field, message, count, .. } = finding;
         writeln!(out, "  {rule:?} {}: {message}, in {count} deals", Escaped(field))?;
     }
-    for ((field, why), count) in &page.gaps.0 {
+    for ((field, why), count) in &page.tally.missing_paths.0 {
         writeln!(out, "  {}: {}, in {count} of {records} deals", Escaped(field), Escaped(why))?;
     }
     Ok(())

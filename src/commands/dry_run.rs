@@ -252,9 +252,9 @@ impl<'a> Reading<'a> {
         apply_scope(&mut page, &self.target.built.scope, opened, now, |_| ());
         self.sample.pages += 1;
         self.sample.fetched += fetched;
-        self.sample.skipped += page.skipped.count;
-        self.sample.filtered += page.filtered;
-        self.findings.merge(page.findings);
+        self.sample.skipped += page.tally.skipped.count;
+        self.sample.filtered += page.tally.filtered;
+        self.findings.merge(page.tally.findings);
         let both = exchanges.iter().chain(&self.before);
         let answers: Vec<&str> = both.filter_map(|exchange| std::str::from_utf8(&exchange.body).ok()).collect();
         let ids: Vec<&str> = page.deals.iter().map(|deal| deal.id.as_str()).collect();

@@ -227,7 +227,7 @@ async fn read_two_pages(jobs: &Jobs) -> Result<String, SourceError> {
         }
         told.push(format!("the second {} others", second.fetched()));
     }
-    let findings = page.findings.into_list();
+    let findings = page.tally.findings.into_list();
     told.extend(findings.iter().map(|finding| format!("{} × {}: {}", finding.count, finding.field, finding.message)));
     Ok(told.join(", "))
 }

@@ -83,11 +83,11 @@ pub struct Evidence {
     /// Where the CRM's own total is another than that of the deals: currency, its total, that of the deals.
     pub unlike: Vec<(Currency, Decimal, Decimal)>,
     /// In how many records each field had something.
-    pub matched: FieldCoverage,
+    pub coverage: FieldCoverage,
     /// Where the ways to fields ended before a value.
-    pub gaps: MissingPathCounts,
+    pub missing_paths: MissingPathCounts,
     /// What decided over records beside the fields.
-    pub deciding: RulePathCoverage,
+    pub rule_paths: RulePathCoverage,
     /// How the end of the list is known.
     pub end: End,
 }
@@ -97,7 +97,7 @@ pub struct Evidence {
 fn unlike(fetched: &Fetched) -> Vec<(Currency, Decimal, Decimal)> {
     let is_still = fetched.changed_at.is_none_or(|changed| changed < fetched.started_at - CLOCKS_DIFFER);
     let told = fetched.opened.worth.as_ref().filter(|_| is_still);
-    told.map(|told| fetched.worth.unlike(told)).unwrap_or_default()
+    told.map(|told| fetched.tally.worth.unlike(told)).unwrap_or_default()
 }
 
 /// Assembles a snapshot of `target` as of `now`, into two empty files: for its leads and for their index.
@@ -113,15 +113,15 @@ pub fn assemble(
     let completeness = judge(&sorted, &fetched)?;
     let evidence = Evidence {
         readable: readable(&sorted, &fetched),
-        deleted: fetched.deleted,
+        deleted: fetched.tally.deleted,
         counted: fetched.counted.or(fetched.listed.map(|(least, _)| least)),
         unlike: unlike(&fetched),
-        matched: fetched.matched,
-        gaps: fetched.gaps,
-        deciding: fetched.deciding,
+        coverage: fetched.coverage,
+        missing_paths: fetched.tally.missing_paths,
+        rule_paths: fetched.tally.rule_paths,
         end: fetched.end,
     };
-    let mut findings = fetched.findings;
+    let mut findings = fetched.tally.findings;
     let (mut index, mut fold) = (Lines::into(index), Fold::default());
     fold.begin_account(fetched.opened.rates);
     let leads = write_leads(sorted, leads, &fetched.names, &mut findings, |lead| {
@@ -197,8 +197,8 @@ pub fn write_leads(
 /// Different records that could be read, less those that the CRM's count leaves out. Where it leaves any out, each
 /// record that came twice is one of them: it was seen before it was archived, and again after.
 fn readable(sorted: &Sorted, fetched: &Fetched) -> u64 {
-    let uncounted = sorted.duplicates.max(fetched.uncounted);
-    fetched.fetched.saturating_sub(uncounted).saturating_sub(fetched.skipped)
+    let uncounted = sorted.duplicates.max(fetched.tally.uncounted);
+    fetched.fetched.saturating_sub(uncounted).saturating_sub(fetched.tally.skipped.count)
 }
 
 /// The proof of completeness: the list has ended, or there would be nothing to assemble; the list's own count, where
@@ -223,7 +223,11 @@ pub fn judge(sorted: &Sorted, fetched: &Fetched) -> Result<Completeness, Assembl
         _ if fetched.end == End::Counted => String::new(),
         _ => "; count matches".to_owned(),
     };
-    let skipped = if fetched.skipped > 0 { format!("; {} skipped", fetched.skipped) } else { String::new() };
+    let skipped = if fetched.tally.skipped.count > 0 {
+        format!("; {} skipped", fetched.tally.skipped.count)
+    } else {
+        String::new()
+    };
     Ok(complete(sorted, fetched, format!("{end}{count}{skipped}")))
 }
 
@@ -235,8 +239,8 @@ fn complete(sorted: &Sorted, fetched: &Fetched, proof: String) -> Completeness {
         expected: fetched.listed.map(|(_, most)| most).or(fetched.counted),
         fetched: fetched.fetched,
         written: sorted.len() as u64,
-        filtered: fetched.filtered,
-        skipped: fetched.skipped,
+        filtered: fetched.tally.filtered,
+        skipped: fetched.tally.skipped.count,
         duplicates: sorted.duplicates,
         vanished: fetched.vanished,
     }

@@ -131,12 +131,14 @@ fn spool_deal(spool: &mut Spool, deal: &Deal) -> io::Result<()> {
 
 /// Judges the snapshot against the last good one: returns the reasons to hold it, and adds other findings to it.
 fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -> Vec<Hold> {
-    let Evidence { readable, deleted, counted, unlike, matched, gaps, deciding, end } = &assembled.evidence;
-    let absent: Vec<(&str, &str)> = deciding.absent().collect();
+    let Evidence { readable, deleted, counted, unlike, coverage, missing_paths, rule_paths, end } = &assembled.evidence;
+    let absent: Vec<(&str, &str)> = rule_paths.absent().collect();
     let mapping = target.built.source.mapping();
-    let found = |mapped: Mapped| matched.of(&mapped.field).map(|found| (mapped.field, found));
+    let found = |mapped: Mapped| coverage.of(&mapped.field).map(|found| (mapped.field, found));
     let found: Vec<(String, u64)> = mapping.into_iter().filter_map(found).collect();
-    let told = |field: &str| gaps.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>();
+    let told = |field: &str| {
+        missing_paths.of(field).iter().map(|(why, count)| format!("{why} in {count}")).collect::<Vec<_>>()
+    };
     let gaps: Vec<(String, String)> = found.iter().map(|(field, _)| (field.clone(), told(field).join(", "))).collect();
     let candidate = Judged {
         head: &assembled.head,
@@ -152,7 +154,7 @@ fn audit(target: &Target, assembled: &mut Assembled, last_good: Option<&Head>) -
             End::Unproven { why, blocks_publish } => Some((why.as_str(), *blocks_publish)),
             _ => None,
         },
-        records: matched.records,
+        records: coverage.records,
     };
     let allowed = Allowed { empty: target.built.allow.empty, unmatched: &target.built.allow.unmatched };
     let (holds, remarks) = (gate::judge(&candidate, last_good, allowed), gate::remark(&candidate));

@@ -22,16 +22,13 @@ use tracing::warn;
 use crate::advice::Advice;
 use crate::clock::Clock;
 use crate::model::deal::Deal;
-use crate::model::finding::Findings;
-use crate::model::money::Worth;
 use crate::model::snapshot::Vanished;
 use crate::settings::Span;
 use crate::sources::common::{Built, Retry, Scope};
 pub use crate::sources::fetch::coverage::FieldCoverage;
 pub(super) use crate::sources::fetch::guards::Guards;
 use crate::sources::source::{
-    Attempt, End, MissingDealOutcome, MissingPathCounts, Names, Opened, Page, RulePathCoverage, Session, SourceError,
-    Wanted,
+    Attempt, End, MissingDealOutcome, Names, Opened, Page, Session, SourceError, Tally, Wanted,
 };
 use crate::telemetry::in_one_line;
 
@@ -98,22 +95,14 @@ pub struct Fetched {
     pub pages: u64,
     /// Records received.
     pub fetched: u64,
-    /// Records that the configuration leaves out.
-    pub filtered: u64,
-    /// Records that could not be read.
-    pub skipped: u64,
-    /// Records that say that they are deleted.
-    pub deleted: u64,
-    /// Records that `counted` leaves out.
-    pub uncounted: u64,
+    /// What was counted over all pages.
+    pub tally: Tally,
     /// The least and the most that the list itself said there are, while it was read.
     pub listed: Option<(u64, u64)>,
     /// How many a query of its own counted, before the first page.
     pub counted: Option<u64>,
     /// In how many records each field had something.
-    pub matched: FieldCoverage,
-    /// What the deals that `counted` counts are worth.
-    pub worth: Worth,
+    pub coverage: FieldCoverage,
     /// When the last of the deals was changed, UTC.
     pub changed_at: Option<DateTime<Utc>>,
     /// The names that the pages left open.
@@ -122,12 +111,6 @@ pub struct Fetched {
     pub seen: IdSet,
     /// What became of the deals that a pull before found and this one did not.
     pub vanished: Option<Vanished>,
-    /// What was odd.
-    pub findings: Findings,
-    /// Where the ways to fields ended before a value.
-    pub gaps: MissingPathCounts,
-    /// What decided over records beside the fields.
-    pub deciding: RulePathCoverage,
     /// How the end of the list is known.
     pub end: End,
     /// When the first request was sent, UTC.
@@ -243,22 +226,15 @@ impl<'a> PullRun<'a> {
         let mut fetched = Fetched {
             listed: opened.expected.filter(|expected| expected.exact).map(|expected| (expected.count, expected.count)),
             counted: opened.expected.filter(|expected| !expected.exact).map(|expected| expected.count),
-            matched: FieldCoverage::default(),
-            worth: Worth::default(),
+            coverage: FieldCoverage::default(),
             changed_at: None,
             names: Names::default(),
             opened,
             pages: 0,
             fetched: 0,
-            filtered: 0,
-            skipped: 0,
-            deleted: 0,
+            tally: Tally::default(),
             seen: IdSet::default(),
             vanished: None,
-            uncounted: 0,
-            findings: Findings::default(),
-            gaps: MissingPathCounts::default(),
-            deciding: RulePathCoverage::default(),
             end: End::default(),
             started_at,
             finished_at: started_at,
@@ -273,7 +249,7 @@ impl<'a> PullRun<'a> {
             let wrong = |what: String| FetchError::Source { step: step.clone(), source: SourceError::Paging(what) };
             guards.check(&page.ids, page.fetched(), page.next.as_deref()).map_err(wrong)?;
             after.clone_from(&page.next);
-            unreadable = unreadable.or_else(|| Some((page.skipped.first?, fetched.pages + 1)));
+            unreadable = unreadable.or_else(|| Some((page.tally.skipped.first?, fetched.pages + 1)));
             self.take(page, &mut fetched, &mut wanted, &mut sink)?;
             progress(Progress {
                 pages: fetched.pages,
@@ -298,7 +274,8 @@ impl<'a> PullRun<'a> {
         }
         if let Some((place, page)) = unreadable {
             // Once, however many they are. An error's own words may quote a record, so none are repeated.
-            let (count, records) = (fetched.skipped, if fetched.skipped == 1 { "record" } else { "records" });
+            let (count, records) =
+                (fetched.tally.skipped.count, if fetched.tally.skipped.count == 1 { "record" } else { "records" });
             warn!("Left out {count} {records} that cannot be read; the first is record {place} of page {page}");
         }
         fetched.seen.sort();
@@ -323,20 +300,14 @@ impl<'a> PullRun<'a> {
             let (least, greatest) = fetched.listed.unwrap_or((fewest, most));
             fetched.listed = Some((least.min(fewest), greatest.max(most)));
         }
-        fetched.worth.merge(&page.worth);
-        let (matched, changed_at) = (&mut fetched.matched, &mut fetched.changed_at);
+        let (coverage, changed_at) = (&mut fetched.coverage, &mut fetched.changed_at);
         apply_scope(&mut page, &self.built.scope, &fetched.opened, fetched.started_at, |deal| {
-            matched.add(deal);
+            coverage.add(deal);
             *changed_at = (*changed_at).max(deal.updated_at);
         });
-        fetched.filtered += page.filtered;
-        fetched.skipped += page.skipped.count;
-        fetched.deleted += page.deleted.len() as u64;
-        fetched.uncounted += page.uncounted;
+        page.tally.deleted = page.deleted.len() as u64;
+        fetched.tally.merge(page.tally);
         page.deals.iter().for_each(|deal| wanted.add(deal));
-        fetched.findings.merge(page.findings);
-        fetched.gaps.merge(page.gaps);
-        fetched.deciding.merge(page.deciding);
         if fetched.end.doubt().is_none() {
             fetched.end = page.end;
         }
@@ -428,7 +399,7 @@ pub fn apply_scope(page: &mut Page, scope: &Scope, opened: &Opened, now: DateTim
         each(deal);
     }
     page.deals.retain(|deal| scope.wants(deal, now));
-    page.filtered += (received - page.deals.len()) as u64;
+    page.tally.filtered += (received - page.deals.len()) as u64;
 }
 
 #[cfg(test)]

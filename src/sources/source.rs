@@ -208,22 +208,10 @@ pub struct Page {
     pub deals: Vec<Deal>,
     /// The ids of all records received, wanted or not, in the page's order: what tells a repeated page.
     pub ids: Vec<String>,
-    /// Records that the configuration leaves out (`where`, deleted ones).
-    pub filtered: u64,
-    /// Records that cannot be read.
-    pub skipped: Skipped,
     /// The ids of records that came and say that they are deleted: those deals are gone.
     pub deleted: BTreeSet<String>,
-    /// Of all these, records that [`Opened::expected`] does not count: archived ones, those of other pipelines.
-    pub uncounted: u64,
-    /// What the deals that [`Opened::expected`] counts are worth, where [`Opened::worth`] is to be compared with it.
-    pub worth: Worth,
-    /// What was odd.
-    pub findings: Findings,
-    /// Where the ways to fields end before a value.
-    pub gaps: MissingPathCounts,
-    /// What decides over its records beside the fields.
-    pub deciding: RulePathCoverage,
+    /// What is counted over its records.
+    pub tally: Tally,
     /// How many deals the CRM says there are in all.
     pub total: Option<u64>,
     /// By how many `total` may be wrong.
@@ -232,6 +220,42 @@ pub struct Page {
     pub next: Option<String>,
     /// At the end: how it is known.
     pub end: End,
+}
+
+/// What is counted over the records of a page, or of a whole pull.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Records that the configuration leaves out (`where`, deleted ones).
+    pub filtered: u64,
+    /// Records that cannot be read.
+    pub skipped: Skipped,
+    /// Records that the CRM marks as deleted; [`fetch`](crate::sources::fetch) counts them.
+    pub deleted: u64,
+    /// Records that [`Opened::expected`] does not count: archived ones, those of other pipelines.
+    pub uncounted: u64,
+    /// The sum of the deals that [`Opened::expected`] counts, for the comparison with [`Opened::worth`].
+    pub worth: Worth,
+    /// What was odd.
+    pub findings: Findings,
+    /// Per field, how many records lacked a value and at which path step.
+    pub missing_paths: MissingPathCounts,
+    /// Whether each path used by `where` and `status` appeared in any record.
+    pub rule_paths: RulePathCoverage,
+}
+
+impl Tally {
+    /// Adds the next page.
+    pub fn merge(&mut self, page: Self) {
+        self.filtered += page.filtered;
+        self.skipped.count += page.skipped.count;
+        self.skipped.first = self.skipped.first.or(page.skipped.first);
+        self.deleted += page.deleted;
+        self.uncounted += page.uncounted;
+        self.worth.merge(&page.worth);
+        self.findings.merge(page.findings);
+        self.missing_paths.merge(page.missing_paths);
+        self.rule_paths.merge(page.rule_paths);
+    }
 }
 
 /// Records that cannot be read.
@@ -331,7 +355,7 @@ impl RulePathCoverage {
 impl Page {
     /// Records received.
     pub fn fetched(&self) -> u64 {
-        self.deals.len() as u64 + self.filtered + self.skipped.count
+        self.deals.len() as u64 + self.tally.filtered + self.tally.skipped.count
     }
 }
 

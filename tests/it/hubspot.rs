@@ -77,7 +77,7 @@ async fn pulled(built: &Built) -> Result<Pulled, FetchError> {
     };
     let deadline = Span(Duration::from_secs(60));
     let mut fetched = fetch(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
-    let mut findings = std::mem::take(&mut fetched.findings);
+    let mut findings = std::mem::take(&mut fetched.tally.findings);
     let named = |deal: &Deal| {
         let record = names::record(deal).unwrap();
         let lead = names::lead(&record, &fetched.names, &mut findings).unwrap();
@@ -218,7 +218,7 @@ async fn most_pipelines_are_read_by_the_list() {
     let model: Vec<Published> = crm.model(ZONE).into_iter().filter(|deal| deal.pipeline == "Renewals").collect();
     assert_eq!(pulled.published(), model, "three pages cost less than the searches and their associations");
     assert_eq!((asked(&crm, Route::List), pulled.fetched.counted), (3, Some(300)));
-    assert_eq!((pulled.fetched.fetched, pulled.fetched.filtered), (300, 200));
+    assert_eq!((pulled.fetched.fetched, pulled.fetched.tally.filtered), (300, 200));
 }
 
 #[tokio::test]

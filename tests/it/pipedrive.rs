@@ -87,7 +87,7 @@ async fn pulled(built: &Built) -> Result<Pulled, FetchError> {
     };
     let deadline = Span(Duration::from_secs(60));
     let mut fetched = fetch(built, deadline, &SystemClock, &CancellationToken::new(), sink, |_| ()).await?;
-    let mut findings = std::mem::take(&mut fetched.findings);
+    let mut findings = std::mem::take(&mut fetched.tally.findings);
     let mut by_id: BTreeMap<String, Deal> = BTreeMap::new();
     for deal in taken {
         let record = names::record(&deal).unwrap();
@@ -588,7 +588,7 @@ async fn archived_deals_come_on_request_and_are_counted_apart() {
     assert_eq!(asked(&crm, Route::ArchivedDeals), 0);
     let all = pulled(&with(&crm, "archived = true")).await.unwrap();
     assert_eq!((all.published(), all.deals.len()), (crm.model_with_archived(), 620));
-    assert_eq!((all.fetched.counted, all.fetched.uncounted), (Some(413), 207), "the summary leaves them out");
+    assert_eq!((all.fetched.counted, all.fetched.tally.uncounted), (Some(413), 207), "the summary leaves them out");
     assert_eq!(asked(&crm, Route::ArchivedDeals), 1);
 }
 
@@ -628,7 +628,7 @@ async fn one_pipeline_is_asked_for_alone_and_several_are_picked_from_the_whole_l
         let is_wanted = |deal: &Published| pipelines.contains(&deal.pipeline) || pipelines.contains(&deal.pipeline_id);
         let model: Vec<Published> = crm.model().into_iter().filter(is_wanted).collect();
         assert!(pulled.published() == model, "{pipelines}");
-        assert_eq!((pulled.deals.len(), pulled.fetched.filtered), (count, 0), "{pipelines}");
+        assert_eq!((pulled.deals.len(), pulled.fetched.tally.filtered), (count, 0), "{pipelines}");
         assert_eq!(pulled.fetched.counted, Some(count as u64));
         assert_eq!(asked(&crm, Route::Deals) - before, pages);
         assert_eq!(asked(&crm, Route::Summary) - summaries, pipelines.split(',').count() as u64);
@@ -646,7 +646,7 @@ async fn the_count_of_several_pipelines_is_held_against_their_deals_alone() {
     });
     let pulled = pulled(&with(&crm, "pipelines = [\"Renewals\", \"Third\"]")).await.unwrap();
     assert_eq!((pulled.fetched.counted, pulled.fetched.fetched), (Some(206), 620));
-    assert_eq!(pulled.fetched.uncounted, 620 - 206);
+    assert_eq!(pulled.fetched.tally.uncounted, 620 - 206);
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn whatever_the_paging_all_deals_are_pulled_at_every_edge_of_a_page() {
             let crm = FakeRest::start(deals(count)).await.page_size(5);
             let (deals, fetched) = pulled(&crm.section(paging)).await.unwrap();
             assert_eq!(ids(&deals), (1..=count).collect(), "{paging:?}, {count} deals");
-            assert_eq!((fetched.fetched, fetched.filtered, fetched.skipped), (count, 0, 0));
+            assert_eq!((fetched.fetched, fetched.tally.filtered, fetched.tally.skipped.count), (count, 0, 0));
         }
     }
 }
@@ -104,7 +104,7 @@ async fn a_deal_arrives_with_every_field_that_is_mapped() {
         (deals[1].status, deals[1].probability.map(|chance| chance.to_string())),
         (Some(Status::Won), Some("1".to_owned()))
     );
-    assert!(fetched.findings.into_list().is_empty());
+    assert!(fetched.tally.findings.into_list().is_empty());
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn an_empty_table_fails_the_pull_and_an_unknown_key_is_counted() {
     let (deals, fetched) = pulled(&crm.section(Paging::Page)).await.unwrap();
     let owners: Vec<_> = deals.iter().map(|deal| deal.owner.as_deref().unwrap()).collect();
     assert_eq!(owners, ["Bo", "2", "0", "Bo"]);
-    let findings = fetched.findings.into_list();
+    let findings = fetched.tally.findings.into_list();
     assert_eq!((findings[0].rule, findings[0].count, findings[0].field.as_str()), (Rule::R09, 2, "owner"));
 
     crm.hold("users", Vec::new());
@@ -400,7 +400,7 @@ async fn every_record_is_counted_once_as_pulled_filtered_or_skipped() {
         r#"records = { path = "$.data", where = [{ path = "$.owner_id", op = "ne", value = 2 }] }"#,
     );
     let (deals, fetched) = pulled(&toml).await.unwrap();
-    assert_eq!((deals.len(), fetched.filtered, fetched.skipped, fetched.fetched), (8, 5, 1, 14));
+    assert_eq!((deals.len(), fetched.tally.filtered, fetched.tally.skipped.count, fetched.fetched), (8, 5, 1, 14));
 }
 
 #[tokio::test]
@@ -415,7 +415,7 @@ async fn one_bad_number_costs_one_value_and_not_the_page() {
     assert_eq!((deals[0].value, deals[0].probability, deals[0].name.as_str()), (None, None, "(untitled)"));
     assert_eq!(deals[1].value.map(|value| value.to_string()).as_deref(), Some("0.1"));
     assert_eq!(deals[1].probability.map(|chance| chance.normalize().to_string()).as_deref(), Some("0.3"));
-    let found: Vec<_> = fetched.findings.into_list().into_iter().map(|found| (found.rule, found.field)).collect();
+    let found: Vec<_> = fetched.tally.findings.into_list().into_iter().map(|found| (found.rule, found.field)).collect();
     let expected =
         [(Rule::D06, "probability"), (Rule::D09, "currency"), (Rule::D26, "updated_at"), (Rule::D26, "value")];
     assert_eq!(found, expected.map(|(rule, field)| (rule, field.to_owned())));

@@ -120,7 +120,7 @@ async fn a_total_counts_what_came_before_the_filter() {
     let keys = format!("{}, total = \"$.meta.total\"", Paging::Cursor.keys(5));
     let line = r#"records = { path = "$.data", where = [{ path = "$.owner_id", op = "eq", value = 2 }] }"#;
     let (all, fetched) = pulled(&with(&paged(&crm, Paging::Cursor, &keys), "records", line)).await.unwrap();
-    assert_eq!((all.len(), fetched.filtered, fetched.fetched, fetched.listed), (4, 8, 12, Some((12, 12))));
+    assert_eq!((all.len(), fetched.tally.filtered, fetched.fetched, fetched.listed), (4, 8, 12, Some((12, 12))));
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_local_time_that_comes_twice_or_never_is_the_earlier_or_the_shifted_on
     let (all, fetched) = pulled(&bare(&crm, field)).await.unwrap();
     let at: Vec<String> = all.iter().map(|deal| deal.created_at.unwrap().to_rfc3339()).collect();
     assert_eq!(at, ["2026-10-25T00:30:00+00:00", "2026-03-29T01:30:00+00:00", "2026-07-01T10:00:00+00:00"]);
-    let found = fetched.findings.into_list();
+    let found = fetched.tally.findings.into_list();
     assert_eq!((found.len(), found[0].rule, found[0].count), (1, Rule::D29, 2));
 }
 
@@ -385,7 +385,7 @@ async fn numbers_are_read_as_this_crm_writes_them() {
     assert_eq!(all[0].probability.map(|chance| chance.normalize().to_string()).as_deref(), Some("0.3"));
     assert_eq!((all[0].custom["cents"].get(), all[0].custom["micros"].get()), ("1234.5", "1234.5"));
     assert_eq!((all[1].value, all[1].probability), (None, None));
-    let rules: Vec<Rule> = fetched.findings.into_list().into_iter().map(|finding| finding.rule).collect();
+    let rules: Vec<Rule> = fetched.tally.findings.into_list().into_iter().map(|finding| finding.rule).collect();
     assert_eq!(rules, [Rule::D06, Rule::D26]);
 }
 
@@ -401,8 +401,8 @@ async fn an_error_names_the_path_the_step_and_how_many_records_end_there() {
     let why = "field `company` is not there: `$.account.name`: `account` is null, in 2 of 3 records of the page, first in record 2";
     assert!(failure(&required).await.contains(why));
     let (_, fetched) = pulled(&bare(&crm, r#"company = "$.account.name", stage = "$.stage.label""#)).await.unwrap();
-    assert_eq!(fetched.gaps.of("company"), [("`$.account.name`: `account` is null", 2)]);
-    assert_eq!(fetched.gaps.of("stage"), [("`$.stage.label`: `stage` is missing", 3)]);
+    assert_eq!(fetched.tally.missing_paths.of("company"), [("`$.account.name`: `account` is null", 2)]);
+    assert_eq!(fetched.tally.missing_paths.of("stage"), [("`$.stage.label`: `stage` is missing", 3)]);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ async fn pulled(built: &Built) -> Result<Pulled, FetchError> {
         spool.push(&deal.id, deal.updated_at, &names::record(deal).unwrap()).unwrap();
     }
     let is_whole = judge(&spool.sort().unwrap(), &fetched).is_ok();
-    let mut findings = std::mem::take(&mut fetched.findings);
+    let mut findings = std::mem::take(&mut fetched.tally.findings);
     let named = |deal: &Deal| {
         let record = names::record(deal).unwrap();
         let lead = names::lead(&record, &fetched.names, &mut findings).unwrap();
@@ -941,7 +941,7 @@ async fn what_is_deleted_is_left_out_and_what_comes_back_is_there_again() {
     crm.change(|org| org.delete(&gone));
     let without = pulled_from(&crm).await;
     assert_eq!(without.published(), crm.model(ZONE));
-    assert_eq!((without.deals.len(), without.fetched.filtered, without.is_whole), (29, 1, true));
+    assert_eq!((without.deals.len(), without.fetched.tally.filtered, without.is_whole), (29, 1, true));
     crm.change(|org| org.undelete(&gone));
     assert_eq!(pulled_from(&crm).await.published(), crm.model(ZONE));
     let reopened = deal_id(4);

@@ -7,7 +7,7 @@ use crate::sources::hubspot::associations;
 use crate::sources::hubspot::client::Client;
 use crate::sources::hubspot::fields::Reader;
 use crate::sources::hubspot::wire::{Inline, Link, Listed, Record};
-use crate::sources::source::{Page, Skipped, SourceError};
+use crate::sources::source::{Page, Skipped, SourceError, Tally};
 use crate::sources::wire::by_number;
 
 /// What came, as far as it can be read.
@@ -64,10 +64,7 @@ impl Records {
         Page {
             deals: wanted.iter().map(deal).collect(),
             ids,
-            filtered: archived.len() as u64,
-            skipped: self.skipped,
-            uncounted: 0,
-            findings,
+            tally: Tally { filtered: archived.len() as u64, skipped: self.skipped, findings, ..Tally::default() },
             next,
             ..Page::default()
         }

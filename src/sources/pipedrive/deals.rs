@@ -104,7 +104,7 @@ pub(super) async fn page(
     };
     let last = records.last.clone();
     let mut page = records.into_page(reader, scope, place.archived, next.map(|next| next.to_string()))?;
-    let counted = before.counted + page.fetched().saturating_sub(page.uncounted);
+    let counted = before.counted + page.fetched().saturating_sub(page.tally.uncounted);
     // The list is complete if it has as many deals as the summary.
     let is_proven = !place.archived && expected.is_some_and(|expected| expected <= counted);
     if is_doubtful && !is_proven {
@@ -148,29 +148,30 @@ impl Records {
         archived: bool,
         next: Option<String>,
     ) -> Result<Page, SourceError> {
-        let mut page = Page { skipped: self.skipped, next, ..Page::default() };
+        let mut page = Page { next, ..Page::default() };
+        page.tally.skipped = self.skipped;
         let mut findings = Findings::default();
         for (id, record) in &self.all {
             page.ids.push(id.clone());
             if is_gone(record, archived) {
-                page.filtered += 1;
-                page.uncounted += 1;
+                page.tally.filtered += 1;
+                page.tally.uncounted += 1;
                 continue;
             }
             let deal = reader.deal(id, record, &mut findings);
             let is_counted = scope.pipelines.is_empty()
                 || deal.pipeline_id.as_ref().is_some_and(|pipeline| scope.pipelines.contains(pipeline));
-            page.uncounted += u64::from(archived || !is_counted);
+            page.tally.uncounted += u64::from(archived || !is_counted);
             if let (Some(currency), Some(value)) = (deal.currency, deal.value)
                 && is_counted
                 && !archived
             {
-                page.worth.add(currency, value);
+                page.tally.worth.add(currency, value);
             }
             check_lists(reader, &deal)?;
             page.deals.push(deal);
         }
-        page.findings = findings;
+        page.tally.findings = findings;
         Ok(page)
     }
 }

@@ -186,7 +186,7 @@ impl Session for RestSession<'_> {
         let mut page =
             Page { total: batch.total, total_tolerance, next: batch.next, end: batch.end, ..Page::default() };
         let mut refusals = Refusals::default();
-        page.deciding = self.rest.deciding(&batch.records);
+        page.tally.rule_paths = self.rest.deciding(&batch.records);
         for (index, record) in batch.records.iter().enumerate() {
             let id = reader.take(record, &mut page).unwrap_or_else(|why| {
                 refusals.add(why, index);
@@ -195,7 +195,7 @@ impl Session for RestSession<'_> {
             page.ids.push(id.or_else(|| self.rest.mapping.id(record)).unwrap_or_else(|| record.fingerprint()));
         }
         refusals.end(batch.records.len())?;
-        page.gaps = self.rest.mapping.told(&reader.gaps);
+        page.tally.missing_paths = self.rest.mapping.told(&reader.gaps);
         Ok(page)
     }
 
@@ -286,7 +286,7 @@ impl Reader<'_> {
     /// Adds a record to the deals, or counts it as filtered or skipped. Returns the id of a deal.
     fn take(&mut self, record: &Record<'_>, page: &mut Page) -> Result<Option<String>, String> {
         if !self.rest.deals.records.wants(record) {
-            page.filtered += 1;
+            page.tally.filtered += 1;
             return Ok(None);
         }
         let mut findings = Findings::default();
@@ -301,17 +301,17 @@ impl Reader<'_> {
         let mut deal = match self.rest.mapping.deal(&mut reading) {
             Ok(deal) => deal,
             Err(Refusal::Skip) => {
-                page.skipped.add(page.fetched() + 1);
+                page.tally.skipped.add(page.fetched() + 1);
                 return Ok(None);
             }
             Err(Refusal::Fail(why)) => return Err(why),
         };
         let id = deal.id.clone();
         if self.rest.status.as_ref().is_none_or(|status| status.apply(record, &mut deal)) {
-            page.findings.merge(findings);
+            page.tally.findings.merge(findings);
             page.deals.push(deal);
         } else {
-            page.filtered += 1;
+            page.tally.filtered += 1;
         }
         Ok(Some(id))
     }

@@ -316,7 +316,7 @@ fn read(reply: &Reply, most: u64, reader: &Reader<'_>) -> Result<Page, SourceErr
         let row = Row::of_csv(cells.iter().map(String::as_str), reader.columns);
         take(reader.read(&row, &mut findings), place, &mut page);
     }
-    page.findings = findings;
+    page.tally.findings = findings;
     Ok(page)
 }
 
@@ -356,7 +356,7 @@ mod tests {
         let body = b"Id,Name,StageName\n1,a,b\n,a,b\n2,a,b\n".to_vec();
         let reply = Reply { status: 200, headers, body, url: "https://acme.my.salesforce.com".parse().unwrap() };
         let page = read(&reply, 3, &reader).unwrap();
-        assert_eq!((page.deals.len(), page.skipped.count), (2, 1));
+        assert_eq!((page.deals.len(), page.tally.skipped.count), (2, 1));
         assert!(matches!(read(&reply, 2, &reader), Err(SourceError::Paging(_))));
     }
 

@@ -38,7 +38,7 @@ pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError>
         let read = row.map_or(Read::Unreadable, |row| reader.read(&row, &mut findings));
         take(read, place, &mut page);
     }
-    page.findings = findings;
+    page.tally.findings = findings;
     page.next = match (answer.done, answer.next_records_url) {
         (Some(false), None) => {
             return Err(SourceError::Paging("there are more deals, and no word of where the next page is".to_owned()));
@@ -64,8 +64,8 @@ pub(super) fn take(read: Read, place: u64, page: &mut Page) {
         Read::Deleted(id) => {
             page.deleted.insert(id.clone());
             page.ids.push(id);
-            page.filtered += 1;
+            page.tally.filtered += 1;
         }
-        Read::Unreadable => page.skipped.add(place),
+        Read::Unreadable => page.tally.skipped.add(place),
     }
 }
