@@ -74,7 +74,7 @@ struct Arguments {
 
 impl Arguments {
     fn log_level(&self) -> LevelFilter {
-        let usual = if matches!(self.command, Command::Run) { 1 } else { 0 };
+        let usual = u8::from(matches!(self.command, Command::Run));
         match (self.quiet, usual + self.verbose) {
             (true, _) => LevelFilter::ERROR,
             (false, 0) => LevelFilter::WARN,

@@ -62,12 +62,12 @@ pub fn accept(
     let held = jobs.store.list_held(&target.name)?;
     let chosen = held.iter().rev().find(|held| id.is_none_or(|id| held.to_string() == id)).copied();
     let chosen = chosen.ok_or_else(|| not_held(target, &held))?;
-    let head = jobs.store.held_head(&target.name, chosen)?;
+    let candidate = jobs.store.held_head(&target.name, chosen)?;
     let before = jobs.last_good(target)?;
-    if let Some(newest) = before.as_ref().filter(|newest| newest.head.timestamp >= head.timestamp) {
+    if let Some(newest) = before.as_ref().filter(|newest| newest.head.timestamp >= candidate.timestamp) {
         return Err(AcceptError::Outdated { newest: newest.id });
     }
-    Ok(publish(jobs, target, Candidate::Accepted { held: chosen, head, note }, before, now)?)
+    Ok(publish(jobs, target, Candidate::Accepted { held: chosen, head: candidate.into(), note }, before, now)?)
 }
 
 fn not_held(target: &Target, held: &[SnapshotId]) -> AcceptError {

@@ -26,7 +26,7 @@ pub(super) enum Candidate<'a> {
         /// The id of the held snapshot.
         held: SnapshotId,
         /// Its head.
-        head: Head,
+        head: Box<Head>,
         /// The reason.
         note: &'a str,
     },
@@ -57,7 +57,7 @@ pub(super) fn publish(
                 state.succeed(now);
                 state.accepted = Some(AcceptedState { snapshot: id.to_string(), note: note.to_owned(), at: now });
             })?;
-            (id, Arc::new(head))
+            (id, Arc::from(head))
         }
     };
     jobs.board.published(&target.place, id, Arc::clone(&head));

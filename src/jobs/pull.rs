@@ -41,13 +41,12 @@ pub async fn pull(
         let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
         tokio::spawn(async move { pull_locked(&jobs, &target, due, progress).await })
     };
-    let outcome = match task.await {
-        Ok(ended) => ended.unwrap_or_else(Outcome::Failed),
-        Err(_) => {
-            let outcome = Outcome::Failed(PullFailure::Panicked);
-            record_outcome(jobs, target, &outcome, DutyState::default()).await;
-            outcome
-        }
+    let outcome = if let Ok(ended) = task.await {
+        ended.unwrap_or_else(Outcome::Failed)
+    } else {
+        let outcome = Outcome::Failed(PullFailure::Panicked);
+        record_outcome(jobs, target, &outcome, DutyState::default()).await;
+        outcome
     };
     drop(slot);
     after_publish(target, &outcome).await;

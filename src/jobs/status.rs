@@ -5,7 +5,7 @@
 //! - A source is *fresh* while its last snapshot is newer than its last-but-one due time plus the pull deadline, then
 //!   *stale*. Without a snapshot it is *waiting* until the first pull's deadline, then *missing*.
 //! - It is *failing* or *held* if the last pull failed or was held, while its data is not stale yet.
-//! - It is *partial* if less than [`PRICED_PERCENT`] of its open deals have a value in the base currency.
+//! - It is *partial* if less than [`PRICED_PERCENT`] of its deals have a value in the base currency.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
