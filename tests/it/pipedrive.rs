@@ -745,7 +745,7 @@ async fn a_chance_of_a_stage_that_is_none_is_empty_and_told() {
     crm.change(|account| account.stages.get_mut(&5).unwrap().probability = Some(150));
     let pulled = pulled_from(&crm).await;
     assert_eq!(pulled.deals[0].probability, None);
-    assert!(pulled.warnings().contains("The probability of the stage 5 is none"), "{}", pulled.warnings());
+    assert!(pulled.warnings().contains("The probability of stage 5 is not between"), "{}", pulled.warnings());
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ mod tests {
             ]
         );
         assert!(!all.labels.contains_key("99"), "nobody lists it");
-        let told = "The probability of the stage 6 is none between 0 and 100 per cent: deals have none of it";
+        let told = "The probability of stage 6 is not between 0 and 100 percent: its deals have none";
         assert_eq!(all.warnings, [told]);
         assert!(all.with_probability.contains("1") && all.with_probability.len() == 1);
     }
