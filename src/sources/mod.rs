@@ -3,7 +3,6 @@
 mod answer;
 mod auth;
 mod common;
-mod credentials;
 mod day;
 pub mod demo;
 pub mod fetch;

@@ -9,19 +9,15 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
-use reqwest::Url;
-use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::http::{self, Http, Pace, Pacer, Reply, Request};
-use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::answer;
-use crate::sources::auth::{ClientIn, OAuth, Token, bear, fingerprint};
+use crate::sources::auth::{Authenticator, Token, TokenEndpoint};
 use crate::sources::common::Context;
-use crate::sources::credentials::Credentials;
 use crate::sources::day::DayLimit;
 use crate::sources::hubspot::errors::{TEN_SECONDS, refusal, window};
 use crate::sources::hubspot::settings::{Paths, Settings};
@@ -43,8 +39,7 @@ const fn below(limit: u32) -> u32 {
 /// One HubSpot account, asked with its credentials.
 pub(super) struct Client {
     http: Http,
-    token: BearerToken,
-    keyring: Arc<Keyring>,
+    auth: Authenticator,
     clock: Arc<dyn Clock>,
     search: Pacer,
     /// What the account may send in a day; 0: unknown.
@@ -56,9 +51,14 @@ pub(super) struct Client {
     pub(super) paths: &'static Paths,
 }
 
-enum BearerToken {
-    Key(Secret),
-    OAuth { app: Box<OAuth>, refresh_token: Secret },
+/// The token endpoint answers with HubSpot's own errors.
+#[derive(Debug)]
+pub(super) struct HubspotTokens;
+
+impl TokenEndpoint for HubspotTokens {
+    fn classify(&self, reply: &Reply, now: DateTime<Utc>) -> SourceError {
+        refusal(reply, false, now)
+    }
 }
 
 impl Client {
@@ -69,31 +69,23 @@ impl Client {
         settings: Settings,
         context: &Context,
     ) -> Result<Self, Problem> {
-        let token = match settings.credentials {
-            Credentials::Key(key) => BearerToken::Key(key),
-            Credentials::OAuth(grant) => BearerToken::OAuth {
-                refresh_token: grant.refresh_token.clone(),
-                app: Box::new(
-                    OAuth::new(grant, ClientIn::Form, context).classing(|reply, now| refusal(reply, false, now)),
-                ),
-            },
-        };
+        let paths = settings.version.paths();
+        let auth = settings.auth.with_token_endpoint(format!("{endpoint}{}", paths.token), Arc::new(HubspotTokens));
         Ok(Self {
             http: Http::new(&context.clients, endpoint, http, Some(FIRST_PACE))?,
-            token,
-            keyring: context.keyring.clone(),
+            auth: Authenticator::new(auth, http, context)?,
             clock: context.clock.clone(),
             search: Pacer::new(Some(SEARCH_PACE)),
             daily_limit: AtomicU64::new(0),
             day_limit: DayLimit::new(context.memory.clone()),
             zone: Mutex::default(),
-            paths: settings.version.paths(),
+            paths,
         })
     }
 
     /// How many requests have been sent since the start.
     pub(super) fn requests(&self) -> u64 {
-        self.http.requests()
+        self.http.requests() + self.auth.requests()
     }
 
     /// What the account may send in a day, where an answer said so.
@@ -108,8 +100,7 @@ impl Client {
 
     /// A number that is another one for other credentials, which can be another account's.
     pub(super) fn identity(&self) -> Result<u64, SourceError> {
-        let (BearerToken::Key(secret) | BearerToken::OAuth { refresh_token: secret, .. }) = &self.token;
-        Ok(fingerprint(&self.keyring.reveal(secret)?))
+        self.auth.identity()
     }
 
     /// GETs a path.
@@ -171,23 +162,12 @@ impl Client {
         refused: Option<&Token>,
     ) -> Result<(Reply, Option<Token>), SourceError> {
         let mut request = request.clone();
-        let (text, token) = self.token(refused).await?;
-        bear(&mut request.headers, &text)?;
+        let token = self.auth.token(refused).await.map_err(|error| self.note_day_limit(error))?;
+        self.auth.apply(&mut request, token.as_ref())?;
         let pacer = if is_search { &self.search } else { self.http.pacer() };
         let reply = self.http.send_at(pacer, request).await?;
         self.follow(&reply);
         Ok((reply, token))
-    }
-
-    async fn token(&self, refused: Option<&Token>) -> Result<(SecretString, Option<Token>), SourceError> {
-        match &self.token {
-            BearerToken::Key(key) => Ok((self.keyring.reveal(key)?, None)),
-            BearerToken::OAuth { app, .. } => {
-                let url: Url = self.http.url(self.paths.token)?;
-                let token = app.token(&self.http, url, refused).await.map_err(|error| self.note_day_limit(error))?;
-                Ok((token.text.clone(), Some(token)))
-            }
-        }
     }
 
     /// Takes over what the answer says of the limits; a search's says nothing of the usual one.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
-use crate::sources::credentials::{Credentials, Given};
+use crate::sources::auth::{Auth, ClientIn, RawCredentials};
 
 const ENDPOINT: &str = "https://api.hubapi.com";
 
@@ -23,7 +23,7 @@ struct Asked {
 /// What the section says, checked.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) credentials: Credentials,
+    pub(super) auth: Auth,
     pub(super) version: Version,
 }
 
@@ -32,8 +32,8 @@ impl Settings {
     pub(super) fn read(section: &Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
         let asked: Asked = section.read(also)?;
         let Asked { api_key, client_id, client_secret, refresh_token, api_version: version } = asked;
-        let given = Given { api_key, client_id, client_secret, refresh_token };
-        Ok(Self { credentials: given.credentials("a service key")?, version })
+        let raw = RawCredentials { api_key, client_id, client_secret, refresh_token };
+        Ok(Self { auth: raw.check("a service key", Auth::bearer, ClientIn::Form)?, version })
     }
 }
 
@@ -138,9 +138,9 @@ mod tests {
         let paths = |toml: &str| -> Vec<String> {
             read(toml).unwrap_err().into_iter().map(|problem| problem.path.join(".")).collect()
         };
-        assert!(matches!(read("api_key = 'k'").unwrap().credentials, Credentials::Key(_)));
+        assert!(matches!(read("api_key = 'k'").unwrap().auth, Auth::Bearer { .. }));
         let app = "client_id = 'i'\nclient_secret = 's'\nrefresh_token = { env = 'T' }";
-        let secrets: Vec<String> = read(app).unwrap().credentials.secrets().into_iter().map(|(key, _)| key).collect();
+        let secrets: Vec<String> = read(app).unwrap().auth.section_secrets().into_iter().map(|(key, _)| key).collect();
         assert_eq!(secrets, ["client_secret", "refresh_token"]);
         assert_eq!(paths(""), ["api_key"]);
         assert_eq!(paths("client_id = 'i'"), ["client_secret", "refresh_token"]);

@@ -26,7 +26,7 @@ use crate::sources::source::{
 pub(in crate::sources) fn build(section: Section, context: &Context) -> Result<Built, Vec<Problem>> {
     let read_mapping = |table| Mapping::read(table, context.zone);
     let (mapping, common, settings) = read_section(section, read_mapping, Settings::read)?;
-    let secrets = settings.credentials.secrets();
+    let secrets = settings.auth.section_secrets();
     let endpoint = settings::endpoint(common.endpoint.as_deref());
     let client = Client::new(&endpoint, &common.http, settings, context).map_err(|problem| vec![problem])?;
     let source = HubSpot {

@@ -7,18 +7,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
-use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
 use crate::http::{self, Clients, Http, Pace, Reply, Request};
-use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::answer;
-use crate::sources::auth::{ClientIn, OAuth, Token, bear, carry, fingerprint};
+use crate::sources::auth::{Auth, Authenticator, Token};
 use crate::sources::common::Context;
-use crate::sources::credentials::Credentials;
 use crate::sources::day::DayLimit;
 use crate::sources::pipedrive::block::Block;
 use crate::sources::pipedrive::errors::{WINDOW, number, refusal};
@@ -32,20 +29,17 @@ const FIRST_PACE: Pace = Pace { requests: 10, per: WINDOW };
 const MOST_WAITS: u32 = 3;
 /// How long nothing is asked after the limit of the day: nobody says when the day ends.
 const DAILY_PAUSE: TimeDelta = TimeDelta::minutes(30);
-/// The header of a user's token.
-const KEY_HEADER: &str = "x-api-token";
 /// The most pages of a list beside the deals.
 const MOST_PAGES: usize = 200;
 
 /// One Pipedrive account, asked with its credentials.
 pub(super) struct Client {
-    access: Access,
+    auth: Authenticator,
     address: Address,
     /// Every origin that was ever asked for deals, the configured one first.
     hosts: Mutex<Vec<(String, Arc<Http>)>>,
     clients: Arc<Clients>,
     http: http::Settings,
-    keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     day_limit: DayLimit,
     block: Block,
@@ -57,49 +51,18 @@ pub(super) struct Client {
     daily_limit: AtomicU64,
 }
 
-enum Access {
-    Key(Secret),
-    App(Box<App>),
-}
-
-struct App {
-    oauth: OAuth,
-    refresh_token: Secret,
-    accounts: Http,
-}
-
-/// What one request is sent with, and to whom.
-struct Way {
-    http: Arc<Http>,
-    text: SecretString,
-    token: Option<Token>,
-}
-
 impl Client {
     /// A client for what the section says.
-    pub(super) fn new(
-        address: Address,
-        http: &http::Settings,
-        credentials: Credentials,
-        context: &Context,
-    ) -> Result<Self, Problem> {
+    pub(super) fn new(address: Address, http: &http::Settings, auth: Auth, context: &Context) -> Result<Self, Problem> {
         let clients = &context.clients;
         let first = Http::new(clients, &address.deals, http, Some(FIRST_PACE))?;
-        let access = match credentials {
-            Credentials::Key(key) => Access::Key(key),
-            Credentials::OAuth(grant) => Access::App(Box::new(App {
-                accounts: Http::new(clients, &address.accounts, http, None)?,
-                refresh_token: grant.refresh_token.clone(),
-                oauth: OAuth::new(grant, ClientIn::Header, context),
-            })),
-        };
+        let auth = auth.with_token_url(format!("{}{TOKEN}", address.accounts));
         Ok(Self {
-            access,
+            auth: Authenticator::new(auth, http, context)?,
             hosts: Mutex::new(vec![(address.deals.clone(), Arc::new(first))]),
             address,
             clients: Arc::clone(clients),
             http: http.clone(),
-            keyring: Arc::clone(&context.keyring),
             clock: Arc::clone(&context.clock),
             day_limit: DayLimit::new(Arc::clone(&context.memory)),
             block: Block::new(Arc::clone(&context.memory)),
@@ -116,11 +79,7 @@ impl Client {
 
     /// How many requests have been sent since the start.
     pub(super) fn requests(&self) -> u64 {
-        let for_tokens = match &self.access {
-            Access::Key(_) => 0,
-            Access::App(app) => app.accounts.requests(),
-        };
-        for_tokens + self.hosts().iter().map(|(_, http)| http.requests()).sum::<u64>()
+        self.auth.requests() + self.hosts().iter().map(|(_, http)| http.requests()).sum::<u64>()
     }
 
     /// What they have counted, in tokens.
@@ -135,11 +94,7 @@ impl Client {
 
     /// A number that is another one for other credentials, which can be another account's.
     pub(super) fn identity(&self) -> Result<u64, SourceError> {
-        let secret = match &self.access {
-            Access::Key(key) => key,
-            Access::App(app) => &app.refresh_token,
-        };
-        Ok(fingerprint(&self.keyring.reveal(secret)?))
+        self.auth.identity()
     }
 
     /// One thing.
@@ -218,35 +173,21 @@ impl Client {
         query: &[(&str, &str)],
         refused: Option<&Token>,
     ) -> Result<(Reply, Option<Token>), SourceError> {
-        let Way { http, text, token } = self.way(refused).await?;
+        let token = self.auth.token(refused).await?;
+        let http = match &token {
+            Some(token) => self.host(&self.address.of_company(token.endpoint.as_deref())?)?,
+            None => Arc::clone(&self.hosts()[0].1),
+        };
         let mut url = http.url(&format!("{}{below}", path.text))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
         let mut request = Request::get(url);
-        match token {
-            Some(_) => bear(&mut request.headers, &text)?,
-            None => carry(&mut request.headers, KEY_HEADER, text.expose_secret())?,
-        }
+        self.auth.apply(&mut request, token.as_ref())?;
         self.tokens.fetch_add(path.tokens, Ordering::Relaxed);
         let reply = http.send(request).await?;
         self.follow(&http, &reply);
         Ok((reply, token))
-    }
-
-    async fn way(&self, refused: Option<&Token>) -> Result<Way, SourceError> {
-        match &self.access {
-            Access::Key(key) => {
-                let http = Arc::clone(&self.hosts()[0].1);
-                Ok(Way { http, text: self.keyring.reveal(key)?, token: None })
-            }
-            Access::App(app) => {
-                let url = app.accounts.url(TOKEN)?;
-                let token = app.oauth.token(&app.accounts, url, refused).await?;
-                let http = self.host(&self.address.of_company(token.domain.as_deref())?)?;
-                Ok(Way { http, text: token.text.clone(), token: Some(token) })
-            }
-        }
     }
 
     fn hosts(&self) -> MutexGuard<'_, Vec<(String, Arc<Http>)>> {
@@ -296,7 +237,7 @@ impl Client {
                 SourceError::Blocked { status, ends: Some(self.block.begins(identity, now)) }
             }
             // A user's own token has no scopes.
-            SourceError::Forbidden { status, .. } if matches!(self.access, Access::App(_)) => {
+            SourceError::Forbidden { status, .. } if self.auth.is_oauth() => {
                 SourceError::Forbidden { status, lacking: vec![format!("the scope `{}`", path.scope)] }
             }
             other => other,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
-use crate::sources::credentials::{Credentials, Given};
+use crate::sources::auth::{Auth, ClientIn, RawCredentials};
 use crate::sources::source::SourceError;
 
 /// The host for all companies; a company's own host gives the same answers.
@@ -55,7 +55,7 @@ fn yes() -> bool {
 
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) credentials: Credentials,
+    pub(super) auth: Auth,
     /// Whether archived deals are read too.
     pub(super) archived: bool,
     /// Whether to compare the deals with Pipedrive's own totals.
@@ -66,9 +66,18 @@ impl Settings {
     /// Reads the keys; `also` are keys of the same table that others read.
     pub(super) fn read(section: &Section, also: &[&str]) -> Result<Self, Vec<Problem>> {
         let Keys { api_key, client_id, client_secret, refresh_token, archived, verify } = section.read(also)?;
-        let given = Given { api_key, client_id, client_secret, refresh_token };
-        Ok(Self { credentials: given.credentials("the personal API token of a user")?, archived, verify })
+        let raw = RawCredentials { api_key, client_id, client_secret, refresh_token };
+        Ok(Self {
+            auth: raw.check("the personal API token of a user", key_header, ClientIn::Header)?,
+            archived,
+            verify,
+        })
     }
+}
+
+/// A user's token has a header of its own.
+fn key_header(key: Secret) -> Auth {
+    Auth::Header { name: "x-api-token".to_owned(), value: key, prefix: String::new() }
 }
 
 /// The hosts to ask.
@@ -171,10 +180,10 @@ mod tests {
     fn a_token_or_the_three_of_an_app_and_verified_unless_told_otherwise() {
         let read = |toml: &str| Settings::read(&section(toml), &[]);
         let settings = read("api_key = 'k'").unwrap();
-        assert!(matches!(settings.credentials, Credentials::Key(_)) && settings.verify && !settings.archived);
+        assert!(matches!(settings.auth, Auth::Header { .. }) && settings.verify && !settings.archived);
         let app = "client_id = 'i'\nclient_secret = 's'\nrefresh_token = 't'\nverify = false\narchived = true";
         let settings = read(app).unwrap();
-        assert!(matches!(settings.credentials, Credentials::OAuth(_)) && !settings.verify && settings.archived);
+        assert!(matches!(settings.auth, Auth::App(_)) && !settings.verify && settings.archived);
         let problems = read("api_key = 'k'\nclient_id = 'i'").unwrap_err();
         assert_eq!(problems.len(), 1);
     }

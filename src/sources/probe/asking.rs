@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use reqwest::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
 
 use crate::clock::Clock;
 use crate::http::{self, Http, Request};
 use crate::secret::{Keyring, Secret, SecretError};
+use crate::sources::answer;
+use crate::sources::auth::{set_basic, set_bearer, set_secret_header};
 use crate::sources::probe::question::{Answer, Question};
 use crate::sources::source::SourceError;
-use crate::sources::{answer, auth};
 
 /// How the probe authenticates.
 #[derive(Debug, Clone)]
@@ -82,20 +80,16 @@ impl Client {
     fn sign(&self, request: &mut Request) -> Result<(), SecretError> {
         match &self.credentials {
             Credentials::None => {}
-            Credentials::Bearer(secret) => auth::bear(&mut request.headers, &self.keyring.reveal(secret)?)?,
+            Credentials::Bearer(secret) => set_bearer(&mut request.headers, &self.keyring.reveal(secret)?)?,
             Credentials::Header(name, secret) => {
                 let secret = self.keyring.reveal(secret)?;
-                let header = http::sensitive(name, secret.expose_secret());
-                let (name, value) = header.ok_or_else(|| SecretError::NoHeader(name.clone()))?;
-                request.headers.insert(name, value);
+                set_secret_header(&mut request.headers, name, secret.expose_secret())?;
             }
             Credentials::Basic(user, secret) => {
                 let secret = self.keyring.reveal(secret)?;
                 let secret = secret.expose_secret();
-                let both = user.as_ref().map_or_else(|| format!("{secret}:"), |user| format!("{user}:{secret}"));
-                let value = format!("Basic {}", STANDARD.encode(both));
-                let (name, value) = http::sensitive(AUTHORIZATION.as_str(), &value).expect("base64 fits into a header");
-                request.headers.insert(name, value);
+                let (user, password) = user.as_ref().map_or((secret, ""), |user| (user.as_str(), secret));
+                set_basic(&mut request.headers, user, password)?;
             }
             Credentials::Query(name, secret) => {
                 let secret = self.keyring.reveal(secret)?;

@@ -1,42 +1,14 @@
-//! How the program shows who it is; a secret is read at each request and goes nowhere else.
+//! Reads `[sources.x.auth]`.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::HeaderName;
 use serde::Deserialize;
 
-use crate::http::{self, Request};
-use crate::secret::{Keyring, Secret, SecretError};
+use crate::secret::Secret;
 use crate::settings::{Problem, Section, nearest_key};
-use crate::sources::common::Context;
-use crate::sources::rest::headers::{NO_HEADER_NAME, insert};
-use crate::sources::rest::oauth::{Grant, OAuth, Token};
-use crate::sources::source::SourceError;
-
-/// Who the program is to this CRM; `[sources.x.auth]`.
-pub(super) enum Auth {
-    /// A secret that is sent as it is.
-    Fixed(Fixed),
-    /// One that is exchanged for tokens.
-    OAuth(Box<Grant>),
-}
-
-/// A secret and its place in a request.
-#[derive(Debug, Clone)]
-pub(super) enum Fixed {
-    /// Nobody asks.
-    None,
-    /// `Authorization: <scheme> <token>`.
-    Bearer { token: Secret, scheme: String },
-    /// A header of any name.
-    Header { name: String, value: Secret, prefix: String },
-    /// A user name and password, either of which can be the key.
-    Basic { username: Secret, password: Option<Secret> },
-    /// A parameter of the URL.
-    Query { param: String, value: Secret },
-}
+use crate::sources::auth::Auth;
+use crate::sources::rest::headers::NO_HEADER_NAME;
+use crate::sources::rest::oauth;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,154 +47,27 @@ struct Query {
 
 const TYPES: [&str; 6] = ["none", "bearer", "header", "basic", "query", "oauth2"];
 
-impl Auth {
-    /// Makes them ready to be sent, without a request.
-    pub(super) fn connect(self, settings: &http::Settings, context: &Context) -> Result<Credentials, Problem> {
-        match self {
-            Self::Fixed(fixed) => Ok(Credentials::Fixed(fixed)),
-            Self::OAuth(grant) => grant.connect(settings, context).map(Box::new).map(Credentials::OAuth),
-        }
+/// Reads the section; `type` decides which keys it has.
+pub(super) fn read(mut section: Section) -> Result<Auth, Vec<Problem>> {
+    if section.0.is_empty() {
+        return Ok(Auth::None);
     }
-
-    /// Reads the section; `type` decides which keys it has.
-    pub(super) fn read(mut section: Section) -> Result<Self, Vec<Problem>> {
-        if section.0.is_empty() {
-            return Ok(Self::Fixed(Fixed::None));
-        }
-        let kind = section.split_off(&["type"]);
-        match kind.text("type") {
-            Some("oauth2") => Grant::read(&section, &["type"]).map(Box::new).map(Self::OAuth),
-            word => Fixed::read(&section, word).map(Self::Fixed),
-        }
-    }
-
-    /// The header that it sends.
-    pub(super) fn header(&self) -> Option<&str> {
-        match self {
-            Self::Fixed(Fixed::None | Fixed::Query { .. }) => None,
-            Self::Fixed(Fixed::Header { name, .. }) => Some(name),
-            Self::Fixed(Fixed::Bearer { .. } | Fixed::Basic { .. }) | Self::OAuth(_) => Some(AUTHORIZATION.as_str()),
-        }
-    }
-
-    /// The secrets and their keys.
-    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
-        match self {
-            Self::Fixed(fixed) => fixed.secrets(),
-            Self::OAuth(grant) => grant.secrets(),
-        }
-    }
-}
-
-impl Fixed {
-    fn read(section: &Section, word: Option<&str>) -> Result<Self, Vec<Problem>> {
-        let also = &["type"];
-        match word {
-            Some("none") => section.read::<Nothing>(also).map(|Nothing {}| Self::None),
-            Some("bearer") => section.read(also).map(|Bearer { token, scheme }| Self::Bearer { token, scheme }),
-            Some("header") => {
-                let Header { name, value, prefix } = section.read(also)?;
-                if name.parse::<HeaderName>().is_err() {
-                    return Err(vec![Problem::at("name", NO_HEADER_NAME)]);
-                }
-                Ok(Self::Header { name, value, prefix })
+    let kind = section.split_off(&["type"]);
+    let also = &["type"];
+    match kind.text("type") {
+        Some("none") => section.read::<Nothing>(also).map(|Nothing {}| Auth::None),
+        Some("bearer") => section.read(also).map(|Bearer { token, scheme }| Auth::Bearer { token, scheme }),
+        Some("header") => {
+            let Header { name, value, prefix } = section.read(also)?;
+            if name.parse::<HeaderName>().is_err() {
+                return Err(vec![Problem::at("name", NO_HEADER_NAME)]);
             }
-            Some("basic") => section.read(also).map(|Basic { username, password }| Self::Basic { username, password }),
-            Some("query") => section.read(also).map(|Query { param, value }| Self::Query { param, value }),
-            other => Err(vec![unknown_type(other, &TYPES)]),
+            Ok(Auth::Header { name, value, prefix })
         }
-    }
-
-    fn secrets(&self) -> Vec<(String, Secret)> {
-        let named = |key: &str, secret: &Secret| (key.to_owned(), secret.clone());
-        match self {
-            Self::None => Vec::new(),
-            Self::Bearer { token, .. } => vec![named("token", token)],
-            Self::Header { value, .. } | Self::Query { value, .. } => vec![named("value", value)],
-            // Beside a password a user name that stands in the file is none; alone it is mostly the key.
-            Self::Basic { username: Secret::Literal(_), password: Some(password) } => vec![named("password", password)],
-            Self::Basic { username, password } => {
-                let password = password.iter().map(|password| named("password", password));
-                std::iter::once(named("username", username)).chain(password).collect()
-            }
-        }
-    }
-
-    /// Puts the secret on a request; a parameter of the URL comes last.
-    fn apply(&self, keyring: &Keyring, url: &mut Url, headers: &mut HeaderMap) -> Result<(), SecretError> {
-        match self {
-            Self::None => Ok(()),
-            Self::Bearer { token, scheme } => {
-                let token = keyring.reveal(token)?;
-                insert(headers, "authorization", &format!("{scheme} {}", token.expose_secret()))
-            }
-            Self::Header { name, value, prefix } => {
-                let value = keyring.reveal(value)?;
-                insert(headers, name, &format!("{prefix}{}", value.expose_secret()))
-            }
-            Self::Basic { username, password } => {
-                let username = keyring.reveal(username)?;
-                let password = password
-                    .as_ref()
-                    .map_or_else(|| Ok(SecretString::default()), |password| keyring.reveal(password))?;
-                let both = format!("{}:{}", username.expose_secret(), password.expose_secret());
-                insert(headers, "authorization", &format!("Basic {}", STANDARD.encode(both)))
-            }
-            Self::Query { param, value } => {
-                let value = keyring.reveal(value)?;
-                url.query_pairs_mut().append_pair(param, value.expose_secret());
-                Ok(())
-            }
-        }
-    }
-
-    fn param(&self) -> Option<&str> {
-        match self {
-            Self::Query { param, .. } => Some(param),
-            _ => None,
-        }
-    }
-}
-
-/// Who the program is, ready to be sent.
-pub(super) enum Credentials {
-    /// A secret that is sent as it is.
-    Fixed(Fixed),
-    /// One that is exchanged for tokens.
-    OAuth(Box<OAuth>),
-}
-
-impl Credentials {
-    /// Puts them on a request; the token, where there is one. `refused` is one that the CRM did not accept.
-    pub(super) async fn apply(
-        &self,
-        keyring: &Keyring,
-        request: &mut Request,
-        refused: Option<&Token>,
-    ) -> Result<Option<Token>, SourceError> {
-        match self {
-            Self::Fixed(fixed) => {
-                fixed.apply(keyring, &mut request.url, &mut request.headers)?;
-                Ok(None)
-            }
-            Self::OAuth(oauth) => oauth.apply(&mut request.headers, refused).await.map(Some),
-        }
-    }
-
-    /// The parameter of the URL that they add.
-    pub(super) fn param(&self) -> Option<&str> {
-        match self {
-            Self::Fixed(fixed) => fixed.param(),
-            Self::OAuth(_) => None,
-        }
-    }
-
-    /// How many requests they have cost.
-    pub(super) fn requests(&self) -> u64 {
-        match self {
-            Self::Fixed(_) => 0,
-            Self::OAuth(oauth) => oauth.requests(),
-        }
+        Some("basic") => section.read(also).map(|Basic { username, password }| Auth::Basic { username, password }),
+        Some("query") => section.read(also).map(|Query { param, value }| Auth::Query { param, value }),
+        Some("oauth2") => oauth::read(&section, also).map(Box::new).map(Auth::App),
+        other => Err(vec![unknown_type(other, &TYPES)]),
     }
 }
 
@@ -255,41 +100,6 @@ mod tests {
     use super::*;
     use crate::settings::section;
 
-    fn applied(toml: &str) -> (String, HeaderMap) {
-        let Auth::Fixed(auth) = Auth::read(section(toml)).unwrap() else { panic!("no exchange was asked for") };
-        let mut url = "https://crm.example/deals?a=1".parse().unwrap();
-        let mut headers = HeaderMap::new();
-        auth.apply(&Keyring::default(), &mut url, &mut headers).unwrap();
-        (url.to_string(), headers)
-    }
-
-    #[test]
-    fn each_type_puts_its_secret_where_the_crm_looks_for_it() {
-        for (toml, name, value) in [
-            ("type = 'bearer'\ntoken = 'canary'", "authorization", "Bearer canary"),
-            (
-                "type = 'bearer'\ntoken = 'canary'\nscheme = 'Zoho-oauthtoken'",
-                "authorization",
-                "Zoho-oauthtoken canary",
-            ),
-            ("type = 'header'\nname = 'X-Key'\nvalue = 'canary'", "x-key", "canary"),
-            (
-                "type = 'header'\nname = 'Authorization'\nvalue = 'canary'\nprefix = 'Token token='",
-                "authorization",
-                "Token token=canary",
-            ),
-            ("type = 'basic'\nusername = 'canary'", "authorization", "Basic Y2FuYXJ5Og=="),
-            ("type = 'basic'\nusername = 'a'\npassword = 'b'", "authorization", "Basic YTpi"),
-        ] {
-            let (url, headers) = applied(toml);
-            assert_eq!(headers[name], value);
-            assert!(headers[name].is_sensitive());
-            assert_eq!(url, "https://crm.example/deals?a=1");
-        }
-        let (url, headers) = applied("type = 'query'\nparam = 'api_key'\nvalue = 'a+b'");
-        assert_eq!((url.as_str(), headers.len()), ("https://crm.example/deals?a=1&api_key=a%2Bb", 0));
-    }
-
     #[test]
     fn a_key_of_another_type_is_unknown() {
         for toml in [
@@ -298,7 +108,7 @@ mod tests {
             "token = 'x'",
             "type = 'bearr'",
         ] {
-            assert!(Auth::read(section(toml)).is_err(), "{toml}");
+            assert!(read(section(toml)).is_err(), "{toml}");
         }
     }
 

@@ -13,11 +13,11 @@ use crate::http::{self, Clients, Http, HttpError, Reply, Request};
 use crate::secret::Keyring;
 use crate::settings::Problem;
 use crate::sources::answer;
-use crate::sources::rest::auth::{Credentials, strip};
+use crate::sources::auth::{Authenticator, Token};
+use crate::sources::rest::auth::strip;
 use crate::sources::rest::headers::Headers;
 use crate::sources::rest::json::{MAX_IN_ONE, Node};
 use crate::sources::rest::limits::Limits;
-use crate::sources::rest::oauth::Token;
 use crate::sources::rest::request::Draft;
 use crate::sources::rest::success::Success;
 use crate::sources::source::SourceError;
@@ -31,7 +31,7 @@ pub(super) struct Client {
     pub(super) http: Arc<Http>,
     /// The addresses that tokens were good for.
     pub(super) told: Mutex<Vec<(String, Arc<Http>)>>,
-    pub(super) credentials: Credentials,
+    pub(super) credentials: Authenticator,
     pub(super) headers: Headers,
     pub(super) limits: Limits,
     pub(super) success: Option<Success>,
@@ -79,11 +79,11 @@ impl Client {
 
     /// The address to be asked: the configured one, or the one that the token is good for.
     pub(super) async fn http(&self) -> Result<Arc<Http>, SourceError> {
-        let Credentials::OAuth(oauth) = &self.credentials else { return Ok(Arc::clone(&self.http)) };
-        if !oauth.names_endpoint() {
+        if !self.credentials.names_address() {
             return Ok(Arc::clone(&self.http));
         }
-        let Some(endpoint) = oauth.token(None).await?.endpoint else { return Ok(Arc::clone(&self.http)) };
+        let token = self.credentials.token(None).await?;
+        let Some(endpoint) = token.and_then(|token| token.endpoint) else { return Ok(Arc::clone(&self.http)) };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, http)) = told.iter().find(|(known, _)| *known == endpoint) {
             return Ok(Arc::clone(http));
@@ -134,7 +134,8 @@ impl Client {
                 request.url.query_pairs_mut().append_pair(key, value.expose_secret());
             }
             self.limits.check(self.clock.now())?;
-            let token = self.credentials.apply(&self.keyring, &mut request, refused).await?;
+            let token = self.credentials.token(refused).await?;
+            self.credentials.apply(&mut request, token.as_ref())?;
             let reply = http.send(request).await?;
             self.limits.follow(&reply, self.clock.now())?;
             match self.redirected(http, &draft, &reply)? {

@@ -1,12 +1,11 @@
-//! Headers as the configuration writes them, and how one is put on a request.
+//! Headers as the configuration writes them.
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
 
-use crate::http;
-use crate::secret::{Secret, SecretError, is_secret_name};
+use crate::secret::{Secret, is_secret_name};
 use crate::settings::Problem;
 
 /// Extra headers, each of which can be a secret.
@@ -39,11 +38,4 @@ pub(super) fn check_headers(headers: &Headers) -> Vec<Problem> {
 pub(super) fn header_secrets(headers: &Headers) -> Secrets {
     let kept = headers.iter().filter(|(name, value)| !matches!(value, Secret::Literal(_)) || is_secret_name(name));
     kept.map(|(name, value)| (format!("headers.{name}"), value.clone())).collect()
-}
-
-/// Adds a header that may hold a secret.
-pub(super) fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), SecretError> {
-    let (name, value) = http::sensitive(name, value).ok_or_else(|| SecretError::NoHeader(name.to_owned()))?;
-    headers.insert(name, value);
-    Ok(())
 }

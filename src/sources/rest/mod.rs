@@ -45,6 +45,7 @@ use crate::http::Http;
 use crate::model::deal::{STATUS, WHERE};
 use crate::model::finding::Findings;
 use crate::settings::{Problem, Section, Span};
+use crate::sources::auth::Authenticator;
 use crate::sources::common::{Built, COMMON_KEYS, Common, Context, OWN_KEYS, Retry};
 use crate::sources::rest::auth::Nothing;
 use crate::sources::rest::client::{Client, Connector};
@@ -116,8 +117,14 @@ impl Rest {
         let mut problems = settings.wrong_addresses(&http);
         let Settings { auth, headers, follow_redirects, deals, mapping, lookups, status, success, limits, .. } =
             settings;
-        let credentials = auth.connect(&connector.settings, context).map_err(|problem| problems.push(problem)).ok();
-        let Some(credentials) = credentials.filter(|_| problems.is_empty()) else { return Err(problems) };
+        let credentials = match Authenticator::new(auth, &connector.settings, context) {
+            Ok(credentials) if problems.is_empty() => credentials,
+            credentials => {
+                let path = vec!["auth".to_owned(), "token_url".to_owned()];
+                problems.extend(credentials.err().map(|problem| Problem { path, ..problem }));
+                return Err(problems);
+            }
+        };
         limits.pace(http.pacer());
         let client = Client {
             connector,

@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::http::{Http, HttpError};
 use crate::secret::{Keyring, SecretError, is_secret_name};
 use crate::settings::Problem;
-use crate::sources::rest::headers::{Headers, Secrets, check_headers, header_secrets, insert};
+use crate::sources::auth::set_secret_header;
+use crate::sources::rest::headers::{Headers, Secrets, check_headers, header_secrets};
 use crate::sources::rest::path::Path;
 use crate::sources::rest::template::{Template, put, with_secrets};
 use crate::sources::source::SourceError;
@@ -209,10 +210,10 @@ impl Request {
             body = Some(json(template, keyring, page)?);
         }
         for (name, value) in extra.iter().chain(&self.headers) {
-            insert(&mut headers, name, keyring.reveal(value)?.expose_secret())?;
+            set_secret_header(&mut headers, name, keyring.reveal(value)?.expose_secret())?;
         }
         for (name, value) in &page.headers {
-            insert(&mut headers, name, value)?;
+            set_secret_header(&mut headers, name, value)?;
         }
         let method = self.method.clone();
         Ok(Draft { method, url, hidden, headers, body, ends: page.ends.clone(), is_part: page.is_part })

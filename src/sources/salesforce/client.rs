@@ -8,20 +8,18 @@ use chrono::TimeDelta;
 use reqwest::Method;
 use reqwest::Url;
 use reqwest::header::{ACCEPT, HeaderValue};
-use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::http::{self, Clients, Http, Reply, Request};
-use crate::secret::{Keyring, Secret};
 use crate::settings::Problem;
 use crate::sources::answer;
-use crate::sources::auth::{ClientIn, OAuth, Token, bear, fingerprint};
+use crate::sources::auth::{Authenticator, Token};
 use crate::sources::common::Context;
 use crate::sources::day::DayLimit;
 use crate::sources::salesforce::errors::Refusal;
-use crate::sources::salesforce::settings::{Credentials, Settings};
+use crate::sources::salesforce::settings::Settings;
 use crate::sources::salesforce::usage::Usage;
 use crate::sources::source::SourceError;
 
@@ -42,18 +40,11 @@ pub(super) struct Client {
     instance: Mutex<Arc<Http>>,
     /// Requests to hosts that the account has left.
     sent_before: AtomicU64,
-    login: Http,
-    token: BearerToken,
-    keyring: Arc<Keyring>,
+    auth: Authenticator,
     clock: Arc<dyn Clock>,
     day: DayLimit,
     usage: Mutex<Option<Usage>>,
     version: String,
-}
-
-enum BearerToken {
-    Key(Secret),
-    OAuth { app: Box<OAuth>, identity: Secret },
 }
 
 /// A request that is not yet on any host.
@@ -70,24 +61,16 @@ impl Client {
     /// A client for what the section says.
     pub(super) fn new(http: &http::Settings, settings: &Settings, context: &Context) -> Result<Self, Problem> {
         let instance = Http::new(&context.clients, &settings.endpoint, http, None)?;
-        let login = Http::new(&context.clients, &settings.login, http, None)
+        let auth = settings.auth.clone().with_token_url(format!("{}{TOKEN}", settings.login));
+        let auth = Authenticator::new(auth, http, context)
             .map_err(|problem| Problem { path: vec!["login_url".to_owned()], ..problem })?;
-        let token = match &settings.credentials {
-            Credentials::Key(key) => BearerToken::Key(key.clone()),
-            Credentials::OAuth(app) => BearerToken::OAuth {
-                identity: app.identity().clone(),
-                app: Box::new(OAuth::new(app.clone(), ClientIn::Form, context)),
-            },
-        };
         Ok(Self {
             clients: Arc::clone(&context.clients),
             settings: http.clone(),
             endpoint: instance.url("/").map_err(|error| Problem::at("endpoint", error.to_string()))?,
             instance: Mutex::new(Arc::new(instance)),
             sent_before: AtomicU64::new(0),
-            login,
-            token,
-            keyring: Arc::clone(&context.keyring),
+            auth,
             clock: Arc::clone(&context.clock),
             day: DayLimit::new(Arc::clone(&context.memory)),
             usage: Mutex::default(),
@@ -97,7 +80,7 @@ impl Client {
 
     /// How many requests have been sent since the start; those for tokens count, though not in Salesforce's own reckoning.
     pub(super) fn requests(&self) -> u64 {
-        self.instance().requests() + self.sent_before.load(Ordering::Relaxed) + self.login.requests()
+        self.instance().requests() + self.sent_before.load(Ordering::Relaxed) + self.auth.requests()
     }
 
     /// What the account may send in a day, where an answer said so.
@@ -107,8 +90,7 @@ impl Client {
 
     /// A number that is another one for other credentials, which can be another account's.
     pub(super) fn identity(&self) -> Result<u64, SourceError> {
-        let (BearerToken::Key(secret) | BearerToken::OAuth { identity: secret, .. }) = &self.token;
-        Ok(fingerprint(&self.keyring.reveal(secret)?))
+        self.auth.identity()
     }
 
     /// Where people see the account.
@@ -177,7 +159,8 @@ impl Client {
 
     async fn send(&self, ask: &Ask<'_>, refused: Option<&Token>) -> Result<(Reply, Option<Token>), SourceError> {
         // The token first: it may name another host.
-        let (text, token) = self.token(refused).await?;
+        let token = self.auth.token(refused).await?;
+        self.settle(token.as_ref().and_then(|token| token.endpoint.as_deref()))?;
         let http = self.instance();
         let url = http.url(ask.path)?;
         let mut request = match &ask.body {
@@ -188,21 +171,10 @@ impl Client {
         if let Some(accept) = ask.accept {
             request.headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        bear(&mut request.headers, &text)?;
+        self.auth.apply(&mut request, token.as_ref())?;
         let reply = http.send(request).await?;
         self.note(&reply)?;
         Ok((reply, token))
-    }
-
-    async fn token(&self, refused: Option<&Token>) -> Result<(SecretString, Option<Token>), SourceError> {
-        match &self.token {
-            BearerToken::Key(key) => Ok((self.keyring.reveal(key)?, None)),
-            BearerToken::OAuth { app, .. } => {
-                let token = app.token(&self.login, self.login.url(TOKEN)?, refused).await?;
-                self.settle(token.domain.as_deref())?;
-                Ok((token.text.clone(), Some(token)))
-            }
-        }
     }
 
     fn instance(&self) -> Arc<Http> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::secret::Secret;
 use crate::settings::{Problem, Section};
-use crate::sources::auth::{App, Keys};
+use crate::sources::auth::{Auth, ClientIn, Grant, Proof};
 use crate::sources::salesforce::filter::{Asked as AskedFilter, Filter};
 
 /// Where tokens for production and for sandboxes are meant for, whatever host gives them (contract §1.2).
@@ -43,7 +43,7 @@ fn default_bulk_above() -> u64 {
 /// What the section says, checked.
 #[derive(Debug)]
 pub(super) struct Settings {
-    pub(super) credentials: Credentials,
+    pub(super) auth: Auth,
     /// Where everything is asked, until a token says otherwise.
     pub(super) endpoint: String,
     /// Where tokens are given.
@@ -53,15 +53,6 @@ pub(super) struct Settings {
     /// Above so many deals they come as an export.
     pub(super) bulk_above: u64,
     pub(super) filters: Vec<Filter>,
-}
-
-/// Who the program is to Salesforce.
-#[derive(Debug)]
-pub(super) enum Credentials {
-    /// An access token, valid until its session ends.
-    Key(Secret),
-    /// An app that is given tokens.
-    OAuth(App),
 }
 
 impl Settings {
@@ -95,22 +86,12 @@ impl Settings {
                 problem.hint("your My Domain, for instance https://acme.my.salesforce.com")
             });
         }
-        match asked.credentials(&login) {
-            Ok(credentials) if problems.is_empty() => {
-                Ok(Self { credentials, endpoint, login, version, bulk_above, filters })
-            }
-            credentials => {
-                problems.extend(credentials.err().into_iter().flatten());
+        match asked.auth(&login) {
+            Ok(auth) if problems.is_empty() => Ok(Self { auth, endpoint, login, version, bulk_above, filters }),
+            auth => {
+                problems.extend(auth.err().into_iter().flatten());
                 Err(problems)
             }
-        }
-    }
-
-    /// The secrets and their keys.
-    pub(super) fn secrets(&self) -> Vec<(String, Secret)> {
-        match &self.credentials {
-            Credentials::Key(key) => vec![("api_key".to_owned(), key.clone())],
-            Credentials::OAuth(app) => app.secrets(),
         }
     }
 }
@@ -143,7 +124,7 @@ impl Asked {
         self.client_secret.is_some() && self.refresh_token.is_none() && self.username.is_none()
     }
 
-    fn credentials(self, login: &str) -> Result<Credentials, Vec<Problem>> {
+    fn auth(self, login: &str) -> Result<Auth, Vec<Problem>> {
         let Self { api_key, client_id, client_secret, refresh_token, username, private_key, .. } = self;
         let app = client_id.is_some()
             || client_secret.is_some()
@@ -152,7 +133,7 @@ impl Asked {
             || private_key.is_some();
         let Some(client_id) = client_id else {
             return match (api_key, app) {
-                (Some(key), false) => Ok(Credentials::Key(key)),
+                (Some(key), false) => Ok(Auth::bearer(key)),
                 (Some(_), true) => Err(vec![beside()]),
                 (None, true) => Err(vec![missing("client_id")]),
                 (None, false) => Err(vec![Problem::at("client_id", "is missing").hint(
@@ -164,11 +145,11 @@ impl Asked {
         if api_key.is_some() {
             return Err(vec![beside()]);
         }
-        let keys = match (client_secret, refresh_token, username, private_key) {
-            (client_secret, Some(refresh_token), None, None) => Keys::Refresh { client_secret, refresh_token },
-            (Some(client_secret), None, None, None) => Keys::Client { client_secret },
+        let proof = match (&client_secret, refresh_token, username, private_key) {
+            (_, Some(refresh_token), None, None) => Proof::RefreshToken(refresh_token),
+            (Some(_), None, None, None) => Proof::ClientCredentials,
             (None, None, Some(username), Some(private_key)) => {
-                Keys::Signed { username, private_key, audience: audience(login) }
+                Proof::SignedToken { username, private_key, audience: audience(login) }
             }
             (_, _, Some(_), None) => return Err(vec![missing("private_key")]),
             (_, _, None, Some(_)) => return Err(vec![missing("username")]),
@@ -178,7 +159,7 @@ impl Asked {
                 return Err(vec![problem.hint(TOGETHER)]);
             }
         };
-        Ok(Credentials::OAuth(App { client_id, keys }))
+        Ok(Auth::App(Box::new(Grant::new(client_id, client_secret, proof, ClientIn::Form))))
     }
 }
 
@@ -207,11 +188,13 @@ mod tests {
 
     #[test]
     fn there_are_four_ways_to_say_who_one_is_and_nothing_between() {
-        let keys = |toml: &str| match read(toml).unwrap().credentials {
-            Credentials::Key(_) => "key",
-            Credentials::OAuth(App { keys: Keys::Refresh { .. }, .. }) => "refresh",
-            Credentials::OAuth(App { keys: Keys::Client { .. }, .. }) => "client",
-            Credentials::OAuth(App { keys: Keys::Signed { .. }, .. }) => "signed",
+        let keys = |toml: &str| match read(toml).unwrap().auth {
+            Auth::App(grant) => match grant.proof {
+                Proof::RefreshToken(_) => "refresh",
+                Proof::ClientCredentials => "client",
+                Proof::SignedToken { .. } => "signed",
+            },
+            _ => "key",
         };
         assert_eq!(keys("api_key = 'k'"), "key");
         assert_eq!(keys("client_id = 'i'\nclient_secret = 's'"), "client");

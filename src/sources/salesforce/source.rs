@@ -40,7 +40,7 @@ pub(in crate::sources) fn build(section: Section, context: &Context) -> Result<B
     let client = Client::new(&common.http, &settings, context).map_err(|problem| vec![problem])?;
     // Deals have ids of 18 characters, whatever the configuration writes.
     common.scope.pipelines.iter_mut().filter(|name| name.starts_with("012")).for_each(|name| *name = long(name));
-    let secrets = settings.secrets();
+    let secrets = settings.auth.section_secrets();
     let source = Salesforce {
         client,
         mapping,
