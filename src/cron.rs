@@ -45,7 +45,7 @@ pub enum CronError {
         /// How many fields there are.
         found: usize,
     },
-    /// A name that is none of ours.
+    /// An unknown name.
     #[error(
         "the named schedules are @hourly, @daily, @midnight, @weekly, @monthly, @yearly and @annually; \
          `0 7 * * *` is each day at 07:00"
@@ -259,7 +259,7 @@ fn wrong_field(fields: &[&str]) -> CronError {
     CronError::Field { number: index + 1, name, allowed, example }
 }
 
-/// Whether the field holds only words of its own and leaves no place in a list empty; croner would pass over both.
+/// Whether the field has only its own words and no empty list item; croner accepts both in silence.
 fn has_own_words(written: &str, position: usize) -> bool {
     let mut words = written.split(|letter: char| !letter.is_ascii_alphabetic()).filter(|word| !word.is_empty());
     written.is_ascii()

@@ -87,7 +87,7 @@ impl Redactor {
         RawValue::from_string(shown).expect("a text stands for a text or a number, so it is JSON as before")
     }
 
-    /// A text of JSON; one that is no Unicode cannot be looked into and is hidden whole.
+    /// JSON text; text that is not Unicode cannot be inspected and is hidden whole.
     fn json_text(&self, written: &str) -> String {
         match serde_json::from_str::<String>(written) {
             Ok(text) => {

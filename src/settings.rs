@@ -1,6 +1,6 @@
 //! What settings are made of: durations, sizes, lists, and a section of the config that tells all its problems.
 //!
-//! Each module owns its settings struct; this room only knows how one is read out of a section.
+//! Each module owns its settings struct; this module reads one from a section.
 
 use std::collections::BTreeMap;
 use std::fmt;

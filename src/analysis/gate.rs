@@ -1,6 +1,6 @@
 //! The gate: whether a complete pull may be published, judged against the last good one. Pure.
 //!
-//! What it stops is held: set aside with its reason, while the last good data stays (product C3).
+//! A doubtful pull is held: set aside with its reason. The last good data stays.
 
 use std::fmt;
 
@@ -15,12 +15,12 @@ use crate::telemetry::Escaped;
 
 /// Below this many records a field that matches nothing may be chance.
 const ENOUGH_RECORDS: u64 = 20;
-/// A count of its own may be short by this many deals …
+/// A separate count may be short by this many deals …
 const COUNT_TOLERANCE: u64 = 5;
-/// … or by one in so many, whichever is more (0.5 %).
+/// … or by one deal in this many, whichever is more (0.5 %).
 const COUNT_TOLERANCE_SHARE: u64 = 200;
 
-/// A rule of the gate; the ids are stable (product C2).
+/// A rule of the gate; the ids are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GateRule {
     /// Fewer deals came than an independent query counted.
@@ -101,7 +101,7 @@ pub fn judge(candidate: &Candidate<'_>, last_good: Option<&Head>, allowed: Allow
 }
 
 /// What is odd about a candidate and holds nothing: a count that differs, records that came twice, fields that match
-/// nothing, an end that nobody told (product C3).
+/// nothing, an end of the list that nothing proves.
 pub fn remark(candidate: &Candidate<'_>) -> Vec<Finding> {
     let counted = candidate.counted.filter(|counted| *counted != candidate.readable).map(|counted| {
         let message = format!("{} came, and the CRM counts {counted}", candidate.readable);
@@ -143,7 +143,7 @@ impl<'a> Candidate<'a> {
         self.matched.iter().filter(move |(_, found)| enough && *found == 0).map(|(field, _)| field.as_str())
     }
 
-    /// What was to decide over so many records that it is no chance that none has it, beside what it decides.
+    /// Paths of `where` and `status` that no record has, in more records than chance explains, each with its key.
     fn absent_places(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let enough = self.head.completeness.fetched >= ENOUGH_RECORDS;
         self.absent.iter().filter(move |_| enough).copied()

@@ -92,7 +92,7 @@ impl Native {
 }
 
 impl Fold {
-    /// The deals that follow are of an account with these rates of its own.
+    /// The following deals belong to an account with these rates.
     pub fn begin_account(&mut self, own_rates: Option<OwnRates>) {
         self.accounts.push(own_rates);
     }

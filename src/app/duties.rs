@@ -59,7 +59,7 @@ impl Duties {
         }
     }
 
-    /// A duty of the house: work on files, off the loop's thread.
+    /// Runs a job on files, off the loop's thread.
     fn spawn_house(
         &self,
         jobs: Arc<Jobs>,

@@ -219,7 +219,7 @@ impl Daemon {
         }
     }
 
-    /// Reads the config anew: a good one is followed, a bad one changes nothing. Running pulls go on with theirs.
+    /// Reads the configuration again: a good one is used, a bad one changes nothing. Running pulls keep theirs.
     fn reload(&mut self) -> Option<Event> {
         systemd::reloading();
         let event = self.follow_new_config();

@@ -12,7 +12,7 @@ pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The configuration is being read anew. systemd wants the time in the same message.
+/// The configuration is being read again. systemd requires the time in the same message.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),

@@ -1,4 +1,4 @@
-//! Exit codes, after sysexits (design §5). Of several sources the highest number counts.
+//! Exit codes, after sysexits. Of several sources the highest number counts.
 
 use std::process::ExitCode;
 

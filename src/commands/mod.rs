@@ -124,7 +124,7 @@ enum Command {
 }
 
 impl Command {
-    /// Whether a pull of it is to be kept. All others that ask a CRM only try it.
+    /// Whether its pulls are stored. All other commands that contact a CRM only test it.
     fn keeps_pulls(&self) -> bool {
         match self {
             Self::Run => true,
@@ -139,7 +139,7 @@ pub fn run(handlers: io::Result<Handlers>) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are no mistake.
+            // Help and version are not errors.
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             let _ = error.print();
             return code.into();
@@ -186,7 +186,7 @@ fn dispatch(arguments: Arguments, handlers: Handlers) -> io::Result<Exit> {
 
 /// What the world hands in, read once.
 fn inputs(arguments: &Arguments) -> Inputs {
-    // What is no UTF-8 is kept as near as it goes: a wrong path is told, a missing variable would not be.
+    // Text that is not UTF-8 is converted: a wrong path is reported, a missing variable would not be.
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let environment: BTreeMap<String, String> =
         std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
@@ -219,7 +219,7 @@ fn lacks_only_a_source(report: &Report) -> bool {
     report.no_source && report.problems.len() == 1
 }
 
-/// The configuration; where there is none, but a demo was pulled into the output folder, the demo's.
+/// The configuration, or the demo's if there is none and the output folder holds a demo pull.
 fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
     let (config, report) = config::load(&inputs);
     if let Some(config) = config {

@@ -39,7 +39,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Whether nothing is to be written.
+    /// Whether it writes nothing.
     pub(super) fn is_dry(&self) -> bool {
         self.dry_run.is_wanted
     }

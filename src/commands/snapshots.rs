@@ -1,4 +1,4 @@
-//! `snapshots`: what is there, and what retention gives up.
+//! `snapshots`: lists snapshots, accepts held ones, deletes expired ones.
 
 use std::io::{self, Write};
 use std::path::Path;

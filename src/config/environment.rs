@@ -74,7 +74,7 @@ fn insert(dict: &mut Dict, path: &[String], value: Value) {
     }
 }
 
-/// A line of `.env.local` that is no assignment.
+/// A line of `.env.local` that is not an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadLine(pub usize);
 

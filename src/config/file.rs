@@ -17,7 +17,7 @@ pub const DOTENV: &str = ".env.local";
 /// No config is larger.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// Which file is to be used: the one named, else the working directory's, else the machine's.
+/// The configuration file: the named one, else the working directory's, else the machine's.
 pub fn choose(named: Option<&Path>, working_directory: &Path) -> Option<(PathBuf, Found)> {
     if let Some(path) = named {
         return Some((path.to_owned(), Found::Named));
@@ -93,7 +93,7 @@ pub struct Located {
     text: String,
 }
 
-/// Where the text is no TOML.
+/// The position of a TOML syntax error.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Syntax {
     /// The line, from 1.

@@ -62,7 +62,7 @@ pub struct Inputs {
     pub user: u32,
     /// Whether a credential that cannot be read is a problem: it is for `run`, which the service manager starts.
     pub strict: bool,
-    /// Whether sources are only tried: what they note for the next time is not written, but for what a CRM has replaced.
+    /// Whether sources are only tested: they save nothing for the next pull, except a rotated refresh token.
     pub trial: bool,
     /// The clients that sources share, over every reload.
     pub clients: Arc<Clients>,
@@ -332,7 +332,7 @@ fn compose(inputs: &Inputs, mut section: Section, keyring: &Keyring, report: &mu
     })
 }
 
-/// The table of a duty of the house: its schedule, and the rest of it.
+/// The table of a job: its schedule, and its other keys.
 fn duty<T: DeserializeOwned>(
     tables: &mut Section,
     name: &str,
@@ -356,7 +356,7 @@ fn read<T: DeserializeOwned>(section: &Section, prefix: &[&str], also: &[&str], 
     }
 }
 
-/// A table of the config; what stands in its place and is none is a problem.
+/// A table of the configuration; another type of value is a problem.
 fn table(tables: &mut Section, name: &str, report: &mut Report) -> Section {
     match tables.0.remove(name) {
         Some(Value::Dict(_, dict)) => Section(dict),

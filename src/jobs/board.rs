@@ -60,7 +60,7 @@ impl Board {
         self.lock().insert((place.clone(), id), Some(head));
     }
 
-    /// A file that is no snapshot is none for ever. One that cannot be read just now (no more open files, a bad disk)
+    /// A file that is not a snapshot never becomes one. A file that cannot be read just now (no more open files, a bad disk)
     /// may be the newest all the same, so nothing older is put in its place.
     fn head(&self, store: &Store, place: &Place, id: SnapshotId) -> Result<Option<Arc<Head>>, StoreError> {
         let key = (place.clone(), id);

@@ -1,4 +1,4 @@
-//! Deletes the snapshots that retention gives up, place by place.
+//! Deletes expired snapshots, folder by folder.
 
 use chrono::{DateTime, Utc};
 
@@ -31,7 +31,7 @@ pub fn plan(jobs: &Jobs, now: DateTime<Utc>, force: bool) -> Result<Vec<(Place, 
     Ok(plans)
 }
 
-/// Deletes what [`plan`] gives up, under the write lock.
+/// Deletes what [`plan`] marks as expired, under the write lock.
 pub fn prune(jobs: &Jobs, now: DateTime<Utc>, force: bool) -> Result<Pruned, StoreError> {
     let _lock = jobs.store.lock_write()?;
     let mut pruned = Pruned { plans: plan(jobs, now, force)?, ..Pruned::default() };

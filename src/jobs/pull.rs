@@ -36,7 +36,7 @@ pub async fn pull(
         slot = jobs.slots.acquire() => slot,
         () = jobs.stop.cancelled() => return Outcome::Failed(PullFailure::Fetch(FetchError::Stopped)),
     };
-    // A task of its own, so that a panic is an outcome.
+    // A separate task, so that a panic becomes an outcome.
     let task = {
         let (jobs, target) = (Arc::clone(jobs), Arc::clone(target));
         tokio::spawn(async move { pull_locked(&jobs, &target, due, progress).await })
@@ -176,7 +176,7 @@ fn say_what_is_new(target: &Target, remarks: &[Finding], last_good: Option<&Head
     for remark in others {
         tracing::warn!(source.name = %target.name, "{} ({:?})", remark.message, remark.rule);
     }
-    // Fields of which the same is to be said stand together: an account may use few of them.
+    // Fields with the same message share one line: an account may leave many fields empty.
     let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for remark in empty {
         fields.entry(&remark.message).or_default().push(format!("`{}`", remark.field));

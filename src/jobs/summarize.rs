@@ -34,7 +34,7 @@ struct Part<'a> {
     stale_because: Option<String>,
 }
 
-/// Writes summary and latest file from the newest snapshots; nothing while there is none. Returns what was written.
+/// Writes summary and latest file from the newest snapshots, if there are any. Returns what was written.
 pub fn refresh(jobs: &Jobs, now: DateTime<Utc>) -> Result<Option<Summary>, AssembleError> {
     let _lock = jobs.store.lock_write()?;
     let parts = parts(jobs)?;

@@ -28,7 +28,7 @@ struct Gone {
     more: u64,
 }
 
-/// Counts what became of the vanished deals, by `ends_at`; `None` where there are none, or none can be told.
+/// Counts the outcomes of vanished deals until `ends_at`; `None` if no deal vanished or the CRM cannot tell.
 pub(super) async fn count(
     jobs: &Arc<Jobs>,
     target: &Arc<Target>,

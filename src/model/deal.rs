@@ -1,6 +1,6 @@
 //! One deal as every source gives it and every file holds it.
 //!
-//! The file format calls it a lead; the keys, their order and their meaning are a contract (design §7).
+//! The file format calls it a lead; the keys, their order and their meaning are a contract.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ pub struct Deal {
     pub url: Option<String>,
     /// Fields mapped by the configuration, exact JSON each.
     pub custom: BTreeMap<String, Box<RawValue>>,
-    /// Whether the CRM names a currency that is none of ISO 4217: that is not the account's own.
+    /// Whether the CRM names a currency outside ISO 4217, so that the account's own does not apply.
     #[serde(skip)]
     pub in_unknown_currency: bool,
     /// Names to be filled in once all pages are in.
@@ -202,7 +202,7 @@ impl<'a> Figures<'a> {
         number::exact(self.probability?.get())
     }
 
-    /// The expected closing day; nothing where it is none, for a file of another program's may hold anything.
+    /// The expected closing day; `None` for text that is not a day, since other programs' files may hold anything.
     pub fn close_date(&self) -> Option<NaiveDate> {
         self.close_date?.get().trim_matches('"').parse().ok()
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How many ids a finding shows.
 const SAMPLE: usize = 20;
 
-/// A rule of the catalogue; the ids are stable (product C2).
+/// A rule of the catalogue; the ids are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rule {
     /// A probability outside 0 to 1, set to null.

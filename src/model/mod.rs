@@ -1,4 +1,4 @@
-//! The ground: deal, money, snapshot. No I/O, no async, nothing that knows a CRM.
+//! Deal, money, snapshot. No I/O, no async, and nothing specific to a CRM.
 
 pub mod deal;
 pub mod finding;

@@ -14,7 +14,7 @@ use crate::model::number;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
-/// Why a text is no currency.
+/// Why a text is not a currency.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a currency is three letters of ISO 4217, such as EUR")]
 pub struct NotACurrency;
@@ -122,7 +122,7 @@ pub struct OwnRates {
 }
 
 impl OwnRates {
-    /// Rates in units for one unit of `base`; those that are not above zero are none.
+    /// Rates in units for one unit of `base`; rates of zero or below are dropped.
     pub fn new(
         base: Currency,
         as_of: DateTime<Utc>,

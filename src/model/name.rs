@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct SourceName(String);
 
-/// Why a text is no source's name.
+/// Why a text is not a source's name.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a source's name is lowercase letters and digits, words joined by one `_`, and neither `all` nor `held`")]
 pub struct NotASourceName;

@@ -31,8 +31,8 @@ pub fn is_bounded(value: &Decimal) -> bool {
 
 /// Reads a decimal and rounds it half-even to `digits` places, however long the text is.
 ///
-/// For fractions such as a probability, which `HubSpot` sends as an expanded double of 55 digits
-/// (contracts/hubspot.md §3.7). `None` for what is no number.
+/// For fractions such as a probability, which `HubSpot` sends as an expanded double of 55 digits.
+/// `None` for text that is not a number.
 pub fn rounded(text: &str, digits: u32) -> Option<Decimal> {
     let text = text.trim();
     let value = match text.split_once(['e', 'E']) {

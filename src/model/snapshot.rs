@@ -110,7 +110,7 @@ pub struct Completeness {
     pub skipped: u64,
     /// Records that a newer one of the same id replaced.
     pub duplicates: u64,
-    /// The deals of the snapshot before that did not come any more; `None` where there is none.
+    /// The deals of the previous snapshot that are missing; `None` without a previous snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vanished: Option<Vanished>,
 }
@@ -166,7 +166,7 @@ pub struct JoinedSource {
     pub deals: u64,
     /// Whether its snapshot is there and complete.
     pub complete: bool,
-    /// The rates of its own totals, where deals of other currencies were converted.
+    /// The rates behind its totals, if deals in other currencies were converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fx: Option<Fx>,
     /// Since when its pulls fail or are held, UTC.

@@ -99,7 +99,7 @@ impl Planner {
         empty
     }
 
-    /// What is to be started at `now`, and what is skipped because it still runs.
+    /// The jobs to start at `now`, and those skipped because they still run.
     pub fn due(&mut self, now: DateTime<Utc>) -> Round {
         let mut round = Round::default();
         for job in self.jobs.values_mut() {
@@ -130,7 +130,7 @@ impl Planner {
         }
     }
 
-    /// Plans anew after the wall clock jumped to `now`.
+    /// Plans again after the wall clock jumped to `now`.
     ///
     /// What became due by the jump stays due, once. Everything else is planned from `now`, so a clock that was set back
     /// brings no silence; a due time that it passes again is run again.

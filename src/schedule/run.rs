@@ -152,7 +152,7 @@ impl Watch {
         self.last_tick = instant;
     }
 
-    /// Whether the tick has to be begun anew: the library is silent after a jump back until the old time is reached.
+    /// Whether the tick must be restarted: the library is silent after a jump back until the old time is reached.
     fn wants_new_tick(&mut self, cadence: Cadence) -> bool {
         let patience = PULSE.max(2 * self.cadence.period());
         let silent = self.instant - self.last_tick > patience;

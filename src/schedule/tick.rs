@@ -1,7 +1,7 @@
 //! Wakes the loop each minute or each second. The only home of `tokio-cron-scheduler`.
 //!
 //! Apart because the library keeps one promise well, to call a job in UTC about when its cron says so, and breaks
-//! others (`docs/schedules.md`): the day it is mended upstream, this is the file to change.
+//! others (`docs/schedules.md`): when it is fixed upstream, only this file changes.
 
 use std::error::Error;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub fn ticks(cadence: Cadence) -> mpsc::Receiver<()> {
 
 /// Beats until the receiver is gone.
 ///
-/// On a runtime of its own: the library's shutdown leaves eleven of its tasks behind, a runtime takes them along.
+/// On a separate runtime: the library's shutdown leaves eleven tasks behind, which end with the runtime.
 fn beat(cadence: Cadence, sender: &mpsc::Sender<()>) -> Result<(), TickError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     runtime.block_on(async {

@@ -18,7 +18,7 @@ pub(super) fn text(reply: Reply) -> Result<String, SourceError> {
     any_text(reply)
 }
 
-/// The same of a CRM that nobody knows: many label JSON as plain text, or as bytes. A page for people is none.
+/// The same for an unknown CRM: many label JSON as plain text or bytes. HTML is refused.
 pub(super) fn any_text(reply: Reply) -> Result<String, SourceError> {
     if is_nothing(&reply) {
         return Ok(String::new());
@@ -35,7 +35,7 @@ pub(super) fn any_text(reply: Reply) -> Result<String, SourceError> {
 }
 
 /// The most parts of an answer that is read at once, key by key: each takes about a hundred bytes of memory, and a page
-/// of a CRM with a size of its own has some thousands.
+/// of a CRM that ignores the page size has some thousands.
 const MAX_IN_ALL: usize = 500_000;
 
 /// Refuses an answer that fits into its cap and not into memory when it is read: twenty million empty objects do.
@@ -53,7 +53,7 @@ pub(super) fn check_parts(text: &str) -> Result<(), SourceError> {
     if parts > MAX_IN_ALL { Err(SourceError::TooManyParts(MAX_IN_ALL)) } else { Ok(()) }
 }
 
-/// Why a text of so many bytes is no JSON, or not the JSON it should be. The error's own words may quote the answer.
+/// Why a text of `bytes` bytes is not the expected JSON. The parser's own message may quote the answer, so it is left out.
 pub(super) fn not_json(error: &serde_json::Error, bytes: usize) -> SourceError {
     let (line, column) = (error.line(), error.column());
     if error.is_eof() {

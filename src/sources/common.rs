@@ -47,7 +47,7 @@ pub struct Built {
     pub demo: bool,
     /// Its secrets and their keys, for `check`.
     pub secrets: Vec<(String, Secret)>,
-    /// What the user should know, though it is no error.
+    /// Warnings for the user.
     pub warnings: Vec<Problem>,
 }
 

@@ -1,4 +1,4 @@
-//! A CRM's limit for the day: once it is reached nothing is asked until it counts anew, not even by the next process.
+//! A CRM's daily limit: once it is reached, no process sends requests until the count resets.
 
 use std::sync::Arc;
 

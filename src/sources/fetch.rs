@@ -36,7 +36,7 @@ use crate::telemetry::in_one_line;
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 /// How many tries a pull may have beside the first of each request …
 const RETRIES: u64 = 10;
-/// … and one more for so many requests: a CRM that is unwell is not asked several times as often.
+/// … and one more per this many requests, so that a failing CRM is not flooded.
 const RETRIES_SHARE: u64 = 10;
 /// What a request in flight may still take once the program is to end.
 const END_OF_PAGE: Duration = Duration::from_secs(2);
@@ -99,7 +99,7 @@ pub struct Fetched {
     pub tally: Tally,
     /// The least and the most that the list itself said there are, while it was read.
     pub listed: Option<(u64, u64)>,
-    /// How many a query of its own counted, before the first page.
+    /// The result of a separate count, before the first page.
     pub counted: Option<u64>,
     /// In how many records each field had something.
     pub coverage: FieldCoverage,

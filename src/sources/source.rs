@@ -116,7 +116,7 @@ pub struct Opened {
 pub struct Expected {
     /// How many.
     pub count: u64,
-    /// Whether the list and the count are one and the same query. A count of its own may lag behind, and is judged with
+    /// Whether list and count come from one query. A separate count may lag behind and is judged with
     /// a tolerance (rule R02).
     pub exact: bool,
 }
@@ -126,7 +126,7 @@ pub struct Expected {
 pub struct Cost {
     /// Requests.
     pub requests: u64,
-    /// What they count against the limit of the day, where that is no number of requests: Pipedrive's tokens.
+    /// What they cost if the daily limit does not count requests: Pipedrive's tokens.
     pub tokens: Option<u64>,
     /// How many requests, or tokens, the CRM allows in a day.
     pub daily_limit: Option<u64>,

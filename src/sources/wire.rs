@@ -42,7 +42,7 @@ pub(super) fn by_number(one: &str, other: &str) -> Ordering {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unreadable;
 
-/// A value as text; nothing for null, the empty text and blanks, which all mean that there is none.
+/// A value as text; `None` for null, empty text and blanks.
 pub(super) fn text(value: &RawValue) -> Result<Option<String>, Unreadable> {
     let json = value.get();
     let text = match json.as_bytes().first() {
@@ -55,7 +55,7 @@ pub(super) fn text(value: &RawValue) -> Result<Option<String>, Unreadable> {
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
-/// A value that may be left out, be null or be anything, as text; nothing where it is none.
+/// An optional value of any type as text; `None` if it has none.
 pub(super) fn said(value: Option<&RawValue>) -> Option<String> {
     value.and_then(|value| text(value).ok().flatten())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::advice::Advice;
 
-/// A deed on a file that failed.
+/// A failed action on a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{deed} `{}`", path.display())]
 pub struct StoreError {
@@ -15,7 +15,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// For `map_err`: the deed and the path it was done to.
+    /// For `map_err`: the action and its path.
     pub fn on(deed: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { deed, path, source }

@@ -83,7 +83,7 @@ pub fn write<W: Write>(head: &Head, out: &mut W, leads: impl FnOnce(&mut W) -> i
     writeln!(out, "\n  ],{closing}")
 }
 
-/// Writes one lead on a line of its own; `first` has no comma before it.
+/// Writes one lead on its own line; `first` has no comma before it.
 pub fn lead_line(out: &mut impl Write, lead: &[u8], first: bool) -> io::Result<()> {
     out.write_all(if first { b"\n    " } else { b",\n    " })?;
     out.write_all(lead)

@@ -1,7 +1,7 @@
 //! The small index beside a snapshot: its head, and of each deal what comparing two pulls needs, in id order.
 //!
 //! It only saves time: it is known to be of its snapshot by that file's size and time, and one that is lost, cut or of
-//! another file is made anew from the snapshot. So it is written without a sync.
+//! another file is rebuilt from the snapshot. So it is written without a sync.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use crate::model::number;
 use crate::model::snapshot::Head;
 use crate::store::format;
 
-/// The version of the index; another one is made anew.
+/// The version of the index; another version is rebuilt.
 const FORMAT: u32 = 1;
 
 /// What tells a snapshot's file from any other that may come to stand in its place.

@@ -1,6 +1,6 @@
 //! What a source remembers across restarts, a file a key beside its snapshots, for the owner's eyes alone.
 //!
-//! Read anew at each use: another process may have pulled the source meanwhile. What cannot be written is kept while
+//! Read again at each use: another process may have pulled the source meanwhile. What cannot be written is kept while
 //! the process lasts, and so is what a command notes that only tries a source.
 
 use std::fs::File;
@@ -29,7 +29,7 @@ pub struct SourceMemory {
 }
 
 impl SourceMemory {
-    /// The memory of a place; nothing is touched yet. On a `trial` it only reads, but for what
+    /// The memory of a place; nothing is touched yet. On a `trial` it only reads, except for what
     /// [replaces](Memory::replace) something.
     pub fn new(layout: Layout, place: Place, trial: bool) -> Self {
         Self { layout, place, trial, unwritten: InProcess::default(), is_told: AtomicBool::new(false) }

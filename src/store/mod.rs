@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Hands the deals of a snapshot's index to `read`, in id order. An index that is lost, or turns out to be broken, is
-    /// made anew, and `read` begins again.
+    /// rebuilt, and `read` begins again.
     pub fn with_index<T>(
         &self,
         place: &Place,
@@ -320,7 +320,7 @@ impl Store {
         self.layout.summary().is_file() && same().unwrap_or(false)
     }
 
-    /// Deletes snapshots, going on past single failures; what is no regular file by now is left alone.
+    /// Deletes snapshots and continues after single failures; skips what is not a regular file.
     pub fn remove(&self, place: &Place, ids: impl IntoIterator<Item = SnapshotId>) -> (u64, Vec<StoreError>) {
         let (mut removed, mut errors) = (0, Vec::new());
         for id in ids {
@@ -338,7 +338,7 @@ impl Store {
         (removed, errors)
     }
 
-    /// Moves the flat files of a source into its folder: what it wrote before it had a section of its own. A file
+    /// Moves the flat files of a source, written before it had a section, into its folder. A file
     /// whose name stands there already stays where it is.
     pub fn adopt(&self, name: &SourceName) -> Result<u64, StoreError> {
         let place = Place::Folder(name.clone());

@@ -78,7 +78,7 @@ impl fmt::Display for ClockDoubt {
     }
 }
 
-/// What is to be done in one folder.
+/// The plan for one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Each snapshot with its verdict, oldest first.

@@ -55,7 +55,7 @@ pub enum Merged {
     SetAside(PathBuf),
 }
 
-/// Replaces our keys: `metadata` key by key, and our block whole. A file that is no JSON object is set aside first.
+/// Replaces our keys: `metadata` key by key, and our block whole. A file that is not a JSON object is set aside first.
 pub fn merge(
     layout: &Layout,
     metadata: &Object,

@@ -159,7 +159,7 @@ fn no_problem_shows_a_secret_whatever_key_it_stands_in() {
     ];
     for toml in keys {
         let problems = Folder::with(toml).problems();
-        // The name of a key is no value.
+        // The name of a key is not a value.
         assert!(toml.starts_with("canary") || !problems.contains("canary"), "{toml}\n{problems}");
     }
     let folder = Folder::empty()

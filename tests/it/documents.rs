@@ -53,7 +53,7 @@ fn folder_with(config: &str) -> tempfile::TempDir {
     folder
 }
 
-/// `check` of a config, in a folder of its own.
+/// `check` of a config, in its own folder.
 fn check(config: &str, variables: &[(&str, &str)]) -> Output {
     let folder = folder_with(config);
     run(folder.path(), &["check", "--config", "config.toml"], variables)

@@ -291,7 +291,7 @@ impl FakeHubspot {
         self
     }
 
-    /// The daily quota begins anew.
+    /// The daily quota begins again.
     pub(crate) fn next_day(&self) {
         self.hub().limits.today = 0;
     }

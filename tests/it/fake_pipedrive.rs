@@ -278,7 +278,7 @@ impl FakePipedrive {
         self
     }
 
-    /// The daily tokens are given anew.
+    /// The daily tokens are given again.
     pub(crate) fn next_day(&self) {
         self.hub().limits.spent = 0;
     }

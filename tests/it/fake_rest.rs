@@ -248,7 +248,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// One exchange: the answer, or 400 to what is no grant.
+    /// One exchange: the answer, or 400 to what is not a grant.
     fn exchange(&mut self, form: &[(String, String)]) -> Option<Value> {
         let word = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let is_good = match word("grant_type") {

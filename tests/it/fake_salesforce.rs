@@ -45,7 +45,7 @@ pub(crate) const CLIENT_SECRET: &str = "1A2Bcanary";
 /// The user that the app speaks for, and the key it signs with.
 pub(crate) const USERNAME: &str = "integration@acme.example";
 pub(crate) const PRIVATE_KEY: &str = include_str!("fake_salesforce/app-key.pem");
-/// The longest address, headers included (contract §1.4).
+/// The longest address, headers included.
 const LONGEST_HEAD: usize = 16_384;
 
 /// What can be asked.
@@ -327,7 +327,7 @@ impl FakeSalesforce {
         self
     }
 
-    /// The day's quota begins anew.
+    /// The day's quota begins again.
     pub(crate) fn next_day(&self) {
         self.salesforce().quota.used = 0;
     }

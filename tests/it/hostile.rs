@@ -102,7 +102,7 @@ impl Bench {
         tokio::task::spawn_blocking(move || container::run(&command, limit, &scratch)).await.unwrap()
     }
 
-    /// What other programs read: every file that does not start with a dot, is not held and is no lock.
+    /// What other programs read: every file that does not start with a dot, is not held and is not a lock.
     fn published(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let is_hidden =
             |path: &Path| path.iter().any(|part| part == "held" || part.as_encoded_bytes().starts_with(b"."));

@@ -183,7 +183,7 @@ async fn the_older_family_of_paths_gives_the_same_deals() {
 /// A portal most of whose deals nobody wants.
 async fn portal(habits: &[Habit]) -> FakeHubspot {
     let mut all = deals(3_000);
-    // Never with a pipeline of its own: it counts as one of the default pipeline.
+    // Never with its own pipeline: it counts as one of the default pipeline.
     all.push(bare_deal(1).without("pipeline").linked(&[link(27_712_345_009), link(27_712_345_010)]));
     let mut crm = FakeHubspot::start(all).await;
     for habit in habits {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms by floor, the ground first (design §4).
+/// The rooms by floor, the ground first.
 const FLOORS: [&[&str]; 8] = [
     &["advice", "clock", "cron", "http", "memory", "model", "redact", "secret", "settings", "signals", "telemetry"],
     &["analysis", "sources", "store"],
@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 8] = [
     &["main"],
 ];
 
-/// Imports between rooms of the ground, which is no floor of siblings but of tools.
+/// Imports between rooms of the ground, which is not a floor of siblings but of tools.
 const ON_THE_GROUND: [(&str, &str); 4] =
     [("secret", "advice"), ("http", "settings"), ("redact", "model"), ("redact", "secret")];
 

@@ -316,7 +316,7 @@ fn a_pull_that_is_told_to_end_while_it_waits_says_so() {
     waiting.stop().assert_code(130);
 }
 
-/// The program as PID 1 of a namespace of its own.
+/// The program as PID 1 of its own namespace.
 struct Contained {
     outer: Running,
     inner: u32,

@@ -1,4 +1,4 @@
-//! The integration tests: one binary, since each one links every dependency anew. One module a topic.
+//! The integration tests: one binary, since each one links every dependency again. One module a topic.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::format_push_string, reason = "tests build texts piece by piece")]

@@ -1,4 +1,4 @@
-//! The built program in a folder of its own: run to its end, or started, waited for by its log lines, and signalled.
+//! The built program in its own folder: run to its end, or started, waited for by its log lines, and signalled.
 //!
 //! Apart because every topic that needs a process needs the same: an empty environment, no sleeps, and nothing left
 //! running when a test fails.

@@ -1,4 +1,4 @@
-//! Servers that end connections without a word: a kept one that has ended is no fault of the CRM, one after another is.
+//! Servers that end connections without a word: a kept one that has ended is not a fault of the CRM, one after another is.
 //!
 //! Raw sockets: a proper HTTP server would say that it closes.
 

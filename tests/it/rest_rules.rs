@@ -1,4 +1,4 @@
-//! What real list APIs taught (contract §8), a line each, over real HTTP.
+//! What real list APIs taught, a line each, over real HTTP.
 
 use std::fs;
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::secret::SecretError;
 
-/// How long such a token holds, in seconds: the longest that every CRM accepts (contracts/salesforce.md §1.2).
+/// How long such a token holds, in seconds: the longest that every CRM accepts.
 pub(super) const LASTS: i64 = 180;
 
 /// What a token says.

@@ -16,7 +16,7 @@ pub struct FieldCoverage {
 /// Whether a deal has something in a field.
 type Has = fn(&Deal) -> bool;
 
-/// The fields of a deal that a CRM can leave empty. A name that is still to be looked up is no empty field.
+/// The fields of a deal that a CRM can leave empty. A name that a look-up will fill is not empty.
 const FIELDS: [(&str, Has); 22] = [
     ("name", |deal| deal.name != UNTITLED),
     ("company", |deal| deal.company.is_some() || deal.wants(NameField::Company)),

@@ -209,7 +209,7 @@ impl HubSpot {
         Ok(account)
     }
 
-    /// The refusal of the companies' names, were they asked for: they come last, and what is to be granted is told at once.
+    /// Checks company access early so that all missing scopes are reported together.
     async fn denied_companies(&self) -> Option<SourceError> {
         if !self.mapping.wants_companies() {
             return None;
@@ -237,7 +237,7 @@ impl HubSpot {
         }
     }
 
-    /// Counts the deals and chooses the way. How many there are in all is counted anew only where all are read.
+    /// Counts the deals and chooses the way. The total is counted again only if all deals are read.
     async fn plan(&self, identity: u64, pipelines: &Pipelines) -> Result<Plan, SourceError> {
         if self.pipelines.is_empty() {
             let all = search::count(&self.client, &[]).await?;
@@ -259,7 +259,7 @@ impl HubSpot {
         Ok(Plan { strategy: Strategy::List, expected: all, wanted })
     }
 
-    /// At most so many requests, were every deal of another company; `spent` have been sent.
+    /// The most requests if every deal has a different company; `spent` have been sent.
     fn cost(&self, plan: &Plan, spent: u64) -> Cost {
         let pages = match plan.strategy {
             Strategy::Search(_) => search::requests(plan.expected, &self.mapping),

@@ -1,7 +1,7 @@
 //! Asks Pipedrive: credentials, host, pace and the class of a refusal, the same for every request.
 //!
 //! Whoever goes on asking after a refusal is shut out with all that the account runs, so the pace is half of what is
-//! allowed, a few refusals end the pull, and a day's end or a block is kept to by the next process too (contract §5).
+//! allowed, a few refusals end the pull, and the next process also respects a daily limit or a block.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -75,7 +75,7 @@ impl Settings {
     }
 }
 
-/// A user's token has a header of its own.
+/// The header of a user's API token.
 fn key_header(key: Secret) -> Auth {
     Auth::Header { name: "x-api-token".to_owned(), value: key, prefix: String::new() }
 }

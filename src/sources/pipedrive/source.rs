@@ -203,7 +203,7 @@ impl Pipedrive {
         summary::totals(&self.client, wanted).await.map(Some)
     }
 
-    /// At most so many requests and tokens, were every deal of another company and of an owner in no list, and none
+    /// The most requests and tokens if every deal has a different company and an unlisted owner, and none
     /// archived or of another pipeline; what has been sent for it is in `spent`.
     fn cost(&self, count: u64, (requests, tokens): (u64, u64)) -> Cost {
         let pages = count.div_ceil(deals::AT_ONCE).max(1);

@@ -1,4 +1,4 @@
-//! The deals as an export: a job that Salesforce works through by itself, and its result as tables (contract §1.7).
+//! The deals as an export: a job that Salesforce works through by itself, and its result as tables.
 //!
 //! For accounts so large that pages would cost too many requests. The job is deleted at the end, whatever became of it.
 
@@ -32,7 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The most lists of pages of one job.
 const MOST_LISTS: usize = 2_000;
 
-/// What is said of a job that failed.
+/// The message for a failed job.
 const FAILED: &str = "the CRM's export job ended as Failed";
 
 #[derive(Serialize)]
@@ -70,7 +70,7 @@ struct List {
     /// Whether there are no more of them.
     #[serde(default)]
     done: Option<bool>,
-    /// Where the list goes on: the documents have both names (contract §1.7).
+    /// The next page; the vendor's documents use both names.
     #[serde(default, alias = "nextRecordUrl")]
     next_records_url: Option<String>,
 }
@@ -215,7 +215,7 @@ impl Export {
     }
 }
 
-/// How many requests the result of so many records takes.
+/// How many requests a result of this many records takes.
 pub(super) fn requests(total: u64) -> u64 {
     match total.div_ceil(PAGE) {
         0 | 1 => 1,

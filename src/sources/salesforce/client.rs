@@ -27,7 +27,7 @@ use crate::sources::source::SourceError;
 const PAUSE: TimeDelta = TimeDelta::hours(1);
 /// Where tokens are given.
 const TOKEN: &str = "/services/oauth2/token";
-/// The hosts that are Salesforce's own (contract §1.1).
+/// Salesforce's own hosts.
 const OWN_DOMAINS: [&str; 3] = [".salesforce.com", ".force.com", ".salesforce.mil"];
 
 /// One Salesforce account, asked with its credentials.
@@ -151,7 +151,7 @@ impl Client {
         if let Some(token) = token
             && (is_elsewhere(&reply) || Refusal::of(&reply, self.clock.now()).is_expired)
         {
-            // Once: a new session that is refused too is no session.
+            // Once: a refused new session stays refused.
             (reply, _) = self.send(ask, Some(&token)).await?;
         }
         if reply.is_success() { Ok(reply) } else { Err(self.refused(&reply)) }
@@ -243,7 +243,7 @@ fn place_of(told: &str, endpoint: &Url) -> Result<Option<Url>, SourceError> {
     Ok(place)
 }
 
-/// Whether a token may go to `place`: the configured host, or one of Salesforce's own for another of them (contract §1.1).
+/// Whether a token may go to `place`: the configured host, or one of Salesforce's own for another of them.
 fn may_be_asked(place: &Url, endpoint: &Url) -> bool {
     let is_plain = place.username().is_empty() && place.password().is_none();
     let is_configured = place.scheme() == endpoint.scheme() && place.host_str() == endpoint.host_str();

@@ -1,4 +1,4 @@
-//! Up to five queries in one request, each with an answer of its own (contract §1.5).
+//! Up to five queries in one request, each with its own answer.
 
 use std::collections::HashMap;
 

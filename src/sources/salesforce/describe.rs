@@ -1,5 +1,5 @@
 //! What the running user may read: a field that is hidden from him is not described, and one that was never there
-//! neither (contract §1.6, §2).
+//! neither.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! What an answer of Salesforce's that is no 2xx means (contract §3).
+//! The meaning of Salesforce answers that are not 2xx; see docs/crm/salesforce.md.
 //!
 //! Of its text only two things are repeated: an error code of the list below, and the name of a field, in the letters
 //! it can have.
@@ -13,20 +13,20 @@ use crate::sources::answer::part;
 use crate::sources::salesforce::api_name::{OPPORTUNITY, is_path};
 use crate::sources::source::SourceError;
 
-/// How long a limit of requests at once is left alone (contract §3: 30 to 120 s).
+/// The wait after a limit on concurrent requests; 30 to 120 s are enough.
 const TOO_MANY_AT_ONCE: Duration = Duration::from_secs(30);
 /// The longest wait that Salesforce is believed.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// Larger bodies are no errors of Salesforce's.
+/// Larger bodies are not Salesforce errors.
 const MAX_BODY: usize = 64 << 10;
 
 /// The code of a query that took longer than the two minutes it may.
 pub(super) const TIMEOUT: &str = "QUERY_TIMEOUT";
 
-/// What is said of a stored result that is gone.
+/// The codes of a stored result that is gone.
 const LOST_PLACE: &str = "the CRM no longer knows the place in its list where the next page begins";
 
-/// What is said where an account, or its deals, cannot be exported (contract §1.7): a code, or words of a message.
+/// The answers if an account or its deals cannot be exported: a code, or words of a message.
 const WITHOUT_EXPORTS: [&str; 4] = ["FeatureNotEnabled", "INVALIDENTITY", "InvalidEntity", NOT_IN_BULK];
 const NOT_IN_BULK: &str = "not supported by the Bulk API";
 
@@ -122,7 +122,7 @@ impl Refusal {
         let code = told.iter().find_map(|told| CODES.into_iter().find(|code| *code == told.error_code));
         let message = told.first().map(|told| told.message.as_str()).unwrap_or_default();
         let name = matches!(code, Some("INVALID_FIELD" | "INVALID_TYPE")).then(|| named(message)).flatten();
-        // Of sessions that hold and are of the wrong sort a new one is no other (contract §2).
+        // A valid session of the wrong type: a new one would be of the same type.
         let is_expired = status == 401 && code == Some("INVALID_SESSION_ID") && !message.contains("not valid for use");
         let shown = name.as_ref().map(Named::shown);
         let error = class(status, code, message, shown.as_deref(), wait);
@@ -184,7 +184,7 @@ fn class(
     }
 }
 
-/// Whether exports are what the account lacks. A limit is none of these: pages would cost even more.
+/// Whether the account cannot export. A limit does not count: pages would cost even more.
 pub(super) fn is_without_exports(error: &SourceError) -> bool {
     let SourceError::Unexpected { category: Some(told), .. } = error.root() else { return false };
     WITHOUT_EXPORTS.contains(&told.as_str())
@@ -196,7 +196,7 @@ pub(super) fn code_of(message: &str) -> Option<&'static str> {
     CODES.into_iter().find(|code| *code == word)
 }
 
-/// Whether a stored result is gone: what is left of it can be asked for by a query of its own.
+/// Whether a stored result is gone; a new query can read the rest.
 pub(super) fn is_lost_place(error: &SourceError) -> bool {
     matches!(error.root(), SourceError::Paging(told) if told == LOST_PLACE)
 }

@@ -1,6 +1,6 @@
 //! Filters of the configuration as SOQL: fields the user may read, operators of a list, values in their own spelling.
 //!
-//! Nothing is pasted: a text is escaped, and a number, a day or an instant is read and written anew (contract §6).
+//! No value is inserted unchanged: text is escaped; numbers, days and instants are parsed and formatted.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use figment::value::Value;
@@ -12,7 +12,7 @@ use crate::sources::salesforce::api_name::is_path;
 use crate::sources::salesforce::describe::{Described, Kind};
 use crate::sources::source::SourceError;
 
-/// The longest text in a condition (contract §1.4).
+/// The longest text in a condition.
 const MAX_TEXT: usize = 4_000;
 
 /// One of `where`, as configured.
@@ -138,7 +138,7 @@ fn written(value: &Value) -> Option<Written> {
 }
 
 impl Written {
-    /// The value in the spelling of a kind of field; nothing where it is none of that kind.
+    /// The value formatted for a type of field; `None` if it does not fit the type.
     fn spell(&self, kind: Kind) -> Option<String> {
         let text = match self {
             Self::Text(text) | Self::Number(text) => text.as_str(),

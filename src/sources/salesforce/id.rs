@@ -1,4 +1,4 @@
-//! Record ids: of 15 characters, in which capitals matter, or of 18, in which they do not (contract §6).
+//! Record ids: of 15 characters, in which capitals matter, or of 18, in which they do not.
 
 /// The 18 characters of an id of 15; any other text as it is. Three more tell which of the others are capitals.
 pub(super) fn long(id: &str) -> String {

@@ -9,7 +9,7 @@ use crate::sources::salesforce::fields::{Read, Reader};
 use crate::sources::salesforce::rows::Row;
 use crate::sources::source::{End, Page, SourceError};
 
-/// The most deals of one page; there may be fewer (contract §1.4).
+/// The most deals of one page; there may be fewer.
 pub(super) const PAGE: u64 = 2_000;
 
 /// A page, its records unread, so that one that cannot be read loses no other.
@@ -17,7 +17,7 @@ pub(super) const PAGE: u64 = 2_000;
 #[serde(rename_all = "camelCase")]
 struct Answer {
     records: Vec<Box<RawValue>>,
-    /// Without it nobody can tell that a page was lost (contract §0).
+    /// Without it a lost page could not be noticed.
     total_size: Option<u64>,
     done: Option<bool>,
     next_records_url: Option<String>,
@@ -43,7 +43,7 @@ pub(super) fn page(text: &str, reader: &Reader<'_>) -> Result<Page, SourceError>
         (Some(false), None) => {
             return Err(SourceError::Paging("there are more deals, and no word of where the next page is".to_owned()));
         }
-        // An answer without rows may lack `done` (contract §1.4).
+        // An answer without rows may lack `done`.
         (Some(true), _) => None,
         (_, next) => next,
     };

@@ -35,7 +35,7 @@ pub(super) async fn resolve_missing(
         return Ok(outcomes);
     }
     let soql = format!("SELECT Id, IsDeleted FROM Opportunity WHERE Id IN ({})", quoted.join(", "));
-    // In a body: so many ids are too long for an address.
+    // In a body: a URL would be too long for this many ids.
     let answers = composite::ask(client, vec![Query { name: DEALS, soql, with_deleted: true }]).await?;
     let (found, _) = answers.records::<Found>(DEALS).map_err(|refusal| refusal.error)?;
     for Found { id, is_deleted } in found {

@@ -8,13 +8,13 @@ use crate::sources::salesforce::columns::Columns;
 use crate::sources::salesforce::filter::{instant, quoted};
 use crate::sources::salesforce::mapping::Mapping;
 
-/// The longest query (contract §1.4).
+/// The longest query.
 pub(super) const MAX_QUERY: usize = 100_000;
 
 /// In which order the deals come.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Order<'a> {
-    /// In none: an export that is ordered could not be read in pieces (contract §1.7).
+    /// Unordered: an ordered export cannot be read in pieces.
     Any,
     /// By their ids.
     ById,

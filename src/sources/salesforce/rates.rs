@@ -1,4 +1,4 @@
-//! The account's currencies and what they were worth, from day to day where it keeps track of that (contract §1.10).
+//! The account's currencies and what they were worth, from day to day where it keeps track of that.
 
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
 use rust_decimal::Decimal;

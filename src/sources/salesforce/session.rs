@@ -135,7 +135,7 @@ impl<'a> SalesforceSession<'a> {
             self.source.has_no_exports.store(true, Ordering::Relaxed);
         }
         let Some(first) = &self.first else {
-            // The list took too long for this pull; exports are no better, so the next one tries it again.
+            // The list took too long for this pull and exports do not help; the next pull tries the list again.
             self.source.timeouts.store(0, Ordering::Relaxed);
             return Err(error);
         };

@@ -8,7 +8,7 @@ use crate::settings::{Problem, Section};
 use crate::sources::auth::{Auth, ClientIn, Grant, Proof};
 use crate::sources::salesforce::filter::{Asked as AskedFilter, Filter};
 
-/// Where tokens for production and for sandboxes are meant for, whatever host gives them (contract §1.2).
+/// The audience of tokens for production and for sandboxes, whatever host issues them.
 const PRODUCTION: &str = "https://login.salesforce.com";
 const SANDBOX: &str = "https://test.salesforce.com";
 /// The first version with all that is asked here (contract, head).
@@ -50,7 +50,7 @@ pub(super) struct Settings {
     pub(super) login: String,
     /// As in `66.0`.
     pub(super) version: String,
-    /// Above so many deals they come as an export.
+    /// Above this many deals, read an export.
     pub(super) bulk_above: u64,
     pub(super) filters: Vec<Filter>,
 }
@@ -119,7 +119,7 @@ fn audience(login: &str) -> String {
 }
 
 impl Asked {
-    /// Whether a client's id and secret alone are the credentials, which only My Domain takes (contract §1.1).
+    /// Whether a client's id and secret alone are the credentials, which only My Domain takes.
     fn wants_client_credentials(&self) -> bool {
         self.client_secret.is_some() && self.refresh_token.is_none() && self.username.is_none()
     }

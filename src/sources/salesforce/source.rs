@@ -28,7 +28,7 @@ use crate::sources::source::{
     Attempt, Cost, Expected, Mapped, MissingDealOutcome, Opened, Session, Source, SourceError,
 };
 
-/// After so many queries that took too long an export is ordered, which may take as long as it needs.
+/// After this many slow queries, order an export, which has no time limit.
 const TOO_SLOW: u32 = 2;
 
 /// Builds the source; everything wrong with its section at once.
@@ -226,7 +226,7 @@ impl Salesforce {
         Ok(soql)
     }
 
-    /// So many requests; `spent` have been sent.
+    /// The number of requests; `spent` have been sent.
     fn cost(&self, strategy: Strategy, total: u64, spent: u64) -> Cost {
         let more = match strategy {
             // To order it, to look at it once, and to delete it.

@@ -1,4 +1,4 @@
-//! How much of the day's requests is used, as every answer says: the account's limit is all programs' (contract §3).
+//! How many of the day's requests are used, from every answer. All programs share the account's limit.
 
 use crate::http::Reply;
 

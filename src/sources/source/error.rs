@@ -32,7 +32,7 @@ pub enum SourceError {
     DailyLimit {
         /// The status code.
         status: u16,
-        /// When the CRM counts anew, where that is known, UTC.
+        /// When the count resets, if known, UTC.
         resets: Option<DateTime<Utc>>,
     },
     /// An answer after which the configuration leaves the CRM alone for a while.
@@ -43,12 +43,12 @@ pub enum SourceError {
         /// Until when, UTC.
         until: DateTime<Utc>,
     },
-    /// The configuration leaves so many requests to others.
+    /// The configuration reserves requests for other programs.
     #[error("the CRM leaves {left} requests, and {floor} are kept for others")]
     Quota {
         /// How many are left.
         left: u64,
-        /// How many are to be left.
+        /// How many are reserved.
         floor: u64,
     },
     /// An answer of 2xx that says in its body that it is a failure.
@@ -125,7 +125,7 @@ pub enum SourceError {
     /// An answer that is not what this CRM sends.
     #[error("{0}")]
     Malformed(String),
-    /// An answer of so many records and keys that it would not fit into memory.
+    /// An answer with too many records and keys to fit into memory.
     #[error("the answer has more than {0} parts")]
     TooManyParts(usize),
     /// The pages do not add up.

@@ -1,4 +1,4 @@
-//! Zoho: OAuth by refresh token under a scheme of its own, page tokens, ids of nineteen digits.
+//! Zoho: OAuth by refresh token under its own scheme, page tokens, ids of nineteen digits.
 
 use serde_json::{Value, json};
 

@@ -383,7 +383,7 @@ fn renewals() -> Pipeline {
     pipeline("7654321", "Renewals", stages)
 }
 
-/// What can happen to an account. Archiving and associations do not count as changes of a deal (contract §3.5, §3.7).
+/// What can happen to an account. Archiving and associations do not count as changes of a deal.
 impl Account {
     fn tick(&mut self) -> DateTime<Utc> {
         self.now += TimeDelta::milliseconds(1001);

@@ -1,6 +1,6 @@
 //! Searching deals: filters, one sort, pages by offset, ten thousand at most, and an index that lags behind.
 //!
-//! Apart, because these rules are HubSpot's strangest (contract §3.2), and nothing else shares them.
+//! Apart, because these rules are HubSpot's strangest, and nothing else shares them.
 
 use std::cmp::Ordering;
 

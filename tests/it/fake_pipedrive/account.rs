@@ -97,7 +97,7 @@ pub(crate) struct User {
     pub(crate) currency: String,
 }
 
-/// An active user who is no administrator.
+/// An active user who is not an administrator.
 pub(crate) fn user(name: &str) -> User {
     User { name: name.to_owned(), is_active: true, is_admin: false, currency: "EUR".to_owned() }
 }

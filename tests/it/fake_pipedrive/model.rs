@@ -88,7 +88,7 @@ impl Account {
                 .unwrap_or_else(|| "(untitled)".to_owned()),
             company: self.company_of(deal).map(ToOwned::to_owned),
             stage: Some(stage.map_or_else(|| deal.stage.to_string(), |(_, stage)| stage.name.clone())),
-            // An amount in a currency that is no ISO code can be priced by nobody.
+            // An amount in a currency that is not an ISO code can be priced by nobody.
             value: deal.value.as_deref().filter(|_| deal.currency.as_ref().is_none_or(is_known)).and_then(exact),
             probability: self.probability(deal),
             owner: deal.owner.and_then(|id| self.users.get(&id)).map(|user| user.name.clone()),

@@ -1,6 +1,6 @@
 //! Who may ask: OAuth's three ways to a session, sessions that end, and the day's quota.
 //!
-//! Apart, because none of it needs to know what the org holds (contract §1.2, §2, §3).
+//! Apart, because none of it needs to know what the org holds.
 
 use std::collections::HashMap;
 

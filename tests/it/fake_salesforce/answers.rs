@@ -240,7 +240,7 @@ impl Salesforce {
     }
 
     /// A part of a stored result. What has been deleted since is not in it, and what has changed is as it is now
-    /// (contract §1.4).
+    ///.
     fn page(&self, wish: &Wish<'_>, locator: &str, offset: usize) -> Result<Answer, Answer> {
         let cursor = self.cursors.get(locator).filter(|cursor| offset <= cursor.ids.len()).ok_or_else(lost_cursor)?;
         let Cursor { query, all, ids, size } = cursor;

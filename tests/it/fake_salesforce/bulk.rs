@@ -1,6 +1,6 @@
-//! Jobs of the Bulk API 2.0: queries whose whole result is made first and then fetched as CSV (contract §1.7).
+//! Jobs of the Bulk API 2.0: queries whose whole result is made first and then fetched as CSV.
 //!
-//! Apart, because a job has a life of its own: created, polled, read, deleted.
+//! Apart, because a job has its own life: created, polled, read, deleted.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;

@@ -350,7 +350,7 @@ impl Org {
 }
 
 /// What can happen to an org. Each change takes a second; `SystemModstamp` follows all of them, `LastModifiedDate` only
-/// what a person did to the record itself (contract §4.1, §4.5).
+/// what a person did to the record itself.
 impl Org {
     fn tick(&mut self) -> DateTime<Utc> {
         self.now += TimeDelta::seconds(1);
@@ -494,7 +494,7 @@ impl Org {
         });
     }
 
-    /// Lets one account take in another, whose deals move over (contract §4.5).
+    /// Lets one account take in another, whose deals move over.
     pub(crate) fn merge_accounts(&mut self, winner: &str, loser: &str) {
         self.edit("Account", loser, true, |record| {
             record.insert("IsDeleted", Cell::Truth(true));

@@ -1,6 +1,6 @@
 //! The objects and fields that an org has, and what of them the running user may see.
 //!
-//! Apart from the records, so that describe, SOQL and the wire agree on one list (contract §1.6, §1.10).
+//! Apart from the records, so that describe, SOQL and the wire agree on one list.
 
 use std::borrow::Cow;
 

@@ -15,7 +15,7 @@ use super::schema::{Field, Kind};
 use self::names::Names;
 use self::words::{Token, Tokens};
 
-/// The longest text of a query, and of one string in it (contract §1.4).
+/// The longest text of a query, and of one string in it.
 const LONGEST: usize = 100_000;
 const LONGEST_STRING: usize = 4_000;
 /// The furthest a query may begin.

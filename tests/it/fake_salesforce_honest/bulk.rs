@@ -1,6 +1,6 @@
 //! The fake's bulk jobs, good and bad.
 //!
-//! Apart, because a job has a life of its own.
+//! Apart, because a job has its own life.
 
 use super::*;
 

@@ -62,7 +62,7 @@ impl<'c> Builder<'c> {
     /// The id, which no deal is without.
     pub(super) fn id(&mut self) -> Option<Field<String>> {
         let Some(asked) = self.asked.get("id") else {
-            // A field with mistakes of its own is not missing.
+            // A field with errors is not missing.
             if !self.check.problems.iter().any(|problem| problem.path.first().is_some_and(|key| key == "id")) {
                 self.check.problems.push(Problem::at("id", "is missing").hint("for instance `id = \"$.id\"`"));
             }

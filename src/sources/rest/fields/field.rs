@@ -146,7 +146,7 @@ fn joined<'a>(join: &[Path], separator: &str, record: &Record<'a>) -> Option<Sca
 }
 
 /// The date in ISO 8601, with every part padded: as text it has only one reading. Missing parts behind the day are
-/// zero; a part that is no whole number, or is missing before one that is there, makes the text unreadable, so that it is
+/// zero; a part that is not a whole number, or is missing before one that is there, makes the text unreadable, so that it is
 /// counted and not guessed.
 fn date_in_parts<'a>(parts: &[Path], record: &Record<'a>) -> Option<Scalar<'a>> {
     let year = record.value(parts.first()?)?;

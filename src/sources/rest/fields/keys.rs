@@ -67,7 +67,7 @@ pub(super) struct Asked {
 pub(super) type Columns = BTreeMap<String, (String, Option<Vec<Path>>)>;
 
 impl Asked {
-    /// The key that a label is looked up by, as a field of its own.
+    /// The key of a looked-up label, as a separate field.
     pub(super) fn key_of_label(&self) -> Option<Self> {
         let Keys { path, join, sep, lookup, .. } = &self.keys;
         lookup.as_ref()?;
@@ -277,7 +277,7 @@ impl Check<'_> {
             let problem = Problem::at("value", "a table that is written down has one name for each key");
             wrong.push(problem.hint("leave `value` out"));
         }
-        // A key is no amount and no date, and no stand-in for another column.
+        // A key is not an amount, a date, or a substitute for another column.
         let can_keep = T::IS_TEXT && paths.is_none();
         if source.missing == Some(Missing::Keep) && !can_keep {
             wrong.push(Problem::at("missing", "`keep`: a key cannot stand here").hint("`null` or `fail`"));

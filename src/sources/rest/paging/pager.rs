@@ -27,7 +27,7 @@ pub(super) trait Pager: Send + Sync {
         None
     }
 
-    /// Says why nothing in an answer names a next page or says that there is none.
+    /// Says why an answer neither names a next page nor ends the list.
     fn describe_missing_marker(&self, answer: &PageAnswer<'_, '_>) -> Option<String> {
         let mut missing = Vec::new();
         for marker in answer.has_more.map(NextPageMarker::Path).into_iter().chain(self.marker()) {
