@@ -1,7 +1,7 @@
 //! The only path that makes a snapshot the latest, used by a pull and by `snapshots accept`.
 //!
-//! [`publish`] writes the snapshot, then the summary, then the latest file: a reader of the latest file finds the rest.
-//! [`after_publish`] follows every outcome; history, outbox and metrics attach there.
+//! `publish` writes the snapshot, then the summary, then the latest file: a reader of the latest file finds the rest.
+//! `after_publish` follows every outcome; history, outbox and metrics attach there.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,8 +16,8 @@ const SPARED: &str = " of ";
 /// A pause beyond a day, with an hour's change of the clocks, was noted by a clock that was wrong.
 const LONGEST: TimeDelta = TimeDelta::hours(25);
 
-/// The pause of one source; `identity` is of the credentials ([`fingerprint`](super::auth::fingerprint)): others may
-/// be another account's.
+/// The pause of one source; `identity` is the fingerprint of the credentials: other credentials may belong to
+/// another account.
 pub(super) struct DayLimit {
     memory: Arc<dyn Memory>,
 }

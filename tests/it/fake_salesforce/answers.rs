@@ -239,8 +239,7 @@ impl Salesforce {
         self.page(wish, locator, offset.parse().map_err(|_| lost_cursor())?)
     }
 
-    /// A part of a stored result. What has been deleted since is not in it, and what has changed is as it is now
-    ///.
+    /// A part of a stored result. What has been deleted since is not in it, and what has changed is as it is now.
     fn page(&self, wish: &Wish<'_>, locator: &str, offset: usize) -> Result<Answer, Answer> {
         let cursor = self.cursors.get(locator).filter(|cursor| offset <= cursor.ids.len()).ok_or_else(lost_cursor)?;
         let Cursor { query, all, ids, size } = cursor;
