@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod crms;
 mod daemon;
+mod deals;
 mod documents;
 mod dry_run;
 mod fake;
