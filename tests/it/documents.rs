@@ -361,7 +361,8 @@ fn declares(file: &str, name: &str) -> bool {
 
 /// Whether a room hands on a name that one of its own rooms declares.
 fn hands_on(text: &str, name: &str) -> bool {
-    let handed = text.lines().filter_map(|line| line.strip_prefix("pub ")).flat_map(imported);
+    let exports = text.lines().filter(|line| line.starts_with("pub"));
+    let handed = exports.filter_map(|line| Some(&line[line.find("use ")?..])).flat_map(imported);
     handed
         .filter(|(_, own)| own == name)
         .any(|(room, _)| declares(&format!("src/{}.rs", room.replace("::", "/")), name))

@@ -12,8 +12,8 @@ mod jwt;
 mod oauth;
 mod refresh_token;
 
-pub(super) use authenticator::Authenticator;
-pub(super) use client_keys::RawCredentials;
-pub(super) use credentials::{Auth, ClientIn, Grant, Proof, TokenEndpoint, TokenResponse};
-pub(super) use headers::{set_basic, set_bearer, set_secret_header};
-pub(super) use oauth::Token;
+pub(super) use crate::sources::auth::authenticator::Authenticator;
+pub(super) use crate::sources::auth::client_keys::RawCredentials;
+pub(super) use crate::sources::auth::credentials::{Auth, ClientIn, Grant, Proof, TokenEndpoint, TokenResponse};
+pub(super) use crate::sources::auth::headers::{set_basic, set_bearer, set_secret_header};
+pub(super) use crate::sources::auth::oauth::Token;
