@@ -219,7 +219,7 @@ fn lacks_only_a_source(report: &Report) -> bool {
     report.no_source && report.problems.len() == 1
 }
 
-/// The configuration, or the demo's if there is none and the output folder holds a demo pull.
+/// The configuration. Without one, the demo's, if the output folder holds a demo pull.
 fn load_or_demo(inputs: Inputs) -> Result<(Inputs, Config), Exit> {
     let (config, report) = config::load(&inputs);
     if let Some(config) = config {

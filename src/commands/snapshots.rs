@@ -120,10 +120,9 @@ fn accept_held(
     if let Err(error) = jobs.store.prepare() {
         return Ok(complain(&in_one_line(&error), Some(error.advice()), Exit::CannotWrite));
     }
-    let before = jobs.newest(&target).ok().flatten();
     match accept_or_wait(jobs, &target, snapshot, note) {
         Ok(published) => {
-            let (accepted, head) = (published.id, published.head.clone());
+            let (accepted, head, before) = (published.id, published.head.clone(), published.before.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(after_publish(&target, &Outcome::Published(published)));
             writeln!(out, "accepted {accepted} of {source}")?;

@@ -1,11 +1,10 @@
-//! What `status`, the summary and the health check report: one definition of fresh, stale, failing, held and partial.
+//! What `status`, the summary and the health check report: one definition of fresh, stale, failing and held.
 //!
 //! It looks back at what was published and needs no plan, so it works without the daemon.
 //!
 //! - A source is *fresh* while its last snapshot is newer than its last-but-one due time plus the pull deadline, then
 //!   *stale*. Without a snapshot it is *waiting* until the first pull's deadline, then *missing*.
 //! - It is *failing* or *held* if the last pull failed or was held, while its data is not stale yet.
-//! - It is *partial* if less than [`PRICED_PERCENT`] of its deals have a value in the base currency.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,9 +21,6 @@ use crate::model::snapshot::Head;
 use crate::store::error::StoreError;
 use crate::store::state::{AcceptedState, DutyState, HeldState};
 use crate::store::summary::broken;
-
-/// Below this share of deals with a value in the base currency, a source is partial.
-pub const PRICED_PERCENT: u64 = 95;
 
 /// The health of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -118,14 +114,6 @@ pub struct SourceStatus {
     pub warnings: Vec<String>,
     /// What the last pull had to leave out, and why.
     pub without: Vec<String>,
-}
-
-impl SourceStatus {
-    /// Whether less than [`PRICED_PERCENT`] of the deals have a value in the base currency.
-    pub fn is_partial(&self) -> bool {
-        let (deals, unpriced) = (self.total_leads.unwrap_or(0), self.unpriced.unwrap_or(0));
-        deals > 0 && deals.saturating_sub(unpriced) * 100 < deals * PRICED_PERCENT
-    }
 }
 
 /// The state of every source and of the folders.

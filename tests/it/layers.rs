@@ -1,11 +1,11 @@
-//! The floors of the house: a room imports only from floors below its own, siblings do not import each other, and
+//! The layers: a module imports only from layers below its own, siblings do not import each other, and
 //! nothing is imported through the crate's root.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rooms by floor, the ground first.
-const FLOORS: [&[&str]; 8] = [
+/// The modules by layer, the lowest first.
+const LAYERS: [&[&str]; 8] = [
     &["advice", "clock", "cron", "http", "memory", "model", "redact", "secret", "settings", "signals", "telemetry"],
     &["analysis", "sources", "store"],
     &["jobs"],
@@ -16,12 +16,12 @@ const FLOORS: [&[&str]; 8] = [
     &["main"],
 ];
 
-/// Imports between rooms of the ground, which is not a floor of siblings but of tools.
-const ON_THE_GROUND: [(&str, &str); 4] =
+/// Imports inside the lowest layer, whose modules are tools and not siblings.
+const IN_THE_LOWEST: [(&str, &str); 4] =
     [("secret", "advice"), ("http", "settings"), ("redact", "model"), ("redact", "secret")];
 
-fn floor(room: &str) -> usize {
-    FLOORS.iter().position(|rooms| rooms.contains(&room)).unwrap_or_else(|| panic!("`{room}` is on no floor"))
+fn layer(module: &str) -> usize {
+    LAYERS.iter().position(|modules| modules.contains(&module)).unwrap_or_else(|| panic!("`{module}` is in no layer"))
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -35,7 +35,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every `from -> to` between rooms that the source has, and where.
+/// Every `from -> to` between modules that the source has, and where.
 fn imports() -> Vec<(String, String, PathBuf)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
@@ -43,16 +43,17 @@ fn imports() -> Vec<(String, String, PathBuf)> {
     let mut imports = Vec::new();
     for path in found {
         let inner = path.strip_prefix(&source).unwrap();
-        let room = inner.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
-        if room == "lib" {
+        let module =
+            inner.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if module == "lib" {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
         for part in text.split("crate::").skip(1).chain(text.split("sales_pipeline::").skip(1)) {
             let to: String = part.chars().take_while(|letter| letter.is_ascii_lowercase() || *letter == '_').collect();
-            // `use crate::{…}` gives no name and is on no floor.
-            if to != room {
-                imports.push((room.clone(), to, path.clone()));
+            // `use crate::{…}` names no module and is in no layer.
+            if to != module {
+                imports.push((module.clone(), to, path.clone()));
             }
         }
     }
@@ -66,8 +67,8 @@ fn every_import_points_downward() {
     let wrong: Vec<String> = imports
         .iter()
         .filter(|(from, to, _)| {
-            let on_the_ground = ON_THE_GROUND.contains(&(from.as_str(), to.as_str()));
-            floor(to) >= floor(from) && !on_the_ground
+            let in_the_lowest = IN_THE_LOWEST.contains(&(from.as_str(), to.as_str()));
+            layer(to) >= layer(from) && !in_the_lowest
         })
         .map(|(from, to, path)| format!("{from} imports {to} in {}", path.display()))
         .collect();

@@ -270,7 +270,7 @@ impl HubSpot {
     }
 }
 
-/// Sets a refusal of permission aside, so that all that lack one are told at once; whatever else fails, fails.
+/// Collects a refused permission, so that all missing ones are reported together. Other errors are returned.
 fn unless_denied<T>(answer: Result<T, SourceError>, denied: &mut Vec<SourceError>) -> Result<Option<T>, SourceError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

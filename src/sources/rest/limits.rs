@@ -316,7 +316,7 @@ mod tests {
         limits.follow(&reply(200, &[("x-left", "99")]), now()).unwrap();
         assert!(matches!(limits.check(now()), Err(SourceError::Quota { left: 99, floor: 100 })));
         limits.begin();
-        assert!(limits.check(now()).is_ok(), "the next pull asks anew");
+        assert!(limits.check(now()).is_ok(), "the next pull sends requests again");
     }
 
     #[test]
